@@ -1,0 +1,30 @@
+# `make train`: the demo, from nothing to official scores.  `make test`: everything CI checks.
+# ARGS passes options on:  make train ARGS="--config my_recipe.yaml --seed 1"
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: install train test lint clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and f'Python >= 3.11 is needed, this is {sys.version.split()[0]}: make PYTHON=python3.11')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable .[dev]
+	touch $@
+
+train: install
+	$(BIN)/accelerate launch train_accelerate.py $(ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	HF_HUB_OFFLINE=1 HF_EVALUATE_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist outputs
