@@ -1,0 +1,223 @@
+"""The controlled benchmark of the paper (section 4.1, Table 1): Factory A, Factory B and Mismatch at chosen SNRs.
+
+Every clean recording is paired once with a stationary and once with a non-stationary noise segment; the SNR only
+scales the noise. So a subset at an SNR is two selections of mixtures: references and tests. Mismatch needs no mixture
+of its own: its references are Factory B's and its tests are Factory A's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from datasets import Dataset
+
+from modeling_retainmix.data.clips import INT16_SCALE, read_clips, to_waveform
+
+KINDS = ("stationary", "non_stationary")
+
+# subset -> (kind of noise on the references, kind of noise on the tests)
+SUBSETS = {
+    "Factory A": ("stationary", "stationary"),
+    "Factory B": ("non_stationary", "non_stationary"),
+    "Mismatch": ("non_stationary", "stationary"),
+}
+
+
+@dataclass(frozen=True)
+class BenchmarkProtocol:
+    """How many clips of a machine type are used, how long they are, and at which SNRs they are mixed.
+
+    Attributes:
+        name: `small`, `full` or a name of the user's.
+        source_references, target_references: normal reference clips of each domain, at most.
+        tests_per_cell: test clips of each cell of domain x label, at most.
+        snr_db: target signal-to-noise ratios in dB.
+        low_snr_db: those among them that the "low" column of a table averages over.
+        clip_seconds: clips are cut, or padded with zeros, to this length in seconds.
+    """
+
+    name: str
+    source_references: int
+    target_references: int
+    tests_per_cell: int
+    snr_db: tuple[float, ...]
+    low_snr_db: tuple[float, ...]
+    clip_seconds: float = 10.0
+
+
+PROTOCOLS = {
+    "small": BenchmarkProtocol("small", 100, 10, 20, (-10, 0, 10), (-10, 0)),
+    "full": BenchmarkProtocol("full", 990, 10, 50, (-10, -5, 0, 5, 10, 20, 30), (-10, -5, 0)),
+}
+
+
+@dataclass(frozen=True)
+class MachineBenchmark:
+    """The clean recordings of one machine type, each with its noise segment of either kind.
+
+    Attributes:
+        machine_type: name of the machine type.
+        clean: table of recordings (int16 column `audio`), `clean_rows` [n] the rows in use.
+        noise: table of noise segments, `noise_rows[kind]` [n] the segment of each recording.
+        is_reference, is_anomaly, is_target: [n] bool, what each recording is.
+        num_samples: length of a clip in samples.
+        clean_power, noise_power[kind]: mean of squares over all samples of all clips in use, full scale = 1.
+        reused_segments: how many times a segment was used a second time or more, over both kinds.
+    """
+
+    machine_type: str
+    clean: Dataset
+    noise: Dataset
+    clean_rows: np.ndarray
+    noise_rows: dict[str, np.ndarray]
+    is_reference: np.ndarray
+    is_anomaly: np.ndarray
+    is_target: np.ndarray
+    num_samples: int
+    clean_power: float
+    noise_power: dict[str, float]
+    reused_segments: int
+
+    def gain(self, kind: str, snr_db: float) -> float:
+        """Amplitude factor of the noise: the expected SNR over the machine type is `snr_db` (paper, section 4.1)."""
+        return float(np.sqrt(self.clean_power / self.noise_power[kind] / 10.0 ** (snr_db / 10.0)))
+
+    def batches(self, kind: str, batch_size: int) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
+        """Yields (positions, clean [batch, samples], noise [batch, samples]), float32 waveforms before scaling.
+
+        The mixture at an SNR is `clean + gain(kind, snr_db) * noise`.
+        """
+        for start in range(0, len(self.clean_rows), batch_size):
+            positions = slice(start, start + batch_size)
+            clean, _ = read_clips(self.clean, self.clean_rows[positions], self.num_samples)
+            noise, _ = read_clips(self.noise, self.noise_rows[kind][positions], self.num_samples)
+            yield positions, to_waveform(clean), to_waveform(noise)
+
+    def counts(self) -> dict[str, int]:
+        """Number of clips of each role, as a table of results prints them."""
+        test = ~self.is_reference
+        return {
+            "source references": int((self.is_reference & ~self.is_target).sum()),
+            "target references": int((self.is_reference & self.is_target).sum()),
+            "normal tests": int((test & ~self.is_anomaly).sum()),
+            "anomalous tests": int((test & self.is_anomaly).sum()),
+        }
+
+
+def build_benchmark(
+    clean: Dataset,
+    noise: Dataset,
+    protocol: BenchmarkProtocol,
+    seed: int = 0,
+    sampling_rate: int = 16000,
+    allow_noise_reuse: bool = False,
+) -> list[MachineBenchmark]:
+    """Pairs clean recordings with noise segments, machine type by machine type.
+
+    Counts of the protocol are maxima. Within a machine type every recording gets a segment of its own of each kind;
+    where the recordings name a factory, only noise of that factory is used. Which clips and segments are taken
+    depends on the seed and the machine type's name alone.
+
+    Args:
+        clean: recordings with columns audio, machine_type, domain, split, label and, optionally, factory.
+        noise: segments with columns audio, kind and, optionally, factory; all at least a clip long.
+        protocol: counts, clip length and SNRs.
+        seed: of the selection.
+        sampling_rate: of both tables, in Hz.
+        allow_noise_reuse: use segments again where the pool is too small, instead of raising.
+
+    Returns:
+        One `MachineBenchmark` per machine type, sorted by name.
+
+    Raises:
+        ValueError: a machine type has no references, or a cell of its tests is empty, or too few segments.
+    """
+    num_samples = round(protocol.clip_seconds * sampling_rate)
+    kinds = np.asarray(noise["kind"])
+    noise_factories = np.asarray(noise["factory"]) if "factory" in noise.column_names else np.full(len(noise), "")
+    columns = {name: np.asarray(clean[name]) for name in ("machine_type", "domain", "split", "label")}
+    factories = np.asarray(clean["factory"]) if "factory" in clean.column_names else np.full(len(clean), "")
+    benchmark = []
+    for machine_type in sorted(set(columns["machine_type"])):
+        generator = np.random.default_rng([seed, *machine_type.encode()])
+        of_type = columns["machine_type"] == machine_type
+        rows = _select_recordings(columns, of_type, machine_type, protocol, generator)
+        factory = factories[rows[0]]
+        noise_rows, reused = {}, 0
+        for kind in KINDS:
+            pool = np.flatnonzero((kinds == kind) & ((noise_factories == factory) | (factory == "")))
+            if len(pool) == 0 or (len(pool) < len(rows) and not allow_noise_reuse):
+                raise ValueError(
+                    f"machine type {machine_type!r} has {len(rows)} clips but only {len(pool)} {kind} noise segments "
+                    f"of {protocol.clip_seconds:g} s{f' of factory {factory!r}' if factory else ''}: "
+                    f"{len(rows) - len(pool)} are missing. Add noise recordings, or allow reuse (--allow_noise_reuse)."
+                )
+            rounds = [generator.permutation(pool) for _ in range(-(-len(rows) // len(pool)))]
+            noise_rows[kind] = np.concatenate(rounds)[: len(rows)]
+            reused += max(0, len(rows) - len(pool))
+        benchmark.append(
+            MachineBenchmark(
+                machine_type=machine_type,
+                clean=clean,
+                noise=noise,
+                clean_rows=rows,
+                noise_rows=noise_rows,
+                is_reference=columns["split"][rows] == "train",
+                is_anomaly=columns["label"][rows] == "anomaly",
+                is_target=columns["domain"][rows] == "target",
+                num_samples=num_samples,
+                clean_power=_mean_power(clean, rows, num_samples),
+                noise_power={kind: _mean_power(noise, noise_rows[kind], num_samples) for kind in KINDS},
+                reused_segments=reused,
+            )
+        )
+    return benchmark
+
+
+def with_snr(protocol: BenchmarkProtocol, snr_db: tuple[float, ...]) -> BenchmarkProtocol:
+    """The protocol with other SNRs; its low ones are those that were low before."""
+    return replace(protocol, snr_db=snr_db, low_snr_db=tuple(s for s in snr_db if s in protocol.low_snr_db))
+
+
+def _select_recordings(
+    columns: dict[str, np.ndarray],
+    of_type: np.ndarray,
+    machine_type: str,
+    protocol: BenchmarkProtocol,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Rows of the references, then of the tests; at most as many of each cell as the protocol says."""
+    maxima = {
+        ("train", "source", "normal"): protocol.source_references,
+        ("train", "target", "normal"): protocol.target_references,
+    } | {("test", d, label): protocol.tests_per_cell for d in ("source", "target") for label in ("normal", "anomaly")}
+    chosen = []
+    for (split, domain, label), maximum in maxima.items():
+        cell = np.flatnonzero(
+            of_type & (columns["split"] == split) & (columns["domain"] == domain) & (columns["label"] == label)
+        )
+        if len(cell) == 0 and split == "test":
+            raise ValueError(
+                f"machine type {machine_type!r} has no {domain} {label} test clip: its score is undefined. "
+                "Add such clips, or take the machine type out."
+            )
+        chosen.append(np.sort(generator.permutation(cell)[:maximum]))
+    if len(chosen[0]) + len(chosen[1]) == 0:
+        raise ValueError(
+            f"machine type {machine_type!r} has no normal reference clip: put clips into its train folder."
+        )
+    return np.concatenate(chosen)
+
+
+def _mean_power(table: Dataset, rows: np.ndarray, num_samples: int, batch_size: int = 256) -> float:
+    """Mean of squares over all samples of all clips, full scale = 1; padding does not count."""
+    total, count = 0.0, 0
+    for start in range(0, len(rows), batch_size):
+        clips, lengths = read_clips(table, rows[start : start + batch_size], num_samples)
+        total += float(np.square(clips.astype(np.float64)).sum())
+        count += int(lengths.sum())
+    power = total / max(count, 1) * INT16_SCALE**2
+    if power == 0.0:
+        raise ValueError(f"all {len(rows)} clips of a benchmark cell are silent: rows {rows[:5].tolist()} ...")
+    return power

@@ -1,0 +1,114 @@
+"""Mixing a machine sound with noise at a chosen SNR (Eq. 3), the level of the mixture, and SpecAugment."""
+
+from typing import Literal
+
+import torch
+
+Level = Literal["unit_noise", "target"]
+
+
+def _power(waveform: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    """Mean of squares over the real samples, [batch]. Samples beyond a clip's length are expected to be zero."""
+    energy = waveform.float().square().sum(dim=-1)
+    return energy / (waveform.shape[-1] if lengths is None else lengths.to(energy))
+
+
+def mixing_gains(
+    target: torch.Tensor,
+    noise: torch.Tensor,
+    snr_db: torch.Tensor | float,
+    target_lengths: torch.Tensor | None = None,
+    level: Level = "unit_noise",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Amplitude factors a1 of the target and a2 of the noise (Eq. 3), each [batch], float32.
+
+    The noise gets unit power (a2 = sqrt(1 / P2)), the target the power R = 10^(snr_db / 10) (a1 = sqrt(R / P1)).
+    With `level="target"` both are divided by a1: the same SNR, but the target keeps its recorded level. A clip
+    without power gives an infinite factor: `mix_at_snr` raises for it, the training data are free of it.
+
+    Args:
+        target, noise: waveforms [batch, samples]; the noise is as long as the padded target.
+        snr_db: signal-to-noise ratio in dB, scalar or [batch].
+        target_lengths: real samples of each target, [batch]; None: all. Power is taken over real samples.
+        level: `unit_noise` (Eq. 3 as written) or `target`.
+
+    Raises:
+        ValueError: unknown level.
+    """
+    ratio = 10.0 ** (torch.as_tensor(snr_db, dtype=torch.float32, device=target.device) / 10.0)
+    a1 = (ratio / _power(target, target_lengths)).sqrt()
+    a2 = _power(noise, None).rsqrt()
+    if level == "unit_noise":
+        return a1, a2
+    if level == "target":
+        return torch.ones_like(a1), a2 / a1
+    raise ValueError(f"level must be 'unit_noise' or 'target', got {level!r}")
+
+
+def mix_at_snr(target: torch.Tensor, noise: torch.Tensor, snr_db: torch.Tensor | float) -> torch.Tensor:
+    """Mixes at a signal-to-noise ratio, the noise at unit power (Eq. 3): a1 * target + a2 * noise.
+
+    Args:
+        target: machine sounds, [batch, samples], floating point.
+        noise: noise, of the same shape.
+        snr_db: signal-to-noise ratio in dB, scalar or [batch].
+
+    Returns:
+        The mixtures, [batch, samples]. Their power is about 1 + R, far above full scale: a level that a recording
+        has is a separate step (`mixing_gains(..., level="target")`).
+
+    Raises:
+        ValueError: the shapes differ, or a clip is silent or not finite, so that it has no SNR.
+    """
+    if target.shape != noise.shape or target.dim() != 2:
+        raise ValueError(
+            f"target and noise must both be [batch, samples], got {tuple(target.shape)} and {tuple(noise.shape)}"
+        )
+    for name, waveform in (("target", target), ("noise", noise)):
+        power = _power(waveform, None)
+        bad = (~torch.isfinite(power) | (power <= 0)).nonzero().flatten().tolist()
+        if bad:
+            raise ValueError(
+                f"{name} clips {bad} of the batch have power {power[bad].tolist()}: a silent or non-finite clip "
+                "has no signal-to-noise ratio. Leave such clips out before mixing."
+            )
+    a1, a2 = mixing_gains(target, noise, snr_db)
+    return a1[:, None] * target + a2[:, None] * noise
+
+
+def spec_augment(
+    features: torch.Tensor,
+    time_draws: torch.Tensor,
+    frequency_draws: torch.Tensor,
+    time_width: int,
+    frequency_width: int,
+    value: float = 0.0,
+) -> torch.Tensor:
+    """Masks spans of time and bands of frequency (SpecAugment, Park et al. 2019), all clips in one comparison.
+
+    A mask's width is uniform in [0, width] and its start uniform among the positions where it fits, as in
+    `torchaudio.functional.mask_along_axis`; the draws come from outside, so that they can be keyed by clip.
+
+    Args:
+        features: normalised log-mel features, [batch, frames, bands].
+        time_draws: [batch, number of time masks, 2], uniform in [0, 1): (width, start).
+        frequency_draws: [batch, number of frequency masks, 2], alike.
+        time_width: largest width of a time mask, in frames (10 ms).
+        frequency_width: largest width of a frequency mask, in mel bands.
+        value: what masked cells become; 0 is about the mean of normalised features.
+
+    Returns:
+        The masked features, of the same shape.
+    """
+    masked = _span_mask(time_draws, time_width, features.shape[1])[:, :, None]
+    masked = masked | _span_mask(frequency_draws, frequency_width, features.shape[2])[:, None, :]
+    return features.masked_fill(masked, value)
+
+
+def _span_mask(draws: torch.Tensor, max_width: int, size: int) -> torch.Tensor:
+    """[batch, size] bool: inside any of the spans given by `draws` [batch, masks, 2]."""
+    width = draws[..., 0] * min(max_width, size)
+    start = (draws[..., 1] * (size - width)).floor()
+    position = torch.arange(size, device=draws.device)
+    inside = (position >= start[..., None]) & (position < (start + width.floor())[..., None])
+    return inside.any(dim=1)
