@@ -20,13 +20,12 @@ class Stream(IntEnum):
 
     TARGET = 1
     TARGET_START = 2
-    NOISE_CLASS = 3
-    NOISE = 4
-    NOISE_START = 5
-    SNR = 6
-    TIME_MASK = 7
-    FREQUENCY_MASK = 8
-    LAYERDROP = 9
+    NOISE = 3
+    NOISE_START = 4
+    SNR = 5
+    TIME_MASK = 6
+    FREQUENCY_MASK = 7
+    LAYERDROP = 8
 
 
 def _mix(z: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The losses of the paper: tagging (Eq. 1, 4), teacher target (Eq. 5), mixture alignment (Eq. 6), their sum (Eq. 7)."""
+"""The losses of the paper: tagging (Eq. 1, 4), teacher target (Eq. 5), mixture (Eq. 6) and their sum (Eq. 7)."""
 
 import torch
 import torch.nn.functional as F

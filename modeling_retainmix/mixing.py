@@ -17,7 +17,7 @@ def mixing_gains(
     target: torch.Tensor,
     noise: torch.Tensor,
     snr_db: torch.Tensor | float,
-    target_lengths: torch.Tensor | None = None,
+    lengths: torch.Tensor | None = None,
     level: Level = "unit_noise",
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Amplitude factors a1 of the target and a2 of the noise (Eq. 3), each [batch], float32.
@@ -27,17 +27,18 @@ def mixing_gains(
     without power gives an infinite factor: `mix_at_snr` raises for it, the training data are free of it.
 
     Args:
-        target, noise: waveforms [batch, samples]; the noise is as long as the padded target.
+        target, noise: waveforms [batch, samples].
         snr_db: signal-to-noise ratio in dB, scalar or [batch].
-        target_lengths: real samples of each target, [batch]; None: all. Power is taken over real samples.
+        lengths: real samples of each clip, [batch]; None: all. Power is taken over real samples; both waveforms
+            are zero beyond them.
         level: `unit_noise` (Eq. 3 as written) or `target`.
 
     Raises:
         ValueError: unknown level.
     """
     ratio = 10.0 ** (torch.as_tensor(snr_db, dtype=torch.float32, device=target.device) / 10.0)
-    a1 = (ratio / _power(target, target_lengths)).sqrt()
-    a2 = _power(noise, None).rsqrt()
+    a1 = (ratio / _power(target, lengths)).sqrt()
+    a2 = _power(noise, lengths).rsqrt()
     if level == "unit_noise":
         return a1, a2
     if level == "target":

@@ -139,7 +139,7 @@ def build_benchmark(
     columns = {name: np.asarray(clean[name]) for name in ("machine_type", "domain", "split", "label")}
     factories = np.asarray(clean["factory"]) if "factory" in clean.column_names else np.full(len(clean), "")
     benchmark = []
-    for machine_type in sorted(set(columns["machine_type"])):
+    for machine_type in sorted(set(clean["machine_type"])):
         generator = np.random.default_rng([seed, *machine_type.encode()])
         of_type = columns["machine_type"] == machine_type
         rows = _select_recordings(columns, of_type, machine_type, protocol, generator)

@@ -1,0 +1,57 @@
+"""RetainMix: anomalous sound detection with encoders that retain mixture representations.
+
+Importing the package registers the encoders with the Auto classes of transformers. Everything else is imported when
+it is first asked for: the trainer and the detector would otherwise cost every import seconds.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from modeling_retainmix.encoders import (
+    BeatsConfig,
+    BeatsFeatureExtractor,
+    BeatsForAudioClassification,
+    BeatsModel,
+)
+
+if TYPE_CHECKING:
+    from modeling_retainmix.convert import convert_checkpoint
+    from modeling_retainmix.detection.detector import AnomalyDetector
+    from modeling_retainmix.metrics.dcase_score import dcase_score
+    from modeling_retainmix.mixing import mix_at_snr
+    from modeling_retainmix.training.arguments import RetainMixTrainingArguments
+    from modeling_retainmix.training.trainer import RetainMixTrainer
+
+_LAZY = {
+    "AnomalyDetector": "modeling_retainmix.detection.detector",
+    "RetainMixTrainer": "modeling_retainmix.training.trainer",
+    "RetainMixTrainingArguments": "modeling_retainmix.training.arguments",
+    "convert_checkpoint": "modeling_retainmix.convert",
+    "dcase_score": "modeling_retainmix.metrics.dcase_score",
+    "mix_at_snr": "modeling_retainmix.mixing",
+}
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "AnomalyDetector",
+    "BeatsConfig",
+    "BeatsFeatureExtractor",
+    "BeatsForAudioClassification",
+    "BeatsModel",
+    "RetainMixTrainer",
+    "RetainMixTrainingArguments",
+    "convert_checkpoint",
+    "dcase_score",
+    "mix_at_snr",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,108 @@
+"""Training examples: a machine clip, a noise clip and their labels, read from memory-mapped int16 in whole batches."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from datasets import Dataset
+from torch.utils.data import Dataset as TorchDataset
+
+from modeling_retainmix.data.clips import read_clips
+from modeling_retainmix.keyed_random import Stream, keyed_uniform
+
+
+class PairKeyLike(Protocol):
+    """What the sampler hands over: the position in the global sequence and the rows of the two clips."""
+
+    position: int
+    target: int
+    noise: int
+
+
+class TrainingPairs(TorchDataset[dict[str, Any]]):
+    """Pairs of a machine clip and a noise clip.
+
+    Classes are the attribute classes of the machines (one per machine type and attribute string: the paper's 231)
+    followed by the classes of the noise; `class_names` lists them in the order of the label vector.
+
+    Args:
+        machines: machine clips with columns audio, machine_type, attributes.
+        noise: noise clips with columns audio, noise_class; none shorter than a clip.
+        clip_seconds: length of an example; longer clips are cut at a start drawn for each example, shorter machine
+            clips are followed by zeros.
+        sampling_rate: of both tables, in Hz.
+        seed: of the starts.
+
+    Raises:
+        ValueError: a table is empty, a clip is silent, or a noise clip is too short; the message names the rows.
+    """
+
+    def __init__(
+        self, machines: Dataset, noise: Dataset, clip_seconds: float, sampling_rate: int = 16000, seed: int = 0
+    ) -> None:
+        self.machines = machines
+        self.noise = noise
+        self.num_samples = round(clip_seconds * sampling_rate)
+        self.seed = seed
+        machine_names = [
+            f"{t}/{a}" if a else t for t, a in zip(machines["machine_type"], machines["attributes"], strict=True)
+        ]
+        self.machine_class_names, self.machine_classes = np.unique(machine_names, return_inverse=True)
+        self.noise_class_names, self.noise_classes = np.unique(np.asarray(noise["noise_class"]), return_inverse=True)
+        _check_clips(machines, "machine", min_samples=1)
+        _check_clips(noise, "noise", min_samples=self.num_samples)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of all classes, machines before noise: the order of a label vector."""
+        return [*self.machine_class_names.tolist(), *(f"noise/{name}" for name in self.noise_class_names.tolist())]
+
+    def __len__(self) -> int:
+        return len(self.machines)
+
+    def __getitem__(self, key: PairKeyLike) -> dict[str, Any]:
+        return {name: value[0] for name, value in self.__getitems__([key]).items()}
+
+    def __getitems__(self, keys: Sequence[PairKeyLike]) -> dict[str, np.ndarray]:
+        """Reads a batch.
+
+        Returns:
+            target, noise: int16 [batch, samples], zero beyond the target's end; length: real samples [batch] int64;
+            target_class, noise_class: [batch] int64, indices into `class_names`; position: [batch] int64, the place
+            in the global sequence of examples; target_row, noise_row: [batch] int64, rows of the two tables.
+        """
+        positions = np.array([key.position for key in keys], dtype=np.int64)
+        target_rows = np.array([key.target for key in keys], dtype=np.int64)
+        noise_rows = np.array([key.noise for key in keys], dtype=np.int64)
+        starts = {
+            stream: keyed_uniform(self.seed, positions, stream) for stream in (Stream.TARGET_START, Stream.NOISE_START)
+        }
+        target, length = read_clips(self.machines, target_rows, self.num_samples, starts[Stream.TARGET_START])
+        noise, _ = read_clips(self.noise, noise_rows, self.num_samples, starts[Stream.NOISE_START])
+        if (length < self.num_samples).any():
+            noise = np.where(np.arange(self.num_samples) < length[:, None], noise, np.int16(0))
+        return {
+            "target": target,
+            "noise": noise,
+            "length": length,
+            "target_class": self.machine_classes[target_rows],
+            "noise_class": self.noise_classes[noise_rows] + len(self.machine_class_names),
+            "position": positions,
+            "target_row": target_rows,
+            "noise_row": noise_rows,
+        }
+
+
+def _check_clips(table: Dataset, what: str, min_samples: int, batch_size: int = 256) -> None:
+    """A silent clip has no SNR, and a noise clip shorter than the example would leave part of it without noise."""
+    if len(table) == 0:
+        raise ValueError(f"the table of {what} clips is empty")
+    for start in range(0, len(table), batch_size):
+        rows = np.arange(start, min(start + batch_size, len(table)))
+        clips, lengths = read_clips(table, rows)
+        for bad, why in ((~clips.any(axis=1), "silent"), (lengths < min_samples, f"under {min_samples} samples")):
+            if bad.any():
+                paths = table.select(rows[bad])["path"] if "path" in table.column_names else rows[bad].tolist()
+                raise ValueError(
+                    f"{int(bad.sum())} {what} clips are {why}: {list(paths)[:5]}. Take them out of the training data."
+                )

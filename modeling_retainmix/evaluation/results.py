@@ -1,0 +1,125 @@
+"""`results.json` and the printed table: everything that a reader needs to judge a number, and to make it again."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from modeling_retainmix.data.benchmark import SUBSETS, BenchmarkProtocol
+from modeling_retainmix.evaluation.benchmark_scores import BenchmarkScores
+
+FORMAT_VERSION = 1
+
+
+def result_row(name: str, scores: BenchmarkScores, layer: int | None = None) -> dict[str, Any]:
+    """One row of the table: official scores in %, per subset and SNR, their means, and the parts per machine type."""
+    return {
+        "name": name,
+        "layer": layer,
+        "scores": {
+            subset: {f"{snr_db:g}": 100 * scores.official(subset, snr_db) for snr_db in cells}
+            for subset, cells in scores.cells.items()
+        },
+        "hmean_low": 100 * scores.hmean_low,
+        "hmean_all": 100 * scores.hmean_all,
+        "per_machine": {
+            subset: {
+                f"{snr_db:g}": {
+                    machine: {
+                        part: 100 * float(values[part])
+                        for part in ("official_score", "auc_source", "auc_target", "pauc")
+                    }
+                    for machine, values in result["machines"].items()
+                }
+                for snr_db, result in cells.items()
+            }
+            for subset, cells in scores.cells.items()
+        },
+    }
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]], protocol: Mapping[str, Any]) -> str:
+    """The results as a Markdown table: a row per system, a column per subset and SNR, then the harmonic means."""
+    snrs = [f"{snr_db:g}" for snr_db in protocol["snr_db"]]
+    low = "{" + ", ".join(f"{snr_db:g}" for snr_db in protocol["low_snr_db"]) + "}"
+    header = ["System", "Layer", *(f"{subset} {snr} dB" for subset in SUBSETS for snr in snrs), f"Hmean {low}", "All"]
+    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    for row in rows:
+        cells = [row["scores"][subset][snr] for subset in SUBSETS for snr in snrs]
+        numbers = [f"{value:.1f}" for value in (*cells, row["hmean_low"], row["hmean_all"])]
+        lines.append("| " + " | ".join([row["name"], str(row["layer"] or "-"), *numbers]) + " |")
+    return "\n".join(lines)
+
+
+def protocol_record(
+    protocol: BenchmarkProtocol, counts: Mapping[str, Mapping[str, int]], reused_segments: int, k: int = 1
+) -> dict[str, Any]:
+    """The protocol with the clips really used per machine type, as tables and cards print it."""
+    return {
+        **asdict(protocol),
+        "k": k,
+        "normalization": "none",
+        "clips": {machine: dict(roles) for machine, roles in counts.items()},
+        "noise_segments_reused": reused_segments,
+    }
+
+
+def protocol_sentence(protocol: Mapping[str, Any]) -> str:
+    """One paragraph under the table: what was scored, and how."""
+    roles: dict[str, set[int]] = {}
+    for counts in protocol["clips"].values():
+        for role, count in counts.items():
+            roles.setdefault(role, set()).add(count)
+    clips = ", ".join(
+        f"{min(values) if len(values) == 1 else f'{min(values)} to {max(values)}'} {role}"
+        for role, values in roles.items()
+    )
+    reuse = protocol["noise_segments_reused"]
+    return (
+        f"Official score in % (harmonic mean of source AUC, target AUC and pAUC over {len(protocol['clips'])} machine "
+        f"types), protocol `{protocol['name']}`, clips of {protocol['clip_seconds']:g} s; per machine type {clips}; "
+        f"K = {protocol['k']}, no normalisation between domains; "
+        + (f"{reuse} noise segments used more than once." if reuse else "no noise segment used twice in a subset.")
+    )
+
+
+def environment_record() -> dict[str, Any]:
+    """Hardware and versions of the run."""
+    packages = ("torch", "transformers", "accelerate", "datasets", "numpy")
+    return {
+        "hardware": {
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+            "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "commit": _commit(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def write_results(path: str | Path, results: Mapping[str, Any]) -> None:
+    """Writes `results.json` by a temporary file, so that an interrupted run leaves the old one whole."""
+    path = Path(path)
+    temporary = path.with_suffix(".json.tmp")
+    temporary.write_text(json.dumps({"format_version": FORMAT_VERSION, **results}, indent=2) + "\n")
+    temporary.replace(path)
+
+
+def _commit() -> str | None:
+    """Commit of the checkout that the code runs from; None for an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None

@@ -1,0 +1,103 @@
+"""`RetainMixTrainingArguments`: every option of the method that changes a result, beside the Trainer's own."""
+
+from dataclasses import dataclass, field
+
+from transformers import TrainingArguments
+
+
+@dataclass
+class RetainMixTrainingArguments(TrainingArguments):
+    """Training arguments of RetainMix; the defaults are the paper's where it gives a value (section 4.2).
+
+    The fields below are those of the method. All of them are written into the model card of what they trained.
+    """
+
+    alpha: float = field(default=1.0, metadata={"help": "Weight of the tagging loss (Eq. 7)."})
+    beta: float = field(default=1.0, metadata={"help": "Weight of the mixture loss (Eq. 7); 0 needs no teacher."})
+    lam: float = field(default=0.5, metadata={"help": "Weight of the machine sound in the teacher's target (Eq. 5)."})
+    snr_db: list[float] = field(
+        default_factory=lambda: [0.0],
+        metadata={"help": "SNR of training mixtures in dB: one value, or the bounds of a uniform draw per clip."},
+    )
+    level: str = field(
+        default="target",
+        metadata={
+            "help": "Level of the mixture: 'unit_noise' (Eq. 3 as written) or 'target' (same SNR, the machine sound "
+            "keeps its recorded level).",
+            "choices": ["unit_noise", "target"],
+        },
+    )
+    teacher_inputs: str = field(
+        default="mixture_level",
+        metadata={
+            "help": "What the teacher hears: the two sources as they stand in the mixture ('mixture_level'), or as "
+            "they were recorded ('recorded').",
+            "choices": ["mixture_level", "recorded"],
+        },
+    )
+    mixture_layer: int | None = field(
+        default=None, metadata={"help": "Layer at which student and teacher are compared (Eq. 6); default: the last."}
+    )
+    embedding_layer: int | None = field(
+        default=None,
+        metadata={"help": "Layer that the detector reads, written into the model's configuration; default: the last."},
+    )
+    time_mask_width: int = field(
+        default=192, metadata={"help": "SpecAugment: largest width of the time mask, in frames of 10 ms; 0: none."}
+    )
+    frequency_mask_width: int = field(
+        default=48, metadata={"help": "SpecAugment: largest width of the frequency mask, in mel bands; 0: none."}
+    )
+    clip_seconds: float = field(
+        default=10.0,
+        metadata={"help": "Length of a training clip in seconds; longer clips are cut at a random start."},
+    )
+
+    # The paper's optimisation, where the Trainer's own defaults differ (section 4.2).
+    learning_rate: float = field(default=1e-4, metadata={"help": "Peak learning rate of AdamW."})
+    weight_decay: float = field(default=1e-3, metadata={"help": "Weight decay of AdamW."})
+    lr_scheduler_type: str = field(default="cosine", metadata={"help": "Schedule of the learning rate."})
+    warmup_steps: float = field(default=200, metadata={"help": "Optimiser steps of linear warm-up."})
+    max_steps: int = field(default=20_000, metadata={"help": "Optimiser steps."})
+    per_device_train_batch_size: int = field(default=64, metadata={"help": "Clips of one forward on one device."})
+    gradient_accumulation_steps: int = field(default=2, metadata={"help": "Forwards per optimiser step."})
+
+    # The dataset's columns (clips, lengths, positions) are not arguments of the model's forward: they must stay.
+    remove_unused_columns: bool = field(
+        default=False, metadata={"help": "Has to stay off: clips become features later."}
+    )
+
+    METHOD_FIELDS = (
+        "alpha",
+        "beta",
+        "lam",
+        "snr_db",
+        "level",
+        "teacher_inputs",
+        "mixture_layer",
+        "embedding_layer",
+        "time_mask_width",
+        "frequency_mask_width",
+        "clip_seconds",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.alpha < 0 or self.beta < 0 or self.alpha + self.beta == 0:
+            raise ValueError(f"alpha and beta must be >= 0 and not both 0, got alpha={self.alpha}, beta={self.beta}")
+        if not 0.0 <= self.lam <= 1.0:
+            raise ValueError(f"lam must be in [0, 1], got {self.lam}")
+        if not 1 <= len(self.snr_db) <= 2 or self.snr_db[0] > self.snr_db[-1]:
+            raise ValueError(f"snr_db takes one value, or a lower and an upper bound in dB, got {self.snr_db}")
+        if self.remove_unused_columns:
+            raise ValueError("remove_unused_columns must stay off: the clips would be dropped before they are mixed")
+        if self.clip_seconds <= 0:
+            raise ValueError(f"clip_seconds must be positive, got {self.clip_seconds}")
+
+    def method_settings(self) -> dict[str, object]:
+        """The options that make the method, by name, as the model card prints them."""
+        optimisation = ("learning_rate", "weight_decay", "lr_scheduler_type", "warmup_steps", "max_steps", "seed")
+        settings = {name: getattr(self, name) for name in (*self.METHOD_FIELDS, *optimisation)}
+        settings["lr_scheduler_type"] = str(getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type))
+        settings["clips_per_step"] = self.train_batch_size * self.gradient_accumulation_steps * self.world_size
+        return settings

@@ -1,0 +1,160 @@
+"""The main job: data, teacher, training, scores, checkpoint folder with its card; `accelerate launch` runs it.
+
+accelerate launch train_accelerate.py                    # the demo recipe
+accelerate launch -m modeling_retainmix.training.main    # the same from an installed package
+"""
+
+import resource
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
+
+from modeling_retainmix.data.training_pairs import TrainingPairs
+from modeling_retainmix.evaluation.results import (
+    environment_record,
+    markdown_table,
+    protocol_record,
+    protocol_sentence,
+    write_results,
+)
+from modeling_retainmix.evaluation.run_evaluation import table_rows
+from modeling_retainmix.hub.card import write_model_card
+from modeling_retainmix.hub.push import push_folder
+from modeling_retainmix.training.arguments import RetainMixTrainingArguments
+from modeling_retainmix.training.recipe import parse_arguments
+from modeling_retainmix.training.run_arguments import RunArguments
+from modeling_retainmix.training.run_data import RunData, load_run_data
+from modeling_retainmix.training.teacher import train_teacher
+from modeling_retainmix.training.trainer import RetainMixTrainer
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs one recipe from data to card.
+
+    Args:
+        argv: options; None: those of the command line.
+    """
+    run_args, args = parse_arguments(argv)
+    push_to_hub, args.push_to_hub = args.push_to_hub, False  # one commit of the finished folder, not one per save
+    durations: dict[str, float] = {}
+    with args.main_process_first(desc="data"), _timed(durations, "data"):
+        data = load_run_data(run_args, args)
+    pairs = TrainingPairs(data.train_machines, data.train_noise, args.clip_seconds, seed=args.seed)
+    start = run_args.model
+    if start is None:
+        start = str(Path(args.output_dir) / "teacher")
+        with _timed(durations, "teacher"):
+            train_teacher(run_args, args, pairs, start)
+    if args.do_train:
+        with _timed(durations, "training"):
+            _train_student(args, pairs, start, run_args.teacher or start)
+    if args.do_eval and args.should_save:
+        student = args.output_dir if args.do_train else start
+        with _timed(durations, "evaluation"):
+            rows = _evaluate(args, data, student, run_args.teacher or start)
+        _report(_results(run_args, args, data, rows, student, durations), args.output_dir)
+    if push_to_hub and args.should_save:
+        print(push_folder(args.output_dir, args.hub_model_id, private=bool(args.hub_private_repo)))
+
+
+def _train_student(args: RetainMixTrainingArguments, pairs: TrainingPairs, start: str, teacher: str) -> None:
+    """Trains the student from the encoder in `start`; saves it and its feature extractor in the output folder."""
+    labels = dict(enumerate(pairs.class_names))
+    student = AutoModelForAudioClassification.from_pretrained(
+        start,
+        num_labels=len(labels),
+        id2label=labels,
+        label2id={name: index for index, name in labels.items()},
+        problem_type="multi_label_classification",
+        embedding_layer=args.embedding_layer,
+        ignore_mismatched_sizes=True,  # the head of a starting encoder knows other classes
+    )
+    trainer = RetainMixTrainer(
+        student,
+        args,
+        teacher=teacher,
+        train_dataset=pairs,
+        feature_extractor=AutoFeatureExtractor.from_pretrained(start),
+    )
+    trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    if args.should_save:
+        student.save_pretrained(args.output_dir)
+        trainer.processing_class.save_pretrained(args.output_dir)
+
+
+def _evaluate(args: RetainMixTrainingArguments, data: RunData, student: str, teacher: str) -> list[dict[str, Any]]:
+    model = AutoModel.from_pretrained(student)
+    layer = model.config.embedding_layer or model.config.num_hidden_layers
+    return table_rows(
+        data.evaluation,
+        data.validation,
+        data.protocol,
+        teacher=AutoModel.from_pretrained(teacher),
+        student=model,
+        feature_extractor=AutoFeatureExtractor.from_pretrained(student),
+        embedding_layer=layer,
+        device=args.device,
+        batch_size=args.per_device_eval_batch_size,
+        show_progress=not args.disable_tqdm,
+    )
+
+
+def _results(
+    run_args: RunArguments,
+    args: RetainMixTrainingArguments,
+    data: RunData,
+    rows: list[dict[str, Any]],
+    student: str,
+    durations: dict[str, float],
+) -> dict[str, Any]:
+    """The record of the run, as results.json holds it."""
+    model = AutoModel.from_pretrained(student)
+    return {
+        **environment_record(),
+        "command": shlex.join(["accelerate", "launch", *sys.argv]),
+        "protocol": protocol_record(
+            data.protocol,
+            {machine.machine_type: machine.counts() for machine in data.evaluation},
+            sum(machine.reused_segments for machine in data.evaluation),
+        ),
+        "data": data.description,
+        "settings": args.method_settings(),
+        "model": {
+            "name": args.hub_model_id or Path(student).name,
+            "num_parameters": model.num_parameters(),
+            "embedding_layer": model.config.embedding_layer or model.config.num_hidden_layers,
+            "base_model": run_args.model,
+        },
+        "duration_seconds": {stage: round(seconds, 1) for stage, seconds in durations.items()},
+        # ru_maxrss is in KiB on Linux and in bytes on macOS
+        "peak_memory_gib": round(
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** (30 if sys.platform == "darwin" else 20), 2
+        ),
+        "rows": rows,
+    }
+
+
+def _report(results: dict[str, Any], output_dir: str) -> None:
+    write_results(Path(output_dir) / "results.json", results)
+    write_model_card(output_dir)
+    stages = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in results["duration_seconds"].items())
+    print(f"\n{markdown_table(results['rows'], results['protocol'])}\n")
+    print(f"{protocol_sentence(results['protocol'])}\n{stages}; peak memory {results['peak_memory_gib']} GiB.")
+    print(f"Checkpoint, results.json and model card: {output_dir}")
+
+
+@contextmanager
+def _timed(durations: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    durations[stage] = time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

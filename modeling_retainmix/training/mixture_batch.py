@@ -1,0 +1,103 @@
+"""From int16 clips to what student and teacher hear: one batched stage on the training device, without gradients."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from modeling_retainmix.data.clips import to_waveform
+from modeling_retainmix.keyed_random import Stream, keyed_uniform
+from modeling_retainmix.mixing import mixing_gains, spec_augment
+from modeling_retainmix.training.arguments import RetainMixTrainingArguments
+
+
+@dataclass
+class MixtureBatch:
+    """Features of one batch of training examples.
+
+    Attributes:
+        student_features: masked log-mel features of the mixtures, [batch, frames, 128].
+        teacher_features: features of the sources, first the machine sounds, then the noises, [2 * batch, frames, 128];
+            None without a teacher.
+        labels: multi-hot, machine class and noise class, [batch, classes] float32.
+        snr_db: [batch].
+        layer_keep: which layers each clip passes through, [batch, layers] bool; None without layerdrop.
+    """
+
+    student_features: torch.Tensor
+    teacher_features: torch.Tensor | None
+    labels: torch.Tensor
+    snr_db: torch.Tensor
+    layer_keep: torch.Tensor | None
+
+
+class MixtureBatchBuilder:
+    """Mixes, extracts features, masks; every random choice is keyed by (seed, position of the example).
+
+    Args:
+        feature_extractor: gives `extract_features(waveform [batch, samples]) -> [batch, frames, 128]`.
+        args: SNR, level, SpecAugment, teacher inputs and seed.
+        num_classes: of the label vector.
+        num_layers: of the student.
+        layerdrop: probability with which a clip skips a layer.
+    """
+
+    def __init__(
+        self,
+        feature_extractor: Any,
+        args: RetainMixTrainingArguments,
+        num_classes: int,
+        num_layers: int,
+        layerdrop: float,
+    ) -> None:
+        self.feature_extractor = feature_extractor
+        self.args = args
+        self.num_classes = num_classes
+        self.num_layers = num_layers
+        self.layerdrop = layerdrop
+
+    @torch.no_grad()
+    def __call__(self, batch: dict[str, torch.Tensor]) -> MixtureBatch:
+        """Builds the features of a batch of `TrainingPairs`, on the device that the batch is on."""
+        args = self.args
+        device = batch["target"].device
+        position = batch["position"].cpu().numpy()
+        target, noise = to_waveform(batch["target"]), to_waveform(batch["noise"])
+        snr_db = self._draw(position, Stream.SNR, device)
+        snr_db = args.snr_db[0] + (args.snr_db[-1] - args.snr_db[0]) * snr_db
+        a1, a2 = mixing_gains(target, noise, snr_db, batch["length"], args.level)
+        scaled_target, scaled_noise = a1[:, None] * target, a2[:, None] * noise
+        waveforms = [scaled_target + scaled_noise]
+        if args.beta > 0:
+            waveforms += [scaled_target, scaled_noise] if args.teacher_inputs == "mixture_level" else [target, noise]
+        features = self.feature_extractor.extract_features(torch.cat(waveforms))
+        size = len(position)
+        labels = torch.zeros(size, self.num_classes, device=device)
+        labels.scatter_(1, torch.stack([batch["target_class"], batch["noise_class"]], dim=1), 1.0)
+        return MixtureBatch(
+            student_features=self._mask(features[:size], position),
+            teacher_features=features[size:] if args.beta > 0 else None,
+            labels=labels,
+            snr_db=snr_db,
+            layer_keep=None
+            if self.layerdrop == 0
+            else self._draw(position, Stream.LAYERDROP, device, self.num_layers) >= self.layerdrop,
+        )
+
+    def _draw(
+        self, position: np.ndarray, stream: Stream, device: torch.device, width: int | None = None
+    ) -> torch.Tensor:
+        return torch.from_numpy(keyed_uniform(self.args.seed, position, stream, width)).to(device, torch.float32)
+
+    def _mask(self, features: torch.Tensor, position: np.ndarray) -> torch.Tensor:
+        """One time mask and one frequency mask per clip."""
+        if self.args.time_mask_width == 0 and self.args.frequency_mask_width == 0:
+            return features
+        return spec_augment(
+            features,
+            self._draw(position, Stream.TIME_MASK, features.device, 2)[:, None],
+            self._draw(position, Stream.FREQUENCY_MASK, features.device, 2)[:, None],
+            self.args.time_mask_width,
+            self.args.frequency_mask_width,
+        )

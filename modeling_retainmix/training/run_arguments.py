@@ -1,0 +1,58 @@
+"""`RunArguments`: which data, which starting encoder and which evaluation a run of `train_accelerate.py` uses."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huggingface_hub.constants import HF_HOME
+
+from modeling_retainmix.data.benchmark import PROTOCOLS
+
+
+@dataclass
+class RunArguments:
+    """Arguments of a run beside those of the training itself (`RetainMixTrainingArguments`)."""
+
+    model: str | None = field(
+        default=None,
+        metadata={"help": "Folder or Hub name of the encoder to start from; default: a small BEATs, trained first."},
+    )
+    teacher: str | None = field(
+        default=None, metadata={"help": "Folder or Hub name of the frozen teacher; default: the encoder started from."}
+    )
+    encoder_config: dict | str = field(
+        default_factory=dict,
+        metadata={"help": "Configuration of the small encoder that is trained where no --model is given (JSON)."},
+    )
+    teacher_steps: int = field(default=0, metadata={"help": "Optimiser steps of that training."})
+    teacher_learning_rate: float = field(default=1e-3, metadata={"help": "Peak learning rate of that training."})
+    teacher_batch_size: int = field(default=32, metadata={"help": "Pairs of clips of one step of that training."})
+    cache_dir: str = field(
+        default=str(Path(HF_HOME) / "retainmix"), metadata={"help": "Folder of generated and decoded data."}
+    )
+    benchmark_seed: int = field(default=0, metadata={"help": "Seed of the procedural factory and of clip selection."})
+    data_workers: int | None = field(
+        default=None, metadata={"help": "Processes that generate data; default: one per core."}
+    )
+    eval_data: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder of recordings to evaluate on, in the DCASE naming; default: the procedural factory."
+        },
+    )
+    noise: str | None = field(
+        default=None,
+        metadata={"help": "Folder of noise for --eval_data, with stationary/ and non_stationary/ inside."},
+    )
+    allow_noise_reuse: bool = field(
+        default=False, metadata={"help": "Mix a noise segment into more than one clip where the pool is too small."}
+    )
+    protocol: str = field(default="small", metadata={"help": "Size of the evaluation.", "choices": sorted(PROTOCOLS)})
+    eval_clip_seconds: float | None = field(
+        default=None, metadata={"help": "Length of an evaluation clip in seconds; default: as in training."}
+    )
+
+    def __post_init__(self) -> None:
+        if (self.eval_data is None) != (self.noise is None):
+            raise ValueError("--eval_data and --noise belong together: give both folders, or neither")
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"--protocol must be one of {sorted(PROTOCOLS)}, got {self.protocol!r}")

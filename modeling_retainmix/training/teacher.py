@@ -1,0 +1,86 @@
+"""A small teacher from scratch: an encoder that learns to tag clean machine sounds and noises, one source at a time.
+
+The paper starts from a self-supervised encoder. Where none is at hand, as in the demo, this stage gives a teacher
+whose embeddings are not noise.
+"""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import torch
+from transformers import set_seed
+
+from modeling_retainmix.data.clips import to_waveform
+from modeling_retainmix.data.training_pairs import TrainingPairs
+from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsForAudioClassification
+from modeling_retainmix.losses import tagging_loss
+from modeling_retainmix.training.arguments import RetainMixTrainingArguments
+from modeling_retainmix.training.pair_trainer import PairTrainer
+from modeling_retainmix.training.run_arguments import RunArguments
+
+
+class SourceTaggingTrainer(PairTrainer):
+    """Trains a classifier on the two clips of each pair apart: no mixing, one label each (Eq. 4 without a mixture).
+
+    Clips keep their recorded level. The model's outputs are the classes of the data set, machines before noise.
+    """
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Binary cross-entropy over all classes, mean over the 2 * batch clips."""
+        with torch.no_grad():
+            waveforms = to_waveform(torch.cat([inputs["target"], inputs["noise"]]))
+            features = self.processing_class.extract_features(waveforms)
+        classes = torch.cat([inputs["target_class"], inputs["noise_class"]])
+        outputs = model(input_values=features)
+        labels = torch.nn.functional.one_hot(classes, outputs.logits.shape[-1])
+        loss = tagging_loss(outputs.logits, labels)
+        accuracy = (outputs.logits.argmax(dim=-1) == classes).float().mean()
+        self.record_parts(accuracy=accuracy)
+        return (loss, outputs) if return_outputs else loss
+
+
+def train_teacher(
+    run_args: RunArguments, args: RetainMixTrainingArguments, pairs: TrainingPairs, output_dir: str
+) -> None:
+    """Trains a small BEATs by source tagging and saves it, with its feature extractor.
+
+    Args:
+        run_args: configuration of the encoder, steps, learning rate and batch size.
+        args: everything else of the training: devices, precision, seed, logging.
+        pairs: clips and classes.
+        output_dir: folder of the saved teacher.
+    """
+    set_seed(args.seed)
+    labels = dict(enumerate(pairs.class_names))
+    config = BeatsConfig(
+        **run_args.encoder_config,
+        id2label=labels,
+        label2id={name: index for index, name in labels.items()},
+        problem_type="multi_label_classification",
+    )
+    model = BeatsForAudioClassification(config)
+    # Every class is rare: start at its frequency, so that the first steps are not spent on learning that.
+    torch.nn.init.constant_(model.classifier.bias, -math.log(len(labels) - 1))
+    teacher_args = replace(
+        args,
+        output_dir=output_dir,
+        max_steps=run_args.teacher_steps,
+        learning_rate=run_args.teacher_learning_rate,
+        warmup_steps=run_args.teacher_steps // 10,
+        per_device_train_batch_size=max(run_args.teacher_batch_size // args.world_size, 1),
+        gradient_accumulation_steps=1,
+        save_strategy="no",
+    )
+    trainer = SourceTaggingTrainer(model, teacher_args, pairs, BeatsFeatureExtractor())
+    trainer.train()
+    if args.should_save:
+        model.save_pretrained(output_dir)
+        trainer.processing_class.save_pretrained(output_dir)
+    trainer.accelerator.wait_for_everyone()

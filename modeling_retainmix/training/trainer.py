@@ -1,0 +1,105 @@
+"""`RetainMixTrainer`: a transformers Trainer whose student hears mixtures; its frozen teacher hears their sources."""
+
+from typing import Any
+
+import torch
+from transformers import AutoModel, PreTrainedModel
+
+from modeling_retainmix.data.training_pairs import TrainingPairs
+from modeling_retainmix.losses import mixture_loss, retainmix_loss, tagging_loss, teacher_target
+from modeling_retainmix.training.arguments import RetainMixTrainingArguments
+from modeling_retainmix.training.mixture_batch import MixtureBatchBuilder
+from modeling_retainmix.training.pair_trainer import PairTrainer
+
+
+class RetainMixTrainer(PairTrainer):
+    """Trains a student to tag both sources of a mixture and to land on the teacher's average (Eq. 3 to 7).
+
+    Args:
+        model: the student, an audio classification model with one output per class of `train_dataset`.
+        args: training arguments; `alpha`, `beta`, `lam`, `snr_db` and the others of the method.
+        teacher: a frozen encoder, or the folder or Hub name of one; not needed with `beta=0`. It stays outside the
+            student: it is neither saved, nor optimised, nor wrapped, only moved to the device.
+        train_dataset: pairs of machine clips and noise clips.
+        feature_extractor: turns waveforms into the features of both encoders.
+        kwargs: further arguments of `transformers.Trainer`.
+
+    Raises:
+        ValueError: a teacher is missing, or its patch grid or width differs from the student's, or the student's
+            number of outputs differs from the number of classes.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        args: RetainMixTrainingArguments,
+        *,
+        train_dataset: TrainingPairs,
+        feature_extractor: Any,
+        teacher: PreTrainedModel | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        num_classes = len(train_dataset.class_names)
+        if model.config.num_labels != num_classes:
+            raise ValueError(
+                f"the student has {model.config.num_labels} outputs but the training data {num_classes} classes: "
+                f"load it with num_labels={num_classes} and ignore_mismatched_sizes=True"
+            )
+        super().__init__(model, args, train_dataset, feature_extractor, **kwargs)
+        self.teacher = self._freeze(teacher) if args.beta > 0 else None
+        self.build_batch = MixtureBatchBuilder(
+            feature_extractor,
+            args,
+            num_classes=num_classes,
+            num_layers=model.config.num_hidden_layers,
+            layerdrop=model.config.layerdrop,
+        )
+
+    def _freeze(self, teacher: PreTrainedModel | str | None) -> PreTrainedModel:
+        if teacher is None:
+            raise ValueError("the mixture loss (beta > 0) needs a teacher: pass teacher=, or set beta=0")
+        if isinstance(teacher, str):
+            depth = {} if self.args.mixture_layer is None else {"num_hidden_layers": self.args.mixture_layer}
+            teacher = AutoModel.from_pretrained(teacher, **depth)  # no layer above the one that is compared
+        for field in ("hidden_size", "patch_size", "num_prefix_tokens"):
+            ours, theirs = getattr(self.model.config, field), getattr(teacher.config, field)
+            if ours != theirs:
+                raise ValueError(f"the student's {field} is {ours} but the teacher's {theirs}: Eq. 6 compares tokens")
+        # Left outside Accelerate on purpose: prepare_model() would register it as the model to evaluate.
+        return teacher.requires_grad_(False).eval().to(self.accelerator.device)
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Eq. 7 for a batch of `TrainingPairs`; both losses come from one forward of the wrapped student."""
+        args = self.args
+        batch = self.build_batch(inputs)
+        outputs = model(
+            input_values=batch.student_features,
+            layer_keep=batch.layer_keep,
+            output_hidden_states=args.mixture_layer is not None,
+        )
+        tagging = tagging_loss(outputs.logits, batch.labels)
+        mixture = tagging.new_zeros(())
+        if self.teacher is not None:
+            mixture = mixture_loss(self._tokens(outputs), self._teacher_tokens(batch.teacher_features))
+            self.record_parts(loss_mixture=mixture)
+        self.record_parts(loss_tagging=tagging, snr_db=batch.snr_db.mean())
+        loss = retainmix_loss(tagging, mixture, args.alpha, args.beta)
+        return (loss, outputs) if return_outputs else loss
+
+    def _tokens(self, outputs: Any) -> torch.Tensor:
+        layer = self.args.mixture_layer
+        return outputs.last_hidden_state if layer is None else outputs.hidden_states[layer]
+
+    @torch.no_grad()
+    def _teacher_tokens(self, features: torch.Tensor) -> torch.Tensor:
+        """Eq. 5: clean and noise in one pass of the teacher."""
+        with self.accelerator.autocast():
+            outputs = self.teacher(input_values=features, output_hidden_states=self.args.mixture_layer is not None)
+        target, noise = self._tokens(outputs).chunk(2)
+        return teacher_target(target, noise, self.args.lam)

@@ -1,0 +1,105 @@
+"""Eq. 3 by hand and against a naive twin, the level step, and SpecAugment against torchaudio."""
+
+import math
+
+import pytest
+import torch
+import torchaudio
+
+from modeling_retainmix.mixing import mix_at_snr, mixing_gains, spec_augment
+
+
+def naive_mix(target, noise, snr_db):
+    """Eq. 3, one clip and one sample at a time."""
+    mixtures = []
+    for x1, x2 in zip(target.tolist(), noise.tolist(), strict=True):
+        p1 = sum(v * v for v in x1) / len(x1)
+        p2 = sum(v * v for v in x2) / len(x2)
+        a1, a2 = math.sqrt(10 ** (snr_db / 10) / p1), math.sqrt(1 / p2)
+        mixtures.append([a1 * u + a2 * v for u, v in zip(x1, x2, strict=True)])
+    return torch.tensor(mixtures)
+
+
+def test_when_snr_is_20_db_then_target_has_ten_times_the_amplitude_of_unit_noise():
+    # P1 = 4 and P2 = 1/4: a1 = sqrt(100 / 4) = 5 and a2 = sqrt(4) = 2
+    target, noise = torch.tensor([[2.0, -2.0]]), torch.tensor([[0.5, 0.5]])
+    assert mix_at_snr(target, noise, 20.0).tolist() == [[11.0, -9.0]]
+
+
+def test_when_batch_is_mixed_then_it_equals_the_naive_twin_forward_and_backward():
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randn(3, 50, generator=generator, dtype=torch.float64)
+    noise = torch.randn(3, 50, generator=generator, dtype=torch.float64)
+    weights = torch.randn(3, 50, generator=generator, dtype=torch.float64)
+    assert torch.allclose(mix_at_snr(target, noise, -5.0), naive_mix(target, noise, -5.0).double(), atol=1e-5)
+    leaf = target.float().requires_grad_()
+    (mix_at_snr(leaf, noise.float(), -5.0) * weights.float()).sum().backward()
+    step = 1e-3
+    for clip, sample in [(0, 0), (1, 17), (2, 49)]:
+        above, below = target.clone(), target.clone()
+        above[clip, sample] += step
+        below[clip, sample] -= step
+        slope = ((naive_mix(above, noise, -5.0) - naive_mix(below, noise, -5.0)) * weights).sum() / (2 * step)
+        assert leaf.grad[clip, sample].item() == pytest.approx(slope.item(), abs=2e-2)
+
+
+def test_when_every_clip_has_its_own_snr_then_powers_have_that_ratio():
+    target, noise = torch.randn(3, 400), torch.randn(3, 400)
+    snr_db = torch.tensor([-10.0, 0.0, 7.5])
+    a1, a2 = mixing_gains(target, noise, snr_db)
+    ratio = (a1**2 * target.square().mean(1)) / (a2**2 * noise.square().mean(1))
+    assert torch.allclose(10 * ratio.log10(), snr_db, atol=1e-4)
+
+
+def test_when_level_is_target_then_snr_is_kept_and_target_is_not_scaled():
+    target, noise = torch.randn(2, 400), torch.randn(2, 400)
+    a1, a2 = mixing_gains(target, noise, 3.0)
+    b1, b2 = mixing_gains(target, noise, 3.0, level="target")
+    assert b1.tolist() == [1.0, 1.0]
+    assert torch.allclose(b2, a2 / a1)
+
+
+def test_when_clip_is_padded_then_power_is_taken_over_its_real_samples():
+    target, noise = torch.zeros(1, 8), torch.zeros(1, 8)
+    target[0, :4], noise[0, :4] = 2.0, 3.0
+    a1, a2 = mixing_gains(target, noise, 0.0, lengths=torch.tensor([4]))
+    assert (a1.item(), a2.item()) == pytest.approx((1 / 2, 1 / 3))
+
+
+def test_when_target_is_silent_then_error_names_the_clip():
+    target = torch.ones(3, 10)
+    target[1] = 0
+    with pytest.raises(ValueError, match=r"target clips \[1\]"):
+        mix_at_snr(target, torch.ones(3, 10), 0.0)
+
+
+def test_when_noise_is_not_finite_then_error_names_the_clip():
+    noise = torch.ones(2, 10)
+    noise[0, 3] = float("nan")
+    with pytest.raises(ValueError, match=r"noise clips \[0\]"):
+        mix_at_snr(torch.ones(2, 10), noise, 0.0)
+
+
+def test_when_level_is_unknown_then_error_names_it():
+    with pytest.raises(ValueError, match="loud"):
+        mixing_gains(torch.ones(1, 4), torch.ones(1, 4), 0.0, level="loud")
+
+
+@pytest.mark.parametrize("draws", [(0.0, 0.0), (0.37, 0.81), (0.999, 0.999)])
+def test_when_draws_are_given_then_masks_equal_those_of_torchaudio(draws, monkeypatch):
+    features = torch.randn(1, 60, 32)
+    values = iter(torch.tensor(draws))
+    monkeypatch.setattr(torch, "rand", lambda *args, **kwargs: next(values).reshape(1))
+    expected = torchaudio.functional.mask_along_axis(features, mask_param=20, mask_value=0.0, axis=1)
+    time_draws = torch.tensor(draws).reshape(1, 1, 2)
+    ours = spec_augment(features, time_draws, torch.zeros(1, 1, 2), time_width=20, frequency_width=0)
+    assert torch.equal(ours, expected)
+
+
+def test_when_clips_have_their_own_draws_then_each_is_masked_alone():
+    features = torch.ones(2, 10, 8)
+    time_draws = torch.tensor([[[0.5, 0.0]], [[0.0, 0.0]]])
+    frequency_draws = torch.tensor([[[0.0, 0.0]], [[0.99, 0.99]]])
+    masked = spec_augment(features, time_draws, frequency_draws, time_width=4, frequency_width=3)
+    assert (masked[0] == 0).all(dim=1).tolist() == [True] * 2 + [False] * 8
+    assert (masked[1] == 0).all(dim=0).tolist() == [False] * 4 + [True] * 2 + [False] * 2  # width 2.97, start 4.98

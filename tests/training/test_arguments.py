@@ -1,0 +1,38 @@
+"""The method's options: the paper's defaults and what is refused."""
+
+import pytest
+
+from modeling_retainmix.training.arguments import RetainMixTrainingArguments
+
+
+def test_defaults_are_those_of_the_paper(tmp_path):
+    args = RetainMixTrainingArguments(output_dir=str(tmp_path))
+    assert (args.alpha, args.beta, args.lam, args.snr_db) == (1.0, 1.0, 0.5, [0.0])
+    assert (args.learning_rate, args.weight_decay, args.warmup_steps, args.max_steps) == (1e-4, 1e-3, 200, 20_000)
+    assert args.per_device_train_batch_size * args.gradient_accumulation_steps == 128
+    assert args.lr_scheduler_type == "cosine"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"alpha": 0.0, "beta": 0.0}, "alpha=0.0"),
+        ({"alpha": -1.0}, "alpha=-1.0"),
+        ({"lam": 1.5}, "1.5"),
+        ({"snr_db": [5.0, -5.0]}, "5.0, -5.0"),
+        ({"snr_db": []}, "snr_db"),
+        ({"clip_seconds": 0.0}, "clip_seconds"),
+        ({"remove_unused_columns": True}, "remove_unused_columns"),
+    ],
+)
+def test_when_option_makes_no_sense_then_error_names_it(options, named, tmp_path):
+    with pytest.raises(ValueError, match=named):
+        RetainMixTrainingArguments(output_dir=str(tmp_path), **options)
+
+
+def test_when_settings_are_recorded_then_every_option_of_the_method_is_there(tmp_path):
+    settings = RetainMixTrainingArguments(output_dir=str(tmp_path), snr_db=[-5.0, 5.0]).method_settings()
+    assert set(RetainMixTrainingArguments.METHOD_FIELDS) < set(settings)
+    assert settings["snr_db"] == [-5.0, 5.0]
+    assert settings["clips_per_step"] == 128
+    assert settings["lr_scheduler_type"] == "cosine"
