@@ -1,0 +1,58 @@
+"""Original checkpoints of audio encoders, as their authors published them, to transformers folders."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from modeling_retainmix.convert_beats import convert_beats
+
+
+def convert_checkpoint(
+    path: str | Path, output_dir: str | Path, base: str | Path | None = None, allow_pickle: bool = False
+) -> PreTrainedModel:
+    """Writes a transformers folder (safetensors, configuration, feature extractor) from an original checkpoint.
+
+    Args:
+        path: the checkpoint file.
+        output_dir: folder to write.
+        base: where the architecture of a fine-tuned checkpoint comes from, if it does not hold it.
+        allow_pickle: also load files that can only be read by running the code inside them; only for trusted files.
+
+    Returns:
+        The model, in evaluation mode: with a classification head if the checkpoint has one.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a checkpoint of a known kind, or its configuration contradicts its tensors.
+    """
+    checkpoint = load_checkpoint(Path(path), allow_pickle)
+    if not isinstance(checkpoint, dict) or "cfg" not in checkpoint or "model" not in checkpoint:
+        found = (
+            ", ".join(map(str, list(checkpoint)[:5])) if isinstance(checkpoint, dict) else type(checkpoint).__name__
+        )
+        raise ValueError(f"{path} is no BEATs checkpoint: expected the keys 'cfg' and 'model', found {found}")
+    model, feature_extractor = convert_beats(checkpoint, path)
+    model.save_pretrained(output_dir)
+    feature_extractor.save_pretrained(output_dir)
+    return model.eval()
+
+
+def load_checkpoint(path: Path, allow_pickle: bool = False) -> Any:
+    """Reads a torch file on the CPU, refusing code unless `allow_pickle`."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist or is no file: pass the checkpoint file")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
+    except pickle.UnpicklingError as error:
+        if allow_pickle or "weights_only" not in str(error):
+            raise ValueError(f"{path} cannot be read as a torch checkpoint: download it again ({error})") from error
+        reason = next(line for line in str(error).splitlines() if line.strip())
+        raise ValueError(
+            f"{path} holds more than tensors and plain values, so that reading it could run code: "
+            f"if you trust it, pass allow_pickle=True ({reason.strip()})"
+        ) from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as a torch checkpoint: download it again ({error})") from error
