@@ -1,0 +1,63 @@
+"""Embeddings equal the pooled hidden states of the whole model, and no layer above the highest one is computed."""
+
+import pytest
+import torch
+
+from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.pooling import pool_tokens
+
+
+@pytest.fixture(scope="module")
+def waveforms():
+    return 0.1 * torch.randn(3, 8000, generator=torch.Generator().manual_seed(1))
+
+
+def test_embeddings_are_the_pooled_hidden_states(tiny_model, feature_extractor, waveforms):
+    embeddings = Embedder(tiny_model, feature_extractor, [0, 2, 3]).embed(waveforms)
+    features = feature_extractor(waveforms, sampling_rate=16000)["input_values"]
+    with torch.no_grad():
+        hidden_states = tiny_model(features, output_hidden_states=True).hidden_states
+    assert list(embeddings) == [0, 2, 3]
+    for layer, values in embeddings.items():
+        torch.testing.assert_close(values, pool_tokens(hidden_states[layer], 8), rtol=0, atol=0)
+
+
+def test_when_a_lower_layer_is_read_then_model_is_cut_and_its_parameters_are_shared(
+    tiny_model, feature_extractor, waveforms
+):
+    embedder = Embedder(tiny_model, feature_extractor, [1])
+    assert len(embedder.model.layers) == 1
+    assert len(tiny_model.layers) == tiny_model.config.num_hidden_layers == 3
+    shared = {parameter.data_ptr() for parameter in tiny_model.parameters()}
+    assert all(parameter.data_ptr() in shared for parameter in embedder.model.parameters())
+    whole = Embedder(tiny_model, feature_extractor, [1, 3]).embed(waveforms)
+    torch.testing.assert_close(embedder.embed(waveforms)[1], whole[1], rtol=0, atol=0)
+
+
+def test_embedding_of_a_clip_does_not_depend_on_its_batch(tiny_model, feature_extractor, waveforms):
+    embedder = Embedder(tiny_model, feature_extractor, [2])
+    alone = torch.cat([embedder.embed(waveform[None])[2] for waveform in waveforms])
+    torch.testing.assert_close(embedder.embed(waveforms)[2], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_when_frames_are_padded_then_only_real_columns_are_averaged(tiny_model, feature_extractor, waveforms):
+    class PaddingExtractor:
+        """Pads 48 frames to 64, as EAT's extractor pads to 1024."""
+
+        def extract_features(self, waveform):
+            return torch.nn.functional.pad(feature_extractor.extract_features(waveform), (0, 0, 0, 16))
+
+        def frame_mask(self, lengths, num_samples):
+            return torch.nn.functional.pad(feature_extractor.frame_mask(lengths, num_samples), (0, 16))
+
+    embedder = Embedder(tiny_model, PaddingExtractor(), [2])
+    grids, mask = embedder.tokens(waveforms)
+    assert grids[2].shape[1] == 4 * 8
+    assert mask.sum(dim=1).tolist() == [3, 3, 3]
+    torch.testing.assert_close(embedder.embed(waveforms)[2], pool_tokens(grids[2][:, : 3 * 8], 8))
+
+
+@pytest.mark.parametrize("layers", [[], [4], [-1, 2]])
+def test_when_layer_does_not_exist_then_error_names_the_range(tiny_model, feature_extractor, layers):
+    with pytest.raises(ValueError, match="3 layers: use 0 to 3"):
+        Embedder(tiny_model, feature_extractor, layers)

@@ -1,0 +1,135 @@
+"""Sound files, arrays and table columns come in as float32 waveforms, or with an error that names file and cure."""
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+from datasets import Audio, Dataset, Features, List, Value
+
+from modeling_retainmix.audio import audio_sources, iter_clips, list_audio_files, read_audio
+
+
+def tone(frequency: float = 440.0, sampling_rate: int = 16000, seconds: float = 0.25) -> np.ndarray:
+    time = np.arange(round(sampling_rate * seconds)) / sampling_rate
+    return (0.5 * np.sin(2 * np.pi * frequency * time)).astype(np.float32)
+
+
+def int16_tone() -> np.ndarray:
+    return np.round(tone() * 32768).astype(np.int16)
+
+
+def test_when_file_is_int16_then_samples_are_exact(tmp_path):
+    sf.write(tmp_path / "a.flac", int16_tone(), 16000)
+    waveform = read_audio(tmp_path / "a.flac")
+    assert waveform.dtype == np.float32
+    np.testing.assert_array_equal(waveform * 32768, int16_tone())
+
+
+def test_when_rate_differs_then_tone_keeps_its_frequency(tmp_path):
+    sf.write(tmp_path / "a.wav", tone(sampling_rate=48000, seconds=1.0), 48000)
+    waveform = read_audio(tmp_path / "a.wav")
+    assert waveform.shape == (16000,)
+    np.testing.assert_allclose(waveform[500:-500], tone(seconds=1.0)[500:-500], atol=2e-3)
+
+
+def test_when_file_is_missing_then_error_names_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"absent\.wav does not exist"):
+        read_audio(tmp_path / "absent.wav")
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.zeros(0, np.float32), "empty"),
+        (np.zeros(4000, np.float32), "silent .all 4000 samples are 0"),
+        (np.full(4000, 0.25, np.float32), "silent .all 4000 samples are 0.25"),
+        (np.full(4000, np.nan, np.float32), "NaN"),
+    ],
+)
+def test_when_samples_are_useless_then_error_names_the_file(tmp_path, samples, message):
+    sf.write(tmp_path / "bad.wav", samples, 16000, subtype="FLOAT")
+    with pytest.raises(ValueError, match=rf"bad\.wav .*{message}"):
+        read_audio(tmp_path / "bad.wav")
+
+
+def test_when_file_is_undecodable_then_error_names_it(tmp_path):
+    (tmp_path / "bad.wav").write_bytes(b"this is not sound")
+    with pytest.raises(ValueError, match=r"bad\.wav cannot be decoded"):
+        read_audio(tmp_path / "bad.wav")
+
+
+def test_when_file_has_several_channels_then_one_must_be_chosen(tmp_path):
+    stereo = np.stack([tone(), -0.5 * tone()], axis=1)
+    sf.write(tmp_path / "stereo.wav", stereo, 16000, subtype="FLOAT")
+    with pytest.raises(ValueError, match=r"stereo\.wav has 2 channels.*channel=0 to 1"):
+        read_audio(tmp_path / "stereo.wav")
+    with pytest.raises(ValueError, match="channel is 2"):
+        read_audio(tmp_path / "stereo.wav", channel=2)
+    np.testing.assert_array_equal(read_audio(tmp_path / "stereo.wav", channel=1), stereo[:, 1])
+    np.testing.assert_allclose(read_audio(tmp_path / "stereo.wav", channel="mean"), stereo.mean(axis=1), atol=1e-7)
+
+
+def test_when_folder_holds_sound_in_subfolders_then_files_are_sorted(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("b.wav", "a.WAV", "sub/c.flac"):
+        sf.write(tmp_path / name, tone(), 16000)
+    (tmp_path / "notes.txt").write_text("no sound")
+    assert [path.name for path in list_audio_files(tmp_path)] == ["a.WAV", "b.wav", "c.flac"]
+
+
+def test_when_folder_is_missing_or_empty_then_error_names_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
+        list_audio_files(tmp_path / "nowhere")
+    (tmp_path / "void").mkdir()
+    with pytest.raises(ValueError, match="void holds no sound file"):
+        list(iter_clips(tmp_path / "void"))
+
+
+def test_when_the_same_sound_comes_in_any_form_then_waveforms_are_equal(tmp_path):
+    sf.write(tmp_path / "a.wav", int16_tone(), 16000)
+    path = str(tmp_path / "a.wav")
+    expected = int16_tone() / np.float32(32768)
+    table = Dataset.from_dict(
+        {"audio": [int16_tone()], "path": [path]},
+        features=Features({"audio": List(Value("int16")), "path": Value("string")}),
+    )
+    encoded = Dataset.from_list([{"sound": {"bytes": (tmp_path / "a.wav").read_bytes(), "path": None}}]).cast_column(
+        "sound", Audio(decode=False)
+    )
+    forms = [
+        (path, None),
+        (tmp_path, None),
+        ([tmp_path / "a.wav"], None),
+        (int16_tone(), 16000),
+        (expected[None], 16000),
+        (torch.from_numpy(expected), 16000),
+        ([expected], 16000),
+        (table["audio"], 16000),
+        (table["path"], None),
+        (encoded["sound"], None),
+    ]
+    for audio, sampling_rate in forms:
+        (waveform,) = iter_clips(audio, sampling_rate)
+        assert waveform.dtype == np.float32
+        np.testing.assert_array_equal(waveform, expected)
+
+
+def test_when_array_has_no_sampling_rate_then_error_asks_for_it():
+    with pytest.raises(ValueError, match=r"clip 0 is an array.*sampling_rate="):
+        list(iter_clips(tone()))
+
+
+def test_when_array_has_another_rate_then_it_is_resampled():
+    (waveform,) = iter_clips(tone(sampling_rate=8000, seconds=1.0), 8000)
+    assert waveform.shape == (16000,)
+
+
+def test_when_one_array_of_a_batch_is_silent_then_error_names_its_position():
+    with pytest.raises(ValueError, match="clip 1 is silent"):
+        list(iter_clips(np.stack([tone(), 0 * tone()]), 16000))
+
+
+@pytest.mark.parametrize("audio", [3, [0.1, 0.2], np.zeros((1, 2, 3)), [], None])
+def test_when_form_is_unknown_then_error_says_what_to_pass(audio):
+    with pytest.raises(ValueError, match=r"expected|pass"):
+        audio_sources(audio, 16000)
