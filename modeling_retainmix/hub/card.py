@@ -1,0 +1,131 @@
+"""The model card of a trained encoder, generated from the `results.json` of its run."""
+
+import json
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+from modeling_retainmix.hub.results import machine_table, markdown_table, model_row, protocol_sentence, read_results
+
+TAGS = ["anomaly-detection", "anomalous-sound-detection", "dcase", "audio", "retainmix"]
+
+
+def write_model_card(folder: str | os.PathLike, license: str = "apache-2.0") -> Path:
+    """Writes `README.md` into a checkpoint folder, from the `results.json` that lies there.
+
+    Args:
+        folder: checkpoint folder.
+        license: licence of the weights, an identifier of the Hub; the starting encoder's may bind it.
+
+    Returns:
+        The written file.
+
+    Raises:
+        FileNotFoundError, ValueError: `results.json` is missing or incomplete.
+    """
+    path = Path(folder) / "README.md"
+    model_card(read_results(Path(folder) / "results.json"), license).save(path)
+    return path
+
+
+def model_card(results: Mapping[str, Any], license: str = "apache-2.0") -> ModelCard:
+    """Builds the card of a run.
+
+    Args:
+        results: content of `results.json`, as `read_results` returns it.
+        license: licence of the weights, an identifier of the Hub.
+
+    Returns:
+        The card; its front matter holds the measured official scores as a model index.
+    """
+    name = results["model"]["name"]
+    card_data = ModelCardData(
+        license=license,
+        library_name="transformers",
+        pipeline_tag="audio-classification",
+        base_model=_hub_name(results["model"]["base_model"]),
+        metrics=["dcase_score"],
+        tags=TAGS,
+        model_name=name,
+        eval_results=eval_results(results),
+    )
+    template = files("modeling_retainmix.hub") / "templates" / "model_card.md"
+    return ModelCard.from_template(
+        card_data,
+        template_str=template.read_text(encoding="utf-8"),
+        results=results,
+        title=name.split("/")[-1],
+        num_parameters=f"{results['model']['num_parameters']:,}",
+        table=markdown_table(results["rows"], results["protocol"]),
+        protocol=protocol_sentence(results["protocol"]),
+        machines=machine_table(model_row(results), results["protocol"]),
+        settings=_key_value_table(results["settings"]),
+        data=_key_value_table(results["data"]),
+        provenance=_key_value_table(_provenance(results)),
+    )
+
+
+def eval_results(results: Mapping[str, Any]) -> list[EvalResult]:
+    """The measured official scores in %, one entry per subset and SNR, and the two harmonic means."""
+    row, protocol = model_row(results), results["protocol"]
+
+    def entry(subset: str, metric_name: str, value: float, snr_db: list[float]) -> EvalResult:
+        return EvalResult(
+            task_type="audio-classification",
+            task_name="Anomalous sound detection",
+            dataset_type="retainmix-benchmark",
+            dataset_name=f"{results['data']['evaluation']}: {subset}",
+            dataset_config=subset,
+            dataset_split="test",
+            dataset_args={"protocol": protocol["name"]},
+            metric_type="dcase_score",
+            metric_name=metric_name,
+            metric_value=round(value, 2),
+            metric_args={"snr_db": snr_db},
+        )
+
+    entries = [
+        entry(subset, f"Official score in %, SNR {snr} dB", value, [float(snr)])
+        for subset, cells in row["scores"].items()
+        for snr, value in cells.items()
+    ]
+    means = (("low SNR", "low_snr_db", "hmean_low"), ("all SNRs", "snr_db", "hmean_all"))
+    return entries + [
+        entry("all subsets", f"Official score in %, harmonic mean over {label}", row[mean], list(protocol[snrs]))
+        for label, snrs, mean in means
+    ]
+
+
+def _provenance(results: Mapping[str, Any]) -> dict[str, Any]:
+    durations = {f"seconds, {stage}": seconds for stage, seconds in results["duration_seconds"].items()}
+    return {
+        "created": results["created"],
+        "commit": results["commit"],
+        **results["hardware"],
+        **results["versions"],
+        **durations,
+    }
+
+
+def _hub_name(base_model: str | None) -> str | None:
+    """The base model where it is a name on the Hub: the front matter may not hold a local folder."""
+    if base_model is None or Path(base_model).exists() or "/" not in base_model:
+        return None
+    try:
+        validate_repo_id(base_model)
+    except HFValidationError:
+        return None
+    return base_model
+
+
+def _key_value_table(content: Mapping[str, Any]) -> str:
+    lines = ["| | |", "|---|---|"]
+    for name, value in content.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        lines.append(f"| {name} | " + text.replace("|", "\\|").replace("\n", " ") + " |")
+    return "\n".join(lines)

@@ -1,0 +1,109 @@
+"""Pushing a finished folder to the Hub: checked first, then uploaded as one commit."""
+
+import os
+import time
+from pathlib import Path
+
+import httpx2  # the client underneath huggingface_hub
+from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import filter_repo_objects
+
+PICKLE_SUFFIXES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
+TEXT_SUFFIXES = (".csv", ".json", ".md", ".py", ".txt", ".yaml", ".yml")
+# States of an unfinished training, its logs and the caches of tools: no part of a model.
+IGNORED = ("checkpoint-*/*", "runs/*", "*.tmp", "__pycache__/*", "*/__pycache__/*", ".git/*", ".cache/*")
+ATTEMPTS = 3
+BACKOFF_SECONDS = 1.0
+
+
+def push_folder(
+    folder: str | os.PathLike,
+    repo_id: str,
+    private: bool = False,
+    repo_type: str = "model",
+    token: str | None = None,
+    commit_message: str = "Upload with retainmix",
+) -> str:
+    """Creates the repository where it is missing and uploads the folder as one commit.
+
+    `HfApi.upload_folder` is not used: with hf-xet it uploads a folder in several commits, and an interrupted push
+    would leave a repository whose weights and configuration disagree. Here one commit comes last and holds everything.
+
+    Args:
+        folder: what to upload; training checkpoints (`checkpoint-*`) and logs (`runs`) in it stay behind.
+        repo_id: `organisation/name`.
+        private: create the repository as a private one, and refuse to push into one that is public.
+        repo_type: "model", "dataset" or "space".
+        token: access token; None: the one of the environment or of `hf auth login`.
+        commit_message: title of the commit.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        ValueError: the folder is empty, holds a pickled file (by its suffix) or a file with the access token in it; or
+            the repository is public although `private` was asked for.
+        PermissionError: the token is missing, wrong, or may not write to the repository.
+        ConnectionError: the Hub failed or was not reached, three times in a row; nothing was committed.
+    """
+    paths = _checked_paths(Path(folder), token or get_token())
+    api = HfApi(token=token)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            api.create_repo(
+                repo_id,
+                private=private,
+                repo_type=repo_type,
+                exist_ok=True,
+                space_sdk="gradio" if repo_type == "space" else None,
+            )
+            if private and not api.repo_info(repo_id, repo_type=repo_type).private:
+                raise ValueError(
+                    f"{repo_id} exists and is public: make it private first, or push without private=True"
+                )
+            commit = api.create_commit(
+                repo_id,
+                [CommitOperationAdd(name, path) for name, path in paths.items()],
+                commit_message=commit_message,
+                repo_type=repo_type,
+            )
+            return str(commit.commit_url)
+        except HfHubHTTPError as error:
+            status = error.response.status_code
+            if status in (401, 403):
+                raise PermissionError(
+                    f"{repo_id}: the Hub refused the access token (status {status}): log in with `hf auth login`, or "
+                    "set HF_TOKEN to a token that may write there"
+                ) from None
+            if status < 500:
+                raise ValueError(f"{repo_id}: the Hub refused the upload of {folder}: {error}") from None
+            problem = f"status {status}"
+        except (httpx2.TransportError, ConnectionError, TimeoutError) as error:
+            problem = str(error) or type(error).__name__
+        if attempt < ATTEMPTS:
+            time.sleep(BACKOFF_SECONDS * 2 ** (attempt - 1))
+    raise ConnectionError(
+        f"{repo_id}: the upload of {folder} failed {ATTEMPTS} times ({problem}); nothing was committed, push again"
+    )
+
+
+def _checked_paths(folder: Path, token: str | None) -> dict[str, Path]:
+    """The files to upload by their names in the repository; refuses what may not go up."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder: save the model there first")
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    paths = {name: folder / name for name in filter_repo_objects(names, ignore_patterns=list(IGNORED))}
+    if not paths:
+        raise ValueError(f"{folder} holds nothing to upload: save the model there first")
+    pickles = [name for name in paths if name.lower().endswith(PICKLE_SUFFIXES)]
+    if pickles:
+        raise ValueError(
+            f"{folder} holds {', '.join(pickles)}: pickled files are not uploaded, since loading one runs its code; "
+            "save weights as safetensors, settings as JSON, or remove the files"
+        )
+    for name, path in paths.items():
+        if token and name.endswith(TEXT_SUFFIXES) and token in path.read_text(encoding="utf-8", errors="replace"):
+            raise ValueError(f"{path} holds the access token: remove it from the file before pushing")
+    return paths

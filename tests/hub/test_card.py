@@ -1,0 +1,95 @@
+"""The model card: valid for huggingface_hub's own classes, every number from results.json."""
+
+import ast
+import json
+import re
+
+import pytest
+from huggingface_hub import ModelCard
+
+from modeling_retainmix.hub.card import write_model_card
+
+
+def card_of(folder) -> ModelCard:
+    return ModelCard.load(write_model_card(folder))
+
+
+def rewrite(folder, results) -> None:
+    (folder / "results.json").write_text(json.dumps(results))
+
+
+def test_front_matter_holds_what_the_hub_shows_and_no_empty_entry(checkpoint_folder):
+    data = card_of(checkpoint_folder).data
+    assert (data.license, data.library_name, data.pipeline_tag) == (
+        "apache-2.0",
+        "transformers",
+        "audio-classification",
+    )
+    assert data.metrics == ["dcase_score"] and "anomalous-sound-detection" in data.tags
+    assert "base_model" not in data.to_dict()
+
+
+def test_model_index_holds_the_measured_scores_of_the_model_and_of_nothing_else(checkpoint_folder, results):
+    entries = card_of(checkpoint_folder).data.eval_results
+    by_cell = {(entry.dataset_config, tuple(entry.metric_args["snr_db"])): entry.metric_value for entry in entries}
+    scores = results["rows"][1]["scores"]
+    expected = {(subset, (float(snr),)): value for subset, cells in scores.items() for snr, value in cells.items()}
+    assert by_cell == expected | {("all subsets", (-10, 0)): 65.25, ("all subsets", (-10, 0, 10)): 68.25}
+
+
+@pytest.mark.parametrize(
+    ("base_model", "kept"), [("microsoft/beats", True), ("outputs/demo/teacher", False), ("x", False)]
+)
+def test_base_model_is_in_the_front_matter_only_if_it_is_a_name_on_the_hub(
+    checkpoint_folder, results, base_model, kept
+):
+    results["model"]["base_model"] = base_model
+    rewrite(checkpoint_folder, results)
+    card = card_of(checkpoint_folder)
+    assert (card.data.base_model == base_model) is kept
+    assert f"Started from `{base_model}`" in card.text
+
+
+def test_local_folder_with_the_shape_of_a_hub_name_is_no_base_model(checkpoint_folder, results, tmp_path, monkeypatch):
+    (tmp_path / "outputs" / "demo").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    results["model"]["base_model"] = "outputs/demo"
+    rewrite(checkpoint_folder, results)
+    assert card_of(checkpoint_folder).data.base_model is None
+
+
+def test_text_holds_table_settings_data_command_and_hardware(checkpoint_folder):
+    text = card_of(checkpoint_folder).text
+    for fragment in (
+        "| RetainMix | 2 | 61.2 |",
+        "| lam | 0.5 |",
+        "| snr_db | [-5.0, 5.0] |",
+        "| factory_version | 3 |",
+        "accelerate launch train_accelerate.py --hub_model_id acme/hum",
+        "| commit | 0123456789abcdef |",
+        "| cores | 2 |",
+        "2,100,123 parameters",
+        "protocol `small`",
+    ):
+        assert fragment in text
+    assert "{{" not in text and "{%" not in text
+
+
+def test_code_of_the_card_is_valid_python_and_loads_the_model_by_its_name(checkpoint_folder):
+    blocks = re.findall(r"```python\n(.*?)```", card_of(checkpoint_folder).text, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        ast.parse(block)
+        assert '"acme/hum"' in block
+
+
+def test_values_with_pipes_and_line_ends_stay_in_their_table_row(checkpoint_folder, results):
+    results["settings"]["note"] = "a|b\nc"
+    rewrite(checkpoint_folder, results)
+    assert "| note | a\\|b c |" in card_of(checkpoint_folder).text
+
+
+def test_when_results_are_missing_then_no_card_is_written(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"results\.json"):
+        write_model_card(tmp_path)
+    assert not (tmp_path / "README.md").exists()

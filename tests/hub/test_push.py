@@ -1,0 +1,149 @@
+"""Pushing through the real client to a loopback Hub: one commit, nothing pickled, no token, whole or not at all."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hub_server import TOKEN, Fault, HubServer
+
+from modeling_retainmix.hub.card import write_model_card
+from modeling_retainmix.hub.push import push_folder
+
+
+@pytest.fixture
+def hub():
+    with HubServer() as server:
+        yield server
+
+
+@pytest.fixture
+def folder(checkpoint_folder: Path) -> Path:
+    write_model_card(checkpoint_folder)
+    (checkpoint_folder / "model.safetensors").write_bytes(b"weights" * 1000)
+    (checkpoint_folder / "config.json").write_text('{"model_type": "retainmix_beats"}')
+    return checkpoint_folder
+
+
+def push(hub: HubServer, folder: Path, home: Path, options: str = "", token: str | None = TOKEN):
+    code = f"""
+from modeling_retainmix.hub import push
+push.BACKOFF_SECONDS = 0.01
+print(push.push_folder({str(folder)!r}, "acme/hum"{options}))
+"""
+    return subprocess.run(
+        [sys.executable, "-P", "-c", code], env=hub.environment(home, token), capture_output=True, text=True
+    )
+
+
+def last_line(done: subprocess.CompletedProcess) -> str:
+    return done.stderr.strip().splitlines()[-1]
+
+
+def test_folder_goes_up_as_one_commit_with_its_exact_content(hub, folder, tmp_path):
+    (folder / "checkpoint-10").mkdir()
+    (folder / "checkpoint-10" / "optimizer.pt").write_bytes(b"state of an unfinished training")
+    done = push(hub, folder, tmp_path / "home")
+    assert done.returncode == 0, done.stderr
+    repository = hub.repositories["model", "acme/hum"]
+    assert len(repository.commits) == 2  # the empty repository, and the push
+    pushed = repository.commits[-1]
+    assert done.stdout == f"{hub.endpoint}/acme/hum/commit/{pushed.oid}\n"
+    expected = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert pushed.files == {".gitattributes": b"", **expected}
+    assert not repository.private
+    assert [path for method, path in hub.requests if "/commit/" in path] == ["/api/models/acme/hum/commit/main"]
+    assert any(path.startswith("/lfs/") for _, path in hub.requests)
+
+
+def test_pushing_again_commits_only_what_changed(hub, folder, tmp_path):
+    assert push(hub, folder, tmp_path / "home").returncode == 0
+    assert push(hub, folder, tmp_path / "home").returncode == 0
+    assert len(hub.repositories["model", "acme/hum"].commits) == 2
+    (folder / "config.json").write_text("{}")
+    assert push(hub, folder, tmp_path / "home").returncode == 0
+    assert hub.repositories["model", "acme/hum"].commits[-1].files["config.json"] == b"{}"
+
+
+def test_private_push_makes_a_private_repository_and_refuses_a_public_one(hub, folder, tmp_path):
+    assert push(hub, folder, tmp_path / "home", ", private=True").returncode == 0
+    repository = hub.repositories["model", "acme/hum"]
+    assert repository.private
+    repository.private = False
+    (folder / "config.json").write_text("{}")
+    done = push(hub, folder, tmp_path / "home", ", private=True")
+    assert "acme/hum exists and is public" in last_line(done)
+    assert len(repository.commits) == 2
+
+
+@pytest.mark.parametrize("token", ["hf_WrongTokenOfSomebodyElse", None])
+def test_when_token_is_wrong_or_missing_then_error_says_so_without_printing_it(hub, folder, tmp_path, token):
+    done = push(hub, folder, tmp_path / "home", token=token)
+    assert done.returncode != 0
+    assert last_line(done).startswith("PermissionError: acme/hum: the Hub refused the access token (status 401)")
+    assert hub.repositories == {}
+    if token:
+        everything = done.stdout + done.stderr
+        everything += "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file())
+        assert token not in everything
+
+
+@pytest.mark.parametrize("kind", ["500", "drop"])
+@pytest.mark.parametrize(("method", "pattern"), [("POST", "/preupload/"), ("PUT", "/lfs/"), ("POST", "/commit/")])
+def test_when_a_request_fails_once_then_the_push_is_tried_again(hub, folder, tmp_path, method, pattern, kind):
+    hub.faults.append(Fault(method, pattern, kind, times=1))
+    done = push(hub, folder, tmp_path / "home")
+    assert done.returncode == 0, done.stderr
+    assert len(hub.repositories["model", "acme/hum"].commits) == 2
+    assert hub.faults[0].times == 0
+
+
+@pytest.mark.parametrize("kind", ["500", "drop"])
+def test_when_the_commit_keeps_failing_then_error_is_one_line_and_the_remote_is_as_it_was(hub, folder, tmp_path, kind):
+    assert push(hub, folder, tmp_path / "home").returncode == 0
+    before = dict(hub.repositories["model", "acme/hum"].commits[-1].files)
+    (folder / "model.safetensors").write_bytes(b"newer" * 1000)
+    (folder / "config.json").write_text("{}")
+    hub.faults.append(Fault("POST", "/commit/", kind, times=100))
+    done = push(hub, folder, tmp_path / "home")
+    assert re.match(
+        r"ConnectionError: acme/hum: the upload of .* failed 3 times .*nothing was committed", last_line(done)
+    )
+    assert hub.faults[0].times == 97
+    assert len(hub.repositories["model", "acme/hum"].commits) == 2
+    assert hub.repositories["model", "acme/hum"].commits[-1].files == before
+
+
+def test_space_goes_up_as_a_space(hub, folder, tmp_path):
+    done = push(hub, folder, tmp_path / "home", ', repo_type="space"')
+    assert done.returncode == 0, done.stderr
+    assert ("space", "acme/hum") in hub.repositories
+
+
+@pytest.mark.parametrize(
+    "name", ["pytorch_model.bin", "training_args.BIN", "nested/optimizer.pt", "a.pkl", "b.pth", "c.ckpt"]
+)
+def test_pickled_files_are_refused_by_name(folder, name):
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match=re.escape(name)):
+        push_folder(folder, "acme/hum")
+
+
+def test_when_a_file_holds_the_token_then_it_is_named_and_the_token_is_not(folder):
+    (folder / "results.json").write_text(json.dumps({"command": f"train --hub_token {TOKEN}"}))
+    with pytest.raises(ValueError, match=r"results\.json holds the access token") as raised:
+        push_folder(folder, "acme/hum", token=TOKEN)
+    assert TOKEN not in str(raised.value)
+
+
+def test_when_folder_is_missing_or_empty_then_error_names_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere is not a folder"):
+        push_folder(tmp_path / "nowhere", "acme/hum")
+    os.mkdir(tmp_path / "empty")
+    with pytest.raises(ValueError, match="empty holds nothing to upload"):
+        push_folder(tmp_path / "empty", "acme/hum")
