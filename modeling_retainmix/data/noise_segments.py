@@ -1,0 +1,98 @@
+"""Noise segments of one length from recordings of any length.
+
+The recordings of one class are laid end to end in an order that the seed decides, with a short cross-fade, and the
+chain is cut into segments: short recordings are joined, long ones are cut, and no sample is used twice.
+"""
+
+import logging
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset, Features, List, Value
+
+from modeling_retainmix.data.clips import read_clips
+
+logger = logging.getLogger(__name__)
+
+CROSS_FADE_SECONDS = 0.01
+
+_GROUP = ("kind", "factory", "noise_class")
+
+
+def make_noise_segments(noise: Dataset, clip_seconds: float, seed: int = 0, sampling_rate: int = 16000) -> Dataset:
+    """Makes as many segments as the recordings give.
+
+    Args:
+        noise: recordings with columns audio (int16 lists), noise_class, kind and factory.
+        clip_seconds: length of a segment in seconds, at least 0.1.
+        seed: of the order in which the recordings of a class follow each other.
+        sampling_rate: of the recordings, in Hz.
+
+    Returns:
+        A table in memory with columns audio (int16 lists of equal length), noise_class, kind, factory, and
+        num_recordings, of which a segment consists. Segments are sorted by kind, factory and class. Recordings of a
+        class too short for one segment are named in a warning.
+
+    Raises:
+        ValueError: `clip_seconds` is too small, or no class has enough sound for a segment.
+    """
+    num_samples, fade = round(clip_seconds * sampling_rate), round(CROSS_FADE_SECONDS * sampling_rate)
+    if num_samples < 10 * fade:
+        raise ValueError(
+            f"clip_seconds={clip_seconds:g} is shorter than {10 * CROSS_FADE_SECONDS:g} s: make it longer"
+        )
+    keys = list(zip(*(noise[name] for name in _GROUP), strict=True))
+    parts: list[np.ndarray] = []
+    columns: dict[str, list] = {name: [] for name in (*_GROUP, "num_recordings")}
+    for key in sorted(set(keys)):
+        generator = np.random.default_rng([seed, *"/".join(key).encode()])
+        rows = generator.permutation([row for row, other in enumerate(keys) if other == key])
+        chain, starts = _join(noise, rows, fade)
+        count = len(chain) // num_samples
+        if count == 0:
+            logger.warning(
+                "noise class %r (%s) has %.1f s of sound, too little for a segment of %g s: it is left out",
+                key[2], key[0], len(chain) / sampling_rate, clip_seconds,
+            )  # fmt: skip
+            continue
+        parts.append(chain[: count * num_samples])
+        edges = np.arange(count + 1) * num_samples
+        # a segment meets the recording that is running when it starts and those that start within it
+        columns["num_recordings"] += (
+            np.searchsorted(starts, edges[1:], "left") - np.searchsorted(starts, edges[:-1], "right") + 1
+        ).tolist()
+        for name, value in zip(_GROUP, key, strict=True):
+            columns[name] += [value] * count
+    if not parts:
+        raise ValueError(
+            f"none of the {len(noise)} noise recordings' classes has {clip_seconds:g} s of sound: add recordings, or "
+            "make the clips shorter"
+        )
+    samples = np.concatenate(parts)
+    features = Features(
+        {"audio": List(Value("int16")), **dict.fromkeys(_GROUP, Value("string")), "num_recordings": Value("int32")}
+    )
+    audio = pa.ListArray.from_arrays(np.arange(0, len(samples) + 1, num_samples, dtype=np.int32), samples)
+    return Dataset(pa.table({"audio": audio, **columns}, schema=features.arrow_schema))
+
+
+def _join(noise: Dataset, rows: np.ndarray, fade: int) -> tuple[np.ndarray, np.ndarray]:
+    """The recordings one after another, int16, neighbours overlapping by an equal-power cross-fade of `fade` samples.
+
+    Returns:
+        The chain [samples] and where in it each recording starts [recordings]. Recordings shorter than two
+        cross-fades are laid plainly beside their neighbours.
+    """
+    clips = [read_clips(noise, [row])[0][0] for row in rows]
+    angle = (np.arange(fade) + 0.5) / fade * (np.pi / 2)
+    chain = np.zeros(sum(map(len, clips)), dtype=np.float64)
+    starts, position, previous = [], 0, 0
+    for clip in clips:
+        samples = clip.astype(np.float64)
+        if min(previous, len(clip)) >= 2 * fade:
+            position -= fade
+            samples[:fade] = np.sin(angle) * samples[:fade] + np.cos(angle) * chain[position : position + fade]
+        starts.append(position)
+        chain[position : position + len(clip)] = samples
+        position, previous = position + len(clip), len(clip)
+    return np.clip(np.round(chain[:position]), -32768, 32767).astype(np.int16), np.asarray(starts)
