@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hub_server import HubServer
 
 from modeling_retainmix.hub.metric_space import SPACE_FILES, write_metric_space
 
@@ -95,3 +96,23 @@ print(evaluate.load("dcase_score").name)
 """
     done = run_python(code, tmp_path, tmp_path / "home")
     assert (done.returncode, done.stdout) == (0, "dcase_score\n"), done.stderr
+
+
+@pytest.mark.slow
+def test_space_loads_by_its_hub_name_on_a_machine_without_the_package(tmp_path):
+    code = """
+import sys
+sys.modules["modeling_retainmix"] = None
+import evaluate
+print(evaluate.load("acme/dcase_score").compute(predictions=[0, 1], references=[0, 1])["official_score"])
+"""
+    with HubServer() as hub:
+        hub.add_repository("acme/dcase_score", SPACE, kind="space")
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code],
+            cwd=tmp_path,
+            env=hub.environment(tmp_path / "home"),
+            capture_output=True,
+            text=True,
+        )
+    assert (done.returncode, done.stdout) == (0, "1.0\n"), done.stderr
