@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 train: install
-	$(BIN)/accelerate launch train_accelerate.py $(ARGS)
+	$(BIN)/accelerate launch --quiet train_accelerate.py $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -45,7 +45,7 @@ def read_clips(
     values = lists.flatten().to_numpy(zero_copy_only=False)
     width = int(num_samples if num_samples is not None else lengths.max(initial=0))
     if len(lengths) and (lengths == width).all():
-        return values.reshape(len(lengths), width), lengths
+        return values.reshape(len(lengths), width).copy(), lengths  # Arrow's own memory is read-only
     kept = np.minimum(lengths, width)
     clips = np.zeros((len(lengths), width), dtype=np.int16)
     starts = np.cumsum(lengths) - lengths

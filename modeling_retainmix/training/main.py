@@ -40,12 +40,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: options; None: those of the command line.
     """
-    run_args, args = parse_arguments(argv)
+    with _input_errors():
+        run_args, args = parse_arguments(argv)
     push_to_hub, args.push_to_hub = args.push_to_hub, False  # one commit of the finished folder, not one per save
     durations: dict[str, float] = {}
-    with args.main_process_first(desc="data"), _timed(durations, "data"):
-        data = load_run_data(run_args, args)
-    pairs = TrainingPairs(data.train_machines, data.train_noise, args.clip_seconds, seed=args.seed)
+    with _input_errors(), _timed(durations, "data"):
+        with args.main_process_first(desc="data"):
+            data = load_run_data(run_args, args)
+        pairs = TrainingPairs(data.train_machines, data.train_noise, args.clip_seconds, seed=args.seed)
     start = run_args.model
     if start is None:
         start = str(Path(args.output_dir) / "teacher")
@@ -147,6 +149,15 @@ def _report(results: dict[str, Any], output_dir: str) -> None:
     print(f"\n{markdown_table(results['rows'], results['protocol'])}\n")
     print(f"{protocol_sentence(results['protocol'])}\n{stages}; peak memory {results['peak_memory_gib']} GiB.")
     print(f"Checkpoint, results.json and model card: {output_dir}")
+
+
+@contextmanager
+def _input_errors() -> Iterator[None]:
+    """Bad input ends the run with its one line, not with a traceback."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"error: {error}")
 
 
 @contextmanager

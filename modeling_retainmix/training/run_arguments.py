@@ -1,5 +1,6 @@
 """`RunArguments`: which data, which starting encoder and which evaluation a run of `train_accelerate.py` uses."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,10 @@ class RunArguments:
     data_workers: int | None = field(
         default=None, metadata={"help": "Processes that generate data; default: one per core."}
     )
+    factory_config: dict | str = field(
+        default_factory=dict,
+        metadata={"help": "Sizes of the procedural factory where they differ from `FactoryConfig` (JSON)."},
+    )
     eval_data: str | None = field(
         default=None,
         metadata={
@@ -52,6 +57,13 @@ class RunArguments:
     )
 
     def __post_init__(self) -> None:
+        for name in ("encoder_config", "factory_config"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                try:
+                    setattr(self, name, json.loads(value))
+                except json.JSONDecodeError as error:
+                    raise ValueError(f"--{name} must be a JSON object, got {value!r}: {error}") from error
         if (self.eval_data is None) != (self.noise is None):
             raise ValueError("--eval_data and --noise belong together: give both folders, or neither")
         if self.protocol not in PROTOCOLS:

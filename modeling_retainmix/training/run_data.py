@@ -1,5 +1,6 @@
 """The tables of a run: training pairs, validation machines and evaluation machines, generated or read from folders."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,8 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
     Raises:
         FileNotFoundError, ValueError: a folder is missing, empty or broken; the message names the file and the cure.
     """
-    config = FactoryConfig(clip_seconds=args.clip_seconds, seed=run_args.benchmark_seed)
-    factory = build_factory(run_args.cache_dir, config, num_proc=run_args.data_workers)
+    config = FactoryConfig(clip_seconds=args.clip_seconds, seed=run_args.benchmark_seed, **run_args.factory_config)
+    factory = build_factory(run_args.cache_dir, config, num_proc=run_args.data_workers or os.cpu_count())
     protocol = replace(PROTOCOLS[run_args.protocol], clip_seconds=run_args.eval_clip_seconds or args.clip_seconds)
     validation = build_benchmark(
         factory["validation_machines"], factory["validation_noise"], protocol, seed=run_args.benchmark_seed

@@ -1,0 +1,65 @@
+"""Scores of the subsets against a plain loop with scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import hmean
+from sklearn.metrics import roc_auc_score
+
+from modeling_retainmix.data.benchmark import SUBSETS
+from modeling_retainmix.evaluation.benchmark_embeddings import embed_mixtures
+from modeling_retainmix.evaluation.benchmark_scores import score_benchmark
+
+
+def spectrum(waveforms):
+    magnitudes = torch.fft.rfft(waveforms).abs()
+    return {"spectrum": magnitudes, "level": magnitudes.norm(dim=1, keepdim=True)}
+
+
+def naive_official(machine, cells, subset, snr_db):
+    reference_kind, test_kind = SUBSETS[subset]
+    references = cells[reference_kind, snr_db][machine.is_reference].numpy()
+    tests = cells[test_kind, snr_db][~machine.is_reference].numpy()
+    scores = np.array([min(np.linalg.norm(test - reference) for reference in references) for test in tests])
+    anomaly, target = machine.is_anomaly[~machine.is_reference], machine.is_target[~machine.is_reference]
+    source_part, target_part = ~target | anomaly, target | anomaly
+    return hmean(
+        [
+            roc_auc_score(anomaly[source_part], scores[source_part]),
+            roc_auc_score(anomaly[target_part], scores[target_part]),
+            roc_auc_score(anomaly, scores, max_fpr=0.1),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def scores(tiny_benchmark, tiny_protocol):
+    return score_benchmark(
+        tiny_benchmark, tiny_protocol, lambda machine: embed_mixtures(machine, tiny_protocol, spectrum)
+    )
+
+
+def test_when_benchmark_is_scored_then_every_cell_equals_the_plain_loop(scores, tiny_benchmark, tiny_protocol):
+    embeddings = {
+        machine.machine_type: embed_mixtures(machine, tiny_protocol, spectrum)["spectrum"]
+        for machine in tiny_benchmark
+    }
+    for subset in SUBSETS:
+        for snr_db in tiny_protocol.snr_db:
+            result = scores["spectrum"].cells[subset][snr_db]
+            for machine in tiny_benchmark:
+                expected = naive_official(machine, embeddings[machine.machine_type], subset, snr_db)
+                assert result["machines"][machine.machine_type]["official_score"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_when_cells_are_averaged_then_the_mean_is_harmonic(scores):
+    view = scores["spectrum"]
+    cells = {(subset, snr): view.official(subset, snr) for subset in SUBSETS for snr in (-10, 0)}
+    assert view.hmean_all == pytest.approx(hmean(list(cells.values())))
+    assert view.hmean_low == pytest.approx(hmean([value for (_, snr), value in cells.items() if snr == -10]))
+    assert view.hmean(subset="Mismatch") == pytest.approx(hmean([cells["Mismatch", -10], cells["Mismatch", 0]]))
+
+
+def test_when_snr_rises_then_the_informative_view_gains_and_beats_level(scores):
+    assert scores["spectrum"].official("Factory A", 0) > scores["spectrum"].official("Factory A", -10)
+    assert scores["spectrum"].hmean_all > scores["level"].hmean_all

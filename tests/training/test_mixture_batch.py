@@ -1,0 +1,99 @@
+"""From clips to features: what student and teacher hear, and that it depends on the position alone."""
+
+import pytest
+import torch
+from torch.utils.data import default_convert
+
+from modeling_retainmix.training.mixture_batch import MixtureBatchBuilder
+from modeling_retainmix.training.sampler import PairKey
+
+
+class WaveformAsFeatures:
+    """Stands for a feature extractor: frames of 128 samples, so that the tests can read the waveform back."""
+
+    def extract_features(self, waveform):
+        return waveform.reshape(len(waveform), -1, 128)
+
+
+def batch_of(pairs, keys):
+    return default_convert(pairs.__getitems__(keys))
+
+
+KEYS = [PairKey(position, position % 24, position % 8) for position in range(6)]
+
+
+def build(make_args, pairs, keys=KEYS, layerdrop=0.0, **options):
+    options = {"time_mask_width": 0, "frequency_mask_width": 0} | options
+    builder = MixtureBatchBuilder(WaveformAsFeatures(), make_args(**options), len(pairs.class_names), 4, layerdrop)
+    return builder(batch_of(pairs, keys))
+
+
+def test_when_batch_is_built_then_teacher_hears_the_two_parts_of_the_mixture(make_args, pairs):
+    batch = build(make_args, pairs)
+    machine, noise = batch.teacher_features.chunk(2)
+    assert torch.allclose(batch.student_features, machine + noise, atol=1e-6)
+    ratio = machine.flatten(1).square().mean(1) / noise.flatten(1).square().mean(1)
+    assert torch.allclose(10 * ratio.log10(), torch.zeros(6), atol=1e-3)
+
+
+def test_when_level_is_unit_noise_then_noise_has_unit_power(make_args, pairs):
+    _, noise = build(make_args, pairs, level="unit_noise").teacher_features.chunk(2)
+    assert torch.allclose(noise.flatten(1).square().mean(1), torch.ones(6), atol=1e-4)
+
+
+def test_when_level_is_target_then_machine_keeps_its_recorded_level(make_args, pairs):
+    machine, _ = build(make_args, pairs, level="target").teacher_features.chunk(2)
+    recorded = batch_of(pairs, KEYS)["target"] / 32768
+    assert torch.allclose(machine.flatten(1), recorded)
+
+
+def test_when_teacher_inputs_are_recorded_then_neither_source_is_scaled(make_args, pairs):
+    machine, noise = build(make_args, pairs, level="unit_noise", teacher_inputs="recorded").teacher_features.chunk(2)
+    clips = batch_of(pairs, KEYS)
+    assert torch.allclose(machine.flatten(1), clips["target"] / 32768)
+    assert torch.allclose(noise.flatten(1), clips["noise"] / 32768)
+
+
+def test_when_snr_is_an_interval_then_each_clip_has_its_own_within_it(make_args, pairs):
+    snr_db = build(make_args, pairs, snr_db=[-5.0, 5.0]).snr_db
+    assert len(set(snr_db.tolist())) == 6
+    assert snr_db.abs().max() <= 5
+
+
+def test_when_labels_are_made_then_machine_and_noise_are_both_set(make_args, pairs):
+    batch = build(make_args, pairs)
+    clips = batch_of(pairs, KEYS)
+    for row, label in enumerate(batch.labels):
+        assert label.nonzero().flatten().tolist() == [clips["target_class"][row], clips["noise_class"][row]]
+
+
+def test_when_batch_is_split_then_every_draw_stays_the_same(make_args, pairs):
+    options = {"snr_db": [-5.0, 5.0], "time_mask_width": 20, "frequency_mask_width": 30, "layerdrop": 0.5}
+    whole = build(make_args, pairs, **options)
+    parts = [build(make_args, pairs, keys=KEYS[start : start + 2], **options) for start in (0, 2, 4)]
+    for name in ("student_features", "labels", "snr_db", "layer_keep"):
+        assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts]))
+
+
+def test_when_masks_are_on_then_only_the_student_is_masked(make_args, pairs):
+    plain = build(make_args, pairs)
+    masked = build(make_args, pairs, time_mask_width=20, frequency_mask_width=30)
+    assert torch.equal(plain.teacher_features, masked.teacher_features)
+    zero = masked.student_features == 0
+    assert zero.any(dim=(1, 2)).sum() >= 5
+    assert torch.equal(masked.student_features[~zero], plain.student_features[~zero])
+
+
+def test_when_beta_is_zero_then_nothing_is_computed_for_a_teacher(make_args, pairs):
+    assert build(make_args, pairs, beta=0.0).teacher_features is None
+
+
+@pytest.mark.parametrize("layerdrop", [0.0, 0.5])
+def test_when_layers_are_dropped_then_share_is_as_asked(make_args, pairs, layerdrop):
+    keys = [PairKey(position, 0, 0) for position in range(500)]
+    keep = build(make_args, pairs, keys=keys, layerdrop=layerdrop).layer_keep
+    if layerdrop == 0.0:
+        assert keep is None
+    else:
+        assert keep.shape == (500, 4)
+        assert (~keep).float().mean().item() == pytest.approx(0.5, abs=0.05)
