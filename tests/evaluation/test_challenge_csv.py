@@ -1,0 +1,143 @@
+"""Challenge CSV files: read and written, and scored to the figures of the official evaluators."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from modeling_retainmix.evaluation.challenge_csv import (
+    SCORE_PREFIX,
+    Part,
+    read_ground_truth,
+    read_table,
+    read_tables,
+    score_submission,
+    write_table,
+)
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "dcase"
+
+
+def golden_rows(year: int) -> list[dict[str, str]]:
+    with open(GOLDEN / f"{year}.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def part_of(row: dict[str, str], year: int) -> Part:
+    return Part(row["machine"], row["section"], row["domain"] if year == 2021 else None)
+
+
+def append(path: Path, *cells: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as file:
+        file.write(",".join(cells) + "\n")
+
+
+def write_official_layout(root: Path, year: int, score_set: str) -> tuple[Path, Path]:
+    """Folders as the challenge hands them out and as a system hands them in."""
+    truth, system = root / "truth", root / "system"
+    machine = None
+    for row in golden_rows(year):
+        stem = part_of(row, year).stem(year)
+        if year == 2020:
+            if row["machine"] != machine:
+                machine = row["machine"]
+                append(truth / "eval_data_list.csv", machine)
+            append(truth / "eval_data_list.csv", row["name"], row["labelled_name"], row["label"])
+        else:
+            append(truth / "ground_truth_data" / f"ground_truth_{stem}.csv", row["name"], row["label"])
+        if year > 2021:
+            domain = str(int(row["domain"] == "target"))
+            append(truth / "ground_truth_domain" / f"ground_truth_{stem}.csv", row["name"], domain)
+        if year == 2023:
+            append(truth / "ground_truth_attributes" / f"ground_truth_{stem}.csv", row["name"], row["attribute_name"])
+        append(system / f"anomaly_score_{stem}.csv", row["name"], row[f"score_{score_set}"])
+    return truth, system
+
+
+def evaluator_score(year: int, score_set: str) -> float:
+    with open(GOLDEN / f"{year}_{score_set}_result.csv", newline="") as file:
+        return next(float(row[2]) for row in csv.reader(file) if row and row[0] == "official score")
+
+
+@pytest.mark.parametrize("score_set", ["good", "ties"])
+@pytest.mark.parametrize("year", [2021, 2022, 2023])
+def test_score_of_a_submission_equals_the_official_evaluator(tmp_path, year, score_set):
+    truth, system = write_official_layout(tmp_path, year, score_set)
+    official = evaluator_score(year, score_set)
+    assert score_submission(system, truth, year)["official_score"] == pytest.approx(official, abs=1e-12)
+
+
+def test_submission_of_2020_is_scored_per_machine_id(tmp_path):
+    truth, system = write_official_layout(tmp_path, 2020, "good")
+    result = score_submission(system, truth, 2020)
+    with open(GOLDEN / "2020_good_result.csv", newline="") as file:
+        averages = [float(row[1]) for row in csv.reader(file) if row and row[0] == "Average"]
+    ours = [machine["auc"] for machine in result["machines"].values()]
+    assert sorted(ours) == pytest.approx(sorted(averages), abs=1e-12)
+
+
+def test_names_with_attributes_stand_for_the_anonymous_ones(tmp_path):
+    truth, system = write_official_layout(tmp_path, 2023, "good")
+    path = system / "anomaly_score_bandsaw_section_00_test.csv"
+    labelled = {row["name"]: row["attribute_name"] for row in golden_rows(2023) if row["machine"] == "bandsaw"}
+    write_table(path, [(f"{labelled[name]}.wav", score) for name, score in read_table(path).items()])
+    expected = evaluator_score(2023, "good")
+    assert score_submission(system, truth, 2023)["official_score"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_when_a_file_or_a_clip_is_missing_or_too_much_then_error_names_it(tmp_path):
+    truth, system = write_official_layout(tmp_path, 2023, "good")
+    path = system / "anomaly_score_bandsaw_section_00_test.csv"
+    whole = path.read_text()
+    path.write_text(whole + "section_00_9999.wav,1.0\n")
+    with pytest.raises(ValueError, match=r"bandsaw_section_00_test\.csv .* scores section_00_9999\.wav"):
+        score_submission(system, truth, 2023)
+    path.write_text(whole.split("\n", 1)[1])
+    with pytest.raises(ValueError, match=r"bandsaw_section_00_test\.csv .* lacks section_00_0000\.wav"):
+        score_submission(system, truth, 2023)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"anomaly_score_bandsaw_section_00_test\.csv is missing"):
+        score_submission(system, truth, 2023)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a.wav,1\nb.wav\n", "line 2: 'b.wav' is not"),
+        ("a.wav,nan\n", "line 1: 'a.wav,nan' is not"),
+        ("a.wav,high\n", "line 1: 'a.wav,high' is not"),
+        ("a.wav,1\n\na.wav,2\n", r"line 3: a\.wav comes twice"),
+    ],
+)
+def test_when_a_row_is_broken_then_error_names_file_and_line(tmp_path, text, message):
+    path = tmp_path / "scores.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"scores\.csv, {message}"):
+        read_table(path)
+
+
+def test_when_a_file_name_breaks_the_rule_of_the_year_then_error_shows_the_rule(tmp_path):
+    (tmp_path / "anomaly_score_fan_section_03_test.csv").write_text("a.wav,1\n")
+    with pytest.raises(
+        ValueError, match=r"rule of 2021: anomaly_score_<machine type>_section_<NN>_<domain>_test\.csv"
+    ):
+        read_tables(tmp_path, SCORE_PREFIX, 2021)
+    with pytest.raises(FileNotFoundError, match=r"holds no decision_result_\*\.csv"):
+        read_tables(tmp_path, "decision_result", 2023)
+
+
+def test_written_scores_are_read_back_to_the_last_bit(tmp_path):
+    values = {"a.wav": 0.1 + 0.2, "b.wav": 1.0 + 1e-15, "c.wav": -3e-300}
+    write_table(tmp_path / "scores.csv", values.items())
+    assert read_table(tmp_path / "scores.csv") == values
+
+
+def test_windows_line_ends_and_a_missing_domain_in_the_ground_truth(tmp_path):
+    name = "ground_truth_fan_section_00_test.csv"
+    append(tmp_path / "ground_truth_data" / name, "section_00_0000.wav", "1\r")
+    append(tmp_path / "ground_truth_domain" / name, "section_00_0001.wav", "0\r")
+    with pytest.raises(ValueError, match=r"has no domain 0 or 1 for section_00_0000\.wav"):
+        read_ground_truth(tmp_path, 2023)
+    append(tmp_path / "ground_truth_domain" / name, "section_00_0000.wav", "1\r")
+    assert [(clip["label"], clip["domain"]) for clip in read_ground_truth(tmp_path, 2023)] == [(1, "target")]
