@@ -1,6 +1,7 @@
 """Original checkpoints of audio encoders, as their authors published them, to transformers folders."""
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,17 @@ def load_checkpoint(path: Path, allow_pickle: bool = False) -> Any:
     """Reads a torch file on the CPU, refusing code unless `allow_pickle`."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist or is no file: pass the checkpoint file")
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start not in (b"PK", b"\x80\x02"):  # a zip archive, or a pickle as torch wrote it before 1.6
+        raise ValueError(f"{path} is no torch checkpoint (it starts with {start!r}): download it again")
     try:
         return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
     except pickle.UnpicklingError as error:
-        if allow_pickle or "weights_only" not in str(error):
-            raise ValueError(f"{path} cannot be read as a torch checkpoint: download it again ({error})") from error
-        reason = next(line for line in str(error).splitlines() if line.strip())
+        unsupported = re.search(r"GLOBAL (\S+)", str(error))
         raise ValueError(
-            f"{path} holds more than tensors and plain values, so that reading it could run code: "
-            f"if you trust it, pass allow_pickle=True ({reason.strip()})"
+            f"{path} holds more than tensors and plain values ({unsupported[1] if unsupported else 'a pickle'}), so "
+            "that reading it may run code: if you trust its source, pass allow_pickle=True"
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as a torch checkpoint: download it again ({error})") from error
+        raise ValueError(f"{path} is damaged: download it again ({error})") from error
