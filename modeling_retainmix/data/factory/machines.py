@@ -15,7 +15,7 @@ CLIP_LEVEL_STD_DB = 1.0  # level of each part from clip to clip
 CLIP_TILT_STD = 0.25  # microphone from clip to clip, dB per octave
 FLOOR_DB = -14.0  # noise floor relative to the sum of the parts
 LEVEL_DBFS = (-32.0, 2.5)  # mean and standard deviation of the level of a finished clip
-CREST_RANGE = (2.9, 3.5)  # peaks are clipped at a multiple of the RMS drawn from this range
+CREST_RANGE = (2.6, 3.2)  # peaks are clipped at a multiple of the RMS drawn from this range
 TABLE_SIZE = 1 << 14
 
 # What more load does to the level of each part, in dB

@@ -58,11 +58,13 @@ def ambience_sound(ambience: Ambience, rng: np.random.Generator, length: int) ->
     response = decibels(np.interp(octaves, np.log2(ambience.colour_hz), colour_db))
     sound = signals.shaped_noise(rng, response, length)
     sound *= decibels(signals.slow_curve(rng, length, 0.7, 0.5))
-    seconds = np.arange(length) / SAMPLING_RATE
-    levels_db = ambience.tones_db + rng.normal(0.0, 1.0, len(ambience.tones_db))
-    for tone_hz, level_db in zip(ambience.tones_hz, levels_db, strict=True):
-        detuned = tone_hz * (1.0 + 0.002 * rng.standard_normal())
-        sound += np.sqrt(2) * decibels(level_db) * np.cos(2 * np.pi * (detuned * seconds + rng.uniform()))
+    # tones on bins of the long FFT: one inverse transform for all of them
+    tones = np.zeros(len(freq), dtype=np.complex128)
+    detuned_hz = ambience.tones_hz * (1.0 + 0.002 * rng.standard_normal(len(ambience.tones_hz)))
+    amplitudes = np.sqrt(2) * decibels(ambience.tones_db + rng.normal(0.0, 1.0, len(ambience.tones_db)))
+    phases = rng.uniform(0.0, 2 * np.pi, len(amplitudes))
+    np.add.at(tones, np.rint(detuned_hz / freq[1]).astype(np.int64), amplitudes * np.exp(1j * phases) * length / 2)
+    sound += fft.irfft(tones, length)
     return signals.unit_rms(sound)
 
 

@@ -1,0 +1,218 @@
+"""What a build of the procedural factory makes, clip by clip, and how a planned clip becomes sound.
+
+Every clip is a function of the seed and its own name, so neither the number of workers nor the size of the pool
+changes a sample of it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+
+import numpy as np
+
+from modeling_retainmix.data.factory import machines, noise, signals
+from modeling_retainmix.data.factory.catalogue import MACHINE_TYPES, NOISE_FACTORIES, MachineType, NoiseFactory
+from modeling_retainmix.data.factory.faults import fault_sound
+
+# A change of any sample of any clip is a new version, with a new hash of the sample clips.
+FACTORY_VERSION = "0"
+FACTORY_SHA256 = ""
+
+SOURCE_SPEEDS = (0.88, 1.0, 1.12)
+TARGET_SPEED = 1.3
+LOADS = (0, 1)
+
+MACHINE_COLUMNS = ("machine_type", "section", "domain", "split", "label", "attributes", "factory", "fault")
+NOISE_COLUMNS = ("noise_class", "kind", "factory")
+
+
+@dataclass(frozen=True)
+class FactoryConfig:
+    """Size and seed of the procedural factory.
+
+    Attributes:
+        clip_seconds: length of every clip, 1 to 60 seconds.
+        seed: of everything that is drawn, not negative.
+        instances_per_type: machines of each training type; each is an attribute class.
+        clips_per_instance: clips of each of them.
+        source_references, target_references: normal clips of each domain, per validation and evaluation type.
+        tests_per_cell: test clips per cell of domain x label, per validation and evaluation type.
+        clips_per_noise_class: clips of each class of training noise.
+        segments_per_kind: noise segments of each kind, per validation and evaluation factory.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    clip_seconds: float = 4.0
+    seed: int = 0
+    instances_per_type: int = 40
+    clips_per_instance: int = 8
+    source_references: int = 100
+    target_references: int = 10
+    tests_per_cell: int = 20
+    clips_per_noise_class: int = 60
+    segments_per_kind: int = 190
+
+    def __post_init__(self) -> None:
+        if not 1.0 <= self.clip_seconds <= 60.0:
+            raise ValueError(f"clip_seconds must be between 1 and 60, not {self.clip_seconds}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative: {self.seed}")
+        for field in fields(self):
+            if field.type is int and field.name != "seed" and getattr(self, field.name) < 1:
+                raise ValueError(f"{field.name} must be at least 1, not {getattr(self, field.name)}")
+
+    @property
+    def num_samples(self) -> int:
+        """Length of a clip in samples."""
+        return round(self.clip_seconds * signals.SAMPLING_RATE)
+
+
+def factory_fingerprint(config: FactoryConfig) -> str:
+    """Name of the data that `config` makes: the generator's version and a hash of the configuration."""
+    content = json.dumps({"version": FACTORY_VERSION, **asdict(config)}, sort_keys=True)
+    return f"factory-v{FACTORY_VERSION}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True)
+class MachineClip:
+    """A machine clip to be made.
+
+    Attributes:
+        row: its columns in the table.
+        key: its name, which its random draws depend on.
+        machine_type, instance: the machine; instance None: the one machine of a validation or evaluation type.
+        speed, load: how it runs.
+    """
+
+    row: dict[str, str]
+    key: tuple[str | int, ...]
+    machine_type: MachineType
+    instance: int | None
+    speed: float
+    load: float
+
+    def synthesise(self, config: FactoryConfig) -> np.ndarray:
+        """The clip, int16 [samples]."""
+        rng = signals.keyed_generator(config.seed, "clip", *self.key)
+        machine = _draw_machine(self.machine_type, config.seed, self.instance)
+        motion = machines.draw_motion(machine, rng, self.speed, config.num_samples)
+        sound = machines.machine_sound(machine, motion, rng, self.load)
+        fault, severity_db = None, 0.0
+        if self.row["fault"]:
+            fault, severity_db = fault_sound(self.row["fault"], machine, motion, config.seed, rng)
+        is_target = self.row["domain"] == "target"
+        return machines.finish_clip(machine, motion, rng, sound, fault, severity_db, is_target, config.num_samples)
+
+
+@dataclass(frozen=True)
+class NoiseClip:
+    """A noise clip to be made.
+
+    Attributes:
+        row: its columns in the table.
+        key: its name, which its random draws depend on.
+        factory, zone: where it is recorded.
+        events: the families of which some happen in it; none: stationary.
+    """
+
+    row: dict[str, str]
+    key: tuple[str | int, ...]
+    factory: NoiseFactory
+    zone: int | None
+    events: tuple[str, ...]
+
+    def synthesise(self, config: FactoryConfig) -> np.ndarray:
+        """The clip, int16 [samples]."""
+        rng = signals.keyed_generator(config.seed, "noise", *self.key)
+        families: list[str] = []
+        if self.events:
+            families = sorted(rng.choice(self.events, rng.integers(1, len(self.events) + 1), replace=False).tolist())
+        return noise.noise_clip(self.factory, config.seed, rng, self.zone, families, config.num_samples)
+
+
+Clip = MachineClip | NoiseClip
+
+_draw_machine = lru_cache(maxsize=64)(machines.draw_machine)
+
+
+def planned_tables(config: FactoryConfig, splits: Sequence[str]) -> dict[str, list[Clip]]:
+    """Everything that a build makes: {table: its clips in the order of the rows}, two tables per split."""
+    plan: dict[str, list[Clip]] = {}
+    for split in splits:
+        of_split = _training_clips(config) if split == "train" else _benchmark_clips(split, config)
+        plan[f"{split}_machines"] = list(of_split)
+        plan[f"{split}_noise"] = list(_noise_clips(split, config))
+    return plan
+
+
+def synthesise(clips: Sequence[Clip], config: FactoryConfig) -> np.ndarray:
+    """The audio of some clips, int16 [clips, samples]."""
+    return np.stack([clip.synthesise(config) for clip in clips])
+
+
+def sample_hash(config: FactoryConfig, splits: Sequence[str]) -> str:
+    """SHA-256 over the first and the last clip of every table of the splits."""
+    digest = hashlib.sha256()
+    for clips in planned_tables(config, splits).values():
+        digest.update(synthesise([clips[0], clips[-1]], config).astype("<i2").tobytes())
+    return digest.hexdigest()
+
+
+def _training_clips(config: FactoryConfig) -> Iterator[MachineClip]:
+    for machine_type in MACHINE_TYPES["train"]:
+        for instance in range(config.instances_per_type):
+            load = signals.keyed_generator(config.seed, "load", machine_type.name, instance).uniform()
+            row = _machine_row(machine_type, "source", "train", "normal", f"instance_{instance:03d}")
+            for index in range(config.clips_per_instance):
+                yield MachineClip(
+                    row, (machine_type.name, "train", instance, index), machine_type, instance, 1.0, load
+                )
+
+
+def _benchmark_clips(split: str, config: FactoryConfig) -> Iterator[MachineClip]:
+    cells = [
+        ("source", "train", "normal", config.source_references),
+        ("target", "train", "normal", config.target_references),
+    ] + [(d, "test", label, config.tests_per_cell) for d in ("source", "target") for label in ("normal", "anomaly")]
+    for machine_type in MACHINE_TYPES[split]:
+        for domain, part, label, count in cells:
+            speeds = SOURCE_SPEEDS if domain == "source" else (TARGET_SPEED,)
+            conditions = [(speed, load) for speed in speeds for load in LOADS]
+            for index in range(count):
+                fault, turn = "", index
+                if label == "anomaly":  # all faults in turn; over the turns every fault meets all conditions
+                    fault = machine_type.faults[index % len(machine_type.faults)]
+                    turn = index + index // (len(machine_type.faults) * len(conditions))
+                speed, load = conditions[turn % len(conditions)]
+                row = _machine_row(machine_type, domain, part, label, f"speed_{speed:.2f}_load_{load}", fault)
+                yield MachineClip(
+                    row, (machine_type.name, part, domain, label, index), machine_type, None, speed, load
+                )
+
+
+def _machine_row(
+    machine_type: MachineType, domain: str, split: str, label: str, attributes: str, fault: str = ""
+) -> dict[str, str]:
+    values = (machine_type.name, "00", domain, split, label, attributes, machine_type.factory, fault)
+    return dict(zip(MACHINE_COLUMNS, values, strict=True))
+
+
+def _noise_clips(split: str, config: FactoryConfig) -> Iterator[NoiseClip]:
+    for factory in NOISE_FACTORIES[split]:
+        classes: list[tuple[str, int | None, tuple[str, ...]]]
+        if split == "train":
+            classes = [(f"stationary_zone_{zone}", zone, ()) for zone in range(noise.ZONES)]
+            classes += [(family, 0, (family,)) for family in factory.events]
+            count = config.clips_per_noise_class
+        else:
+            classes = [("stationary", None, ()), ("non_stationary", None, factory.events)]
+            count = config.segments_per_kind
+        for name, zone, events in classes:
+            kind = "non_stationary" if events else "stationary"
+            row = dict(zip(NOISE_COLUMNS, (f"{factory.name}_{name}", kind, factory.name), strict=True))
+            for index in range(count):
+                yield NoiseClip(row, (factory.name, name, index), factory, zone, events)
