@@ -10,7 +10,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
-from modeling_retainmix.hub.results import machine_table, markdown_table, model_row, protocol_sentence, read_results
+from modeling_retainmix.hub.run_record import machine_table, markdown_table, model_row, protocol_sentence, read_results
 
 TAGS = ["anomaly-detection", "anomalous-sound-detection", "dcase", "audio", "retainmix"]
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from modeling_retainmix.hub.results import machine_table, markdown_table, model_row, protocol_sentence, read_results
+from modeling_retainmix.hub.run_record import machine_table, markdown_table, model_row, protocol_sentence, read_results
 
 
 def delete(results: dict, *keys: str | int) -> None:
