@@ -1,10 +1,10 @@
-"""`results.json` and the printed table: everything that a reader needs to judge a number, and to make it again."""
+"""`results.json`: everything that a reader needs to judge a number, and to make it again."""
 
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,10 +14,9 @@ from typing import Any
 import psutil
 import torch
 
-from modeling_retainmix.data.benchmark import SUBSETS, BenchmarkProtocol
+from modeling_retainmix.data.benchmark import BenchmarkProtocol
 from modeling_retainmix.evaluation.benchmark_scores import BenchmarkScores
-
-FORMAT_VERSION = 1
+from modeling_retainmix.hub.run_record import FORMAT_VERSION
 
 
 def result_row(name: str, scores: BenchmarkScores, layer: int | None = None) -> dict[str, Any]:
@@ -47,19 +46,6 @@ def result_row(name: str, scores: BenchmarkScores, layer: int | None = None) -> 
     }
 
 
-def markdown_table(rows: Sequence[Mapping[str, Any]], protocol: Mapping[str, Any]) -> str:
-    """The results as a Markdown table: a row per system, a column per subset and SNR, then the harmonic means."""
-    snrs = [f"{snr_db:g}" for snr_db in protocol["snr_db"]]
-    low = "{" + ", ".join(f"{snr_db:g}" for snr_db in protocol["low_snr_db"]) + "}"
-    header = ["System", "Layer", *(f"{subset} {snr} dB" for subset in SUBSETS for snr in snrs), f"Hmean {low}", "All"]
-    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
-    for row in rows:
-        cells = [row["scores"][subset][snr] for subset in SUBSETS for snr in snrs]
-        numbers = [f"{value:.1f}" for value in (*cells, row["hmean_low"], row["hmean_all"])]
-        lines.append("| " + " | ".join([row["name"], str(row["layer"] or "-"), *numbers]) + " |")
-    return "\n".join(lines)
-
-
 def protocol_record(
     protocol: BenchmarkProtocol, counts: Mapping[str, Mapping[str, int]], reused_segments: int, k: int = 1
 ) -> dict[str, Any]:
@@ -71,25 +57,6 @@ def protocol_record(
         "clips": {machine: dict(roles) for machine, roles in counts.items()},
         "noise_segments_reused": reused_segments,
     }
-
-
-def protocol_sentence(protocol: Mapping[str, Any]) -> str:
-    """One paragraph under the table: what was scored, and how."""
-    roles: dict[str, set[int]] = {}
-    for counts in protocol["clips"].values():
-        for role, count in counts.items():
-            roles.setdefault(role, set()).add(count)
-    clips = ", ".join(
-        f"{min(values) if len(values) == 1 else f'{min(values)} to {max(values)}'} {role}"
-        for role, values in roles.items()
-    )
-    reuse = protocol["noise_segments_reused"]
-    return (
-        f"Official score in % (harmonic mean of source AUC, target AUC and pAUC over {len(protocol['clips'])} machine "
-        f"types), protocol `{protocol['name']}`, clips of {protocol['clip_seconds']:g} s; per machine type {clips}; "
-        f"K = {protocol['k']}, no normalisation between domains; "
-        + (f"{reuse} noise segments used more than once." if reuse else "no noise segment used twice in a subset.")
-    )
 
 
 def environment_record() -> dict[str, Any]:

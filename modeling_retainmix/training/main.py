@@ -16,16 +16,12 @@ from typing import Any
 from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
 
 from modeling_retainmix.data.training_pairs import TrainingPairs
-from modeling_retainmix.evaluation.results import (
-    environment_record,
-    markdown_table,
-    protocol_record,
-    protocol_sentence,
-    write_results,
-)
+from modeling_retainmix.evaluation.results import environment_record, protocol_record, write_results
 from modeling_retainmix.evaluation.run_evaluation import table_rows
 from modeling_retainmix.hub.card import write_model_card
 from modeling_retainmix.hub.push import push_folder
+from modeling_retainmix.hub.remote_code import add_remote_code
+from modeling_retainmix.hub.run_record import markdown_table, protocol_sentence
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.recipe import parse_arguments
 from modeling_retainmix.training.run_arguments import RunArguments
@@ -50,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         pairs = TrainingPairs(data.train_machines, data.train_noise, args.clip_seconds, seed=args.seed)
     start = run_args.model
     if start is None:
-        start = str(Path(args.output_dir) / "teacher")
+        start = f"{args.output_dir.rstrip('/')}-teacher"
         with _timed(durations, "teacher"):
-            train_teacher(run_args, args, pairs, start)
+            train_teacher(run_args, args, data.train_machines, data.train_noise, start)
     if args.do_train:
         with _timed(durations, "training"):
             _train_student(args, pairs, start, run_args.teacher or start)
@@ -88,6 +84,7 @@ def _train_student(args: RetainMixTrainingArguments, pairs: TrainingPairs, start
     if args.should_save:
         student.save_pretrained(args.output_dir)
         trainer.processing_class.save_pretrained(args.output_dir)
+        add_remote_code(args.output_dir)
 
 
 def _evaluate(args: RetainMixTrainingArguments, data: RunData, student: str, teacher: str) -> list[dict[str, Any]]:

@@ -20,9 +20,12 @@ class RunArguments:
     teacher: str | None = field(
         default=None, metadata={"help": "Folder or Hub name of the frozen teacher; default: the encoder started from."}
     )
-    encoder_config: dict | str = field(
-        default_factory=dict,
+    encoder_config: dict | str | None = field(
+        default=None,
         metadata={"help": "Configuration of the small encoder that is trained where no --model is given (JSON)."},
+    )
+    teacher_clip_seconds: float | None = field(
+        default=None, metadata={"help": "Length of a clip in that training, in seconds; default: as in training."}
     )
     teacher_steps: int = field(default=0, metadata={"help": "Optimiser steps of that training."})
     teacher_learning_rate: float = field(default=1e-3, metadata={"help": "Peak learning rate of that training."})
@@ -34,8 +37,8 @@ class RunArguments:
     data_workers: int | None = field(
         default=None, metadata={"help": "Processes that generate data; default: one per core."}
     )
-    factory_config: dict | str = field(
-        default_factory=dict,
+    factory_config: dict | str | None = field(
+        default=None,
         metadata={"help": "Sizes of the procedural factory where they differ from `FactoryConfig` (JSON)."},
     )
     eval_data: str | None = field(
@@ -59,7 +62,9 @@ class RunArguments:
     def __post_init__(self) -> None:
         for name in ("encoder_config", "factory_config"):
             value = getattr(self, name)
-            if isinstance(value, str):
+            if value is None:
+                setattr(self, name, {})
+            elif isinstance(value, str):
                 try:
                     setattr(self, name, json.loads(value))
                 except json.JSONDecodeError as error:

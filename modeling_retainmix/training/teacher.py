@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from datasets import Dataset
 from transformers import set_seed
 
 from modeling_retainmix.data.clips import to_waveform
@@ -47,17 +48,18 @@ class SourceTaggingTrainer(PairTrainer):
 
 
 def train_teacher(
-    run_args: RunArguments, args: RetainMixTrainingArguments, pairs: TrainingPairs, output_dir: str
+    run_args: RunArguments, args: RetainMixTrainingArguments, machines: Dataset, noise: Dataset, output_dir: str
 ) -> None:
     """Trains a small BEATs by source tagging and saves it, with its feature extractor.
 
     Args:
-        run_args: configuration of the encoder, steps, learning rate and batch size.
+        run_args: configuration of the encoder; clip length, steps, learning rate and batch size.
         args: everything else of the training: devices, precision, seed, logging.
-        pairs: clips and classes.
+        machines, noise: tables of training clips.
         output_dir: folder of the saved teacher.
     """
     set_seed(args.seed)
+    pairs = TrainingPairs(machines, noise, run_args.teacher_clip_seconds or args.clip_seconds, seed=args.seed)
     labels = dict(enumerate(pairs.class_names))
     config = BeatsConfig(
         **run_args.encoder_config,
