@@ -1,6 +1,6 @@
 """Official scores on Factory A, Factory B and Mismatch, and their harmonic means (paper, Table 2)."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ class BenchmarkScores:
 
 
 def score_benchmark(
-    benchmark: Sequence[MachineBenchmark],
+    benchmark: Iterable[MachineBenchmark],
     protocol: BenchmarkProtocol,
     embed_machine: Callable[[MachineBenchmark], BenchmarkEmbeddings],
     k: int = 1,
@@ -82,18 +82,20 @@ def score_benchmark(
     return {
         view: BenchmarkScores(
             cells={
-                subset: {
-                    snr_db: dcase_score(
-                        **{name: np.concatenate(parts) for name, parts in by_cell[subset, snr_db].items()}
-                    )
-                    for snr_db in protocol.snr_db
-                }
+                subset: {snr_db: _official_score(by_cell[subset, snr_db]) for snr_db in protocol.snr_db}
                 for subset in SUBSETS
             },
             low_snr_db=protocol.low_snr_db,
         )
         for view, by_cell in collected.items()
     }
+
+
+def _official_score(columns: dict[str, list[np.ndarray]]) -> dict[str, Any]:
+    predictions, references, domains, machines = (
+        np.concatenate(columns[name]) for name in ("predictions", "references", "domains", "machines")
+    )
+    return dcase_score(predictions, references, domains.tolist(), machines.tolist())
 
 
 def _distances(machine: MachineBenchmark, references: Any, tests: Any, k: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """`RetainMixTrainingArguments`: every option of the method that changes a result, beside the Trainer's own."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from transformers import TrainingArguments
 
@@ -19,20 +20,18 @@ class RetainMixTrainingArguments(TrainingArguments):
         default_factory=lambda: [0.0],
         metadata={"help": "SNR of training mixtures in dB: one value, or the bounds of a uniform draw per clip."},
     )
-    level: str = field(
+    level: Literal["unit_noise", "target"] = field(
         default="target",
         metadata={
             "help": "Level of the mixture: 'unit_noise' (Eq. 3 as written) or 'target' (same SNR, the machine sound "
             "keeps its recorded level).",
-            "choices": ["unit_noise", "target"],
         },
     )
-    teacher_inputs: str = field(
+    teacher_inputs: Literal["mixture_level", "recorded"] = field(
         default="mixture_level",
         metadata={
             "help": "What the teacher hears: the two sources as they stand in the mixture ('mixture_level'), or as "
             "they were recorded ('recorded').",
-            "choices": ["mixture_level", "recorded"],
         },
     )
     mixture_layer: int | None = field(

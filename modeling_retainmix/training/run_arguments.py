@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub.constants import HF_HOME
 
@@ -60,16 +61,21 @@ class RunArguments:
     )
 
     def __post_init__(self) -> None:
-        for name in ("encoder_config", "factory_config"):
-            value = getattr(self, name)
-            if value is None:
-                setattr(self, name, {})
-            elif isinstance(value, str):
-                try:
-                    setattr(self, name, json.loads(value))
-                except json.JSONDecodeError as error:
-                    raise ValueError(f"--{name} must be a JSON object, got {value!r}: {error}") from error
+        self.encoder_options = _json_object("encoder_config", self.encoder_config)
+        self.factory_options = _json_object("factory_config", self.factory_config)
         if (self.eval_data is None) != (self.noise is None):
             raise ValueError("--eval_data and --noise belong together: give both folders, or neither")
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"--protocol must be one of {sorted(PROTOCOLS)}, got {self.protocol!r}")
+
+
+def _json_object(name: str, value: dict | str | None) -> dict[str, Any]:
+    """A mapping of options: a recipe gives it as such, the command line as JSON."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"--{name} must be a JSON object, got {value!r}: {error}") from error
+    if not isinstance(value, dict | None):
+        raise ValueError(f"--{name} must be a JSON object, got {value!r}")
+    return value or {}

@@ -42,7 +42,7 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
     Raises:
         FileNotFoundError, ValueError: a folder is missing, empty or broken; the message names the file and the cure.
     """
-    config = FactoryConfig(clip_seconds=args.clip_seconds, seed=run_args.benchmark_seed, **run_args.factory_config)
+    config = FactoryConfig(clip_seconds=args.clip_seconds, seed=run_args.benchmark_seed, **run_args.factory_options)
     factory = build_factory(run_args.cache_dir, config, num_proc=run_args.data_workers or os.cpu_count())
     protocol = replace(PROTOCOLS[run_args.protocol], clip_seconds=run_args.eval_clip_seconds or args.clip_seconds)
     validation = build_benchmark(
@@ -57,13 +57,13 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
         "training_noise_clips": len(factory["train_noise"]),
         "training_noise_classes": len(set(factory["train_noise"]["noise_class"])),
     }
-    if run_args.eval_data is None:
+    if run_args.eval_data is None or run_args.noise is None:
         evaluation = build_benchmark(
             factory["evaluation_machines"], factory["evaluation_noise"], protocol, seed=run_args.benchmark_seed
         )
         description["evaluation"] = "procedural factory, machine types and factories disjoint from training"
     else:
-        evaluation = _folder_benchmark(run_args, protocol)
+        evaluation = _folder_benchmark(run_args.eval_data, run_args.noise, run_args, protocol)
         description["evaluation"] = f"{Path(run_args.eval_data).name} with noise of {Path(run_args.noise).name}"
     return RunData(
         train_machines=factory["train_machines"],
@@ -75,10 +75,12 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
     )
 
 
-def _folder_benchmark(run_args: RunArguments, protocol: BenchmarkProtocol) -> list[MachineBenchmark]:
+def _folder_benchmark(
+    eval_data: str, noise_folder: str, run_args: RunArguments, protocol: BenchmarkProtocol
+) -> list[MachineBenchmark]:
     cache_dir = Path(run_args.cache_dir) / "decoded"
-    clean = decode_table(read_dcase_folder(run_args.eval_data), cache_dir, clip_seconds=protocol.clip_seconds)
-    noise = decode_table(read_noise_folder(run_args.noise), cache_dir)
+    clean = decode_table(read_dcase_folder(eval_data), cache_dir, clip_seconds=protocol.clip_seconds)
+    noise = decode_table(read_noise_folder(noise_folder), cache_dir)
     segments = make_noise_segments(noise, protocol.clip_seconds, seed=run_args.benchmark_seed)
     return build_benchmark(
         clean, segments, protocol, seed=run_args.benchmark_seed, allow_noise_reuse=run_args.allow_noise_reuse

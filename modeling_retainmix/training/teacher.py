@@ -62,7 +62,7 @@ def train_teacher(
     pairs = TrainingPairs(machines, noise, run_args.teacher_clip_seconds or args.clip_seconds, seed=args.seed)
     labels = dict(enumerate(pairs.class_names))
     config = BeatsConfig(
-        **run_args.encoder_config,
+        **run_args.encoder_options,
         id2label=labels,
         label2id={name: index for index, name in labels.items()},
         problem_type="multi_label_classification",
@@ -70,17 +70,16 @@ def train_teacher(
     model = BeatsForAudioClassification(config)
     # Every class is rare: start at its frequency, so that the first steps are not spent on learning that.
     torch.nn.init.constant_(model.classifier.bias, -math.log(len(labels) - 1))
-    teacher_args = replace(
-        args,
-        output_dir=output_dir,
-        max_steps=run_args.teacher_steps,
-        learning_rate=run_args.teacher_learning_rate,
-        warmup_steps=run_args.teacher_steps // 10,
-        per_device_train_batch_size=max(run_args.teacher_batch_size // args.world_size, 1),
-        gradient_accumulation_steps=1,
-        save_strategy="no",
-    )
-    trainer = SourceTaggingTrainer(model, teacher_args, pairs, BeatsFeatureExtractor())
+    changes: dict[str, Any] = {
+        "output_dir": output_dir,
+        "max_steps": run_args.teacher_steps,
+        "learning_rate": run_args.teacher_learning_rate,
+        "warmup_steps": run_args.teacher_steps // 10,
+        "per_device_train_batch_size": max(run_args.teacher_batch_size // args.world_size, 1),
+        "gradient_accumulation_steps": 1,
+        "save_strategy": "no",
+    }
+    trainer = SourceTaggingTrainer(model, replace(args, **changes), pairs, BeatsFeatureExtractor())
     trainer.train()
     if args.should_save:
         model.save_pretrained(output_dir)

@@ -46,7 +46,7 @@ class RetainMixTrainer(PairTrainer):
                 f"load it with num_labels={num_classes} and ignore_mismatched_sizes=True"
             )
         super().__init__(model, args, train_dataset, feature_extractor, **kwargs)
-        self.teacher = self._freeze(teacher) if args.beta > 0 else None
+        self.teacher: Any = self._freeze(teacher) if args.beta > 0 else None
         self.build_batch = MixtureBatchBuilder(
             feature_extractor,
             args,
@@ -58,15 +58,16 @@ class RetainMixTrainer(PairTrainer):
     def _freeze(self, teacher: PreTrainedModel | str | None) -> PreTrainedModel:
         if teacher is None:
             raise ValueError("the mixture loss (beta > 0) needs a teacher: pass teacher=, or set beta=0")
+        encoder: Any = teacher
         if isinstance(teacher, str):
             depth = {} if self.args.mixture_layer is None else {"num_hidden_layers": self.args.mixture_layer}
-            teacher = AutoModel.from_pretrained(teacher, **depth)  # no layer above the one that is compared
+            encoder = AutoModel.from_pretrained(teacher, **depth)  # no layer above the one that is compared
         for field in ("hidden_size", "patch_size", "num_prefix_tokens"):
-            ours, theirs = getattr(self.model.config, field), getattr(teacher.config, field)
+            ours, theirs = getattr(self.model.config, field), getattr(encoder.config, field)
             if ours != theirs:
                 raise ValueError(f"the student's {field} is {ours} but the teacher's {theirs}: Eq. 6 compares tokens")
         # Left outside Accelerate on purpose: prepare_model() would register it as the model to evaluate.
-        return teacher.requires_grad_(False).eval().to(self.accelerator.device)
+        return encoder.requires_grad_(False).eval().to(self.accelerator.device)
 
     def compute_loss(
         self,
@@ -85,7 +86,7 @@ class RetainMixTrainer(PairTrainer):
         )
         tagging = tagging_loss(outputs.logits, batch.labels)
         mixture = tagging.new_zeros(())
-        if self.teacher is not None:
+        if batch.teacher_features is not None:
             mixture = mixture_loss(self._tokens(outputs), self._teacher_tokens(batch.teacher_features))
             self.record_parts(loss_mixture=mixture)
         self.record_parts(loss_tagging=tagging, snr_db=batch.snr_db.mean())
