@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from modeling_retainmix.detection.pooling import PoolingMode, pool_tokens
+from modeling_retainmix.encoders.fbank import FRAME_LENGTH
 
 
 class Embedder:
@@ -76,13 +77,18 @@ class Embedder:
         grids = {layer: hidden_states[layer][:, prefix:].float() for layer in self.layers}
         return grids, self._real_columns(len(waveforms), waveforms.shape[1], grids[self.layers[0]].shape[1])
 
+    def accepts(self, samples: int) -> bool:
+        """Whether a clip of so many samples fills at least one time column of tokens."""
+        return samples >= FRAME_LENGTH and int(self._frame_mask(samples).sum()) >= self.model.config.patch_size
+
+    def _frame_mask(self, samples: int) -> torch.Tensor:
+        return self.feature_extractor.frame_mask(torch.tensor([samples]), samples)  # on the CPU: no GPU sync
+
     def _real_columns(self, batch: int, samples: int, tokens: int) -> torch.Tensor | None:
         config = self.model.config
         num_columns = tokens // config.num_mel_patches
-        frames = self.feature_extractor.frame_mask(torch.tensor([samples]), samples)  # on the CPU: no GPU sync
-        columns = (
-            frames[:, : num_columns * config.patch_size].unflatten(1, (num_columns, config.patch_size)).all(dim=2)
-        )
+        frames = self._frame_mask(samples)[0, : num_columns * config.patch_size]
+        columns = frames.view(num_columns, config.patch_size).all(dim=1)
         return None if bool(columns.all()) else columns.expand(batch, -1).to(self.device)
 
 

@@ -1,0 +1,108 @@
+"""Embeddings of any number of clips, decoded by threads while the encoder works, in bounded memory."""
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
+from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.windows import Windows
+
+
+@dataclass(frozen=True)
+class ClipEmbeddings:
+    """Embeddings of the windows of some clips, in the order of clips and time.
+
+    Attributes:
+        vectors: [windows, dim] float32; the vectors of several layers lie end to end.
+        clip: [windows] int64, which clip a window belongs to.
+        start_seconds: [windows] float64, where in its clip a window begins.
+    """
+
+    vectors: torch.Tensor
+    clip: np.ndarray
+    start_seconds: np.ndarray
+
+
+def embed_clips(
+    embedder: Embedder,
+    sources: Sequence[AudioSource],
+    windows: Windows,
+    batch_size: int = 16,
+    description: str = "embedding",
+) -> ClipEmbeddings:
+    """Reads and embeds clips.
+
+    Windows of equal length share a forward, so that no clip's embedding depends on padding for its neighbours. Memory
+    grows with the number of clips by their vectors alone.
+
+    Args:
+        embedder: of one or several layers.
+        sources: the clips, at 16 kHz once loaded.
+        windows: how to cut them.
+        batch_size: windows of one forward.
+        description: label of the progress bar, which a terminal shows.
+
+    Returns:
+        The embeddings, on the CPU.
+
+    Raises:
+        FileNotFoundError, ValueError: a clip cannot be read or is too short; the message names it.
+    """
+    clip: list[int] = []
+    start_seconds: list[float] = []
+    vectors: list[torch.Tensor] = []
+    waiting: dict[int, list[tuple[int, np.ndarray]]] = {}  # by length: position and samples of windows
+    num_waiting = 0
+
+    def embed(batch: list[tuple[int, np.ndarray]]) -> None:
+        values = embedder.embed(torch.from_numpy(np.stack([window for _, window in batch])))
+        joined = torch.cat([values[layer] for layer in embedder.layers], dim=1).cpu()
+        for (position, _), vector in zip(batch, joined, strict=True):
+            vectors[position] = vector
+
+    loaded = _load_ahead(sources, 2 * batch_size)
+    for index, waveform in enumerate(tqdm(loaded, desc=description, total=len(sources), unit="clip", disable=None)):
+        for start, window in windows.cut(waveform, SAMPLING_RATE):
+            if not embedder.accepts(len(window)):
+                raise ValueError(
+                    f"{sources[index].name} has {len(waveform)} samples at {SAMPLING_RATE} Hz, too few for one token "
+                    "of the encoder: leave it out or join it with others"
+                )
+            waiting.setdefault(len(window), []).append((len(clip), window))
+            num_waiting += 1
+            clip.append(index)
+            start_seconds.append(start / SAMPLING_RATE)
+            vectors.append(torch.empty(0))
+            if len(waiting[len(window)]) == batch_size:
+                embed(waiting.pop(len(window)))
+                num_waiting -= batch_size
+        if num_waiting >= 4 * batch_size:  # clips of many different lengths
+            longest = max(waiting, key=lambda length: len(waiting[length]))
+            num_waiting -= len(waiting[longest])
+            embed(waiting.pop(longest))
+    for batch in waiting.values():
+        embed(batch)
+    return ClipEmbeddings(torch.stack(vectors), np.asarray(clip), np.asarray(start_seconds))
+
+
+def _load_ahead(sources: Sequence[AudioSource], ahead: int) -> Iterator[np.ndarray]:
+    """Loads clips in threads, in order, at most `ahead` of them before they are asked for."""
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        futures: deque[Future[np.ndarray]] = deque()
+        try:
+            for source in sources:
+                futures.append(executor.submit(source.load))
+                if len(futures) > ahead:
+                    yield futures.popleft().result()
+            while futures:
+                yield futures.popleft().result()
+        finally:
+            for future in futures:
+                future.cancel()

@@ -1,0 +1,351 @@
+"""The anomaly detector: a frozen encoder, a memory of normal clips, nearest-neighbour scores."""
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+from transformers.utils import cached_file
+
+from modeling_retainmix.audio import SAMPLING_RATE, audio_sources
+from modeling_retainmix.data.dcase_folder import parse_dcase_name
+from modeling_retainmix.detection.clip_embedding import embed_clips
+from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.explanation import Explanation, token_contributions, token_deviations
+from modeling_retainmix.detection.memory_bank import DOMAINS, MemoryBank
+from modeling_retainmix.detection.normalization import (
+    distance_statistics,
+    standardize,
+)
+from modeling_retainmix.detection.pooling import pool_tokens
+from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.detection.threshold import ThresholdMethod, score_threshold
+from modeling_retainmix.encoders.fbank import FRAME_SHIFT
+from modeling_retainmix.hub.push import push_folder
+
+SETTINGS_FILE = "detector.json"
+REFERENCES_FILE = "references.safetensors"
+
+
+class AnomalyDetector:
+    """Scores clips of one machine by their distance to normal clips (GenRep, arXiv 2409.05035; Eq. 2 of RetainMix).
+
+    Example:
+        ```python
+        detector = AnomalyDetector.from_pretrained("org/encoder").fit("fan/train")
+        scores = detector.score("fan/test")  # one for each file, sorted by path; higher is more anomalous
+        ```
+
+    Every audio argument takes a path, a folder, a list of paths, a [samples] or [batch, samples] array or tensor with
+    `sampling_rate=` in Hz, or a column of a `datasets` table. Files of any sampling rate are resampled.
+
+    Args:
+        model: an encoder of transformers.
+        feature_extractor: its feature extractor.
+        settings: see `DetectorSettings`.
+        device: where the encoder computes; None: the GPU where there is one.
+        batch_size: windows of one forward.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        feature_extractor: Any,
+        settings: DetectorSettings,
+        device: torch.device | str | None = None,
+        batch_size: int = 16,
+    ) -> None:
+        self.settings = settings
+        self.batch_size = batch_size
+        self.embedder = Embedder(
+            model,
+            feature_extractor,
+            _layers(settings.layer, model.config),
+            device or ("cuda" if torch.cuda.is_available() else "cpu"),
+            settings.pooling,
+        )
+        self.reference_names: list[str] = []
+        self._bank: MemoryBank | None = None
+        self._left_out: torch.Tensor | None = None
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | os.PathLike[str],
+        device: torch.device | str | None = None,
+        batch_size: int = 16,
+        trust_remote_code: bool = False,
+        **settings: Any,
+    ) -> Self:
+        """Loads an encoder, of which no layer above the one that is read, or a saved detector with its references.
+
+        Args:
+            name: folder or Hub name of an encoder or of a saved detector.
+            device: where the encoder computes; None: the GPU where there is one.
+            batch_size: windows of one forward.
+            trust_remote_code: run code from the Hub, for encoders that are not part of this package.
+            settings: fields of `DetectorSettings`, such as `layer=6, k=1`. A saved detector keeps its own.
+
+        Raises:
+            ValueError: a setting out of range, a layer that the encoder does not have, or settings for a saved
+                detector.
+        """
+        file = cached_file(
+            name,
+            SETTINGS_FILE,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,  # the encoder's own loading reports these
+        )
+        saved: dict[str, Any] | None = None if file is None else json.loads(Path(file).read_text(encoding="utf-8"))
+        if saved is not None and settings:
+            raise ValueError(f"{name} is a saved detector with settings of its own: leave out {', '.join(settings)}")
+        chosen = DetectorSettings(**(settings if saved is None else saved["settings"]))
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+        depth = max(_layers(chosen.layer, config))
+        if depth > config.num_hidden_layers:
+            raise ValueError(f"layer={depth}: {name} has {config.num_hidden_layers} layers")
+        model = AutoModel.from_pretrained(name, num_hidden_layers=max(1, depth), trust_remote_code=trust_remote_code)
+        feature_extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=trust_remote_code)
+        detector = cls(model, feature_extractor, chosen, device, batch_size)
+        if saved is not None:
+            references = load_file(cached_file(name, REFERENCES_FILE))
+            detector._remember(saved["references"], **references)
+        return detector
+
+    def fit(
+        self,
+        reference: Any,
+        sampling_rate: int | None = None,
+        domains: Sequence[str] | None = None,
+        channel: int | str | None = None,
+    ) -> Self:
+        """Remembers normal clips; forgets those of an earlier call.
+
+        Args:
+            reference: normal clips of one machine, audio in any form.
+            sampling_rate: of arrays, in Hz.
+            domains: "source" or "target" for each clip; None: what the file names tell where all are DCASE names, or
+                else one domain.
+            channel: what to take of files with several channels: an index from 0, or "mean".
+
+        Raises:
+            FileNotFoundError, ValueError: no clip, a clip that cannot be read, or domains that do not fit the clips.
+        """
+        self.reference_names, self._bank = [], None
+        return self.add_references(reference, sampling_rate, domains, channel)
+
+    def add_references(
+        self,
+        reference: Any,
+        sampling_rate: int | None = None,
+        domains: Sequence[str] | None = None,
+        channel: int | str | None = None,
+    ) -> Self:
+        """Remembers further normal clips; arguments and errors as in `fit`."""
+        sources = audio_sources(reference, sampling_rate, channel)
+        names = [source.name for source in sources]
+        is_target = torch.tensor([domain == "target" for domain in _domains(names, domains)])
+        embeddings = embed_clips(self.embedder, sources, self.settings.windows, self.batch_size, "references")
+        clip = torch.from_numpy(embeddings.clip)
+        vectors, recording, is_target = embeddings.vectors, clip + len(self.reference_names), is_target[clip]
+        if self._bank is not None:
+            vectors = torch.cat([self._bank.vectors, vectors])
+            recording = torch.cat([self._bank.recording, recording])
+            is_target = torch.cat([self._bank.is_target, is_target])
+        self._remember(self.reference_names + names, vectors, recording, is_target)
+        return self
+
+    def score(self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None) -> np.ndarray:
+        """Anomaly scores, [clips] float64; higher is more anomalous.
+
+        Args:
+            audio: clips of the machine, audio in any form.
+            sampling_rate: of arrays, in Hz.
+            channel: what to take of files with several channels: an index from 0, or "mean".
+
+        Raises:
+            FileNotFoundError, ValueError: a clip that cannot be read, or no references.
+        """
+        scores, clip, _ = self._score(audio, sampling_rate, channel)
+        return self.settings.windows.reduce_scores(scores, clip)
+
+    def score_windows(
+        self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Scores within long recordings; arguments and errors as in `score`.
+
+        Returns:
+            For each clip: where its windows begin, [windows] in seconds, and their scores, [windows] float64.
+        """
+        scores, clip, start_seconds = self._score(audio, sampling_rate, channel)
+        edges = np.flatnonzero(np.diff(clip)) + 1
+        return list(zip(np.split(start_seconds, edges), np.split(scores, edges), strict=True))
+
+    def threshold(self, false_alarm_rate: float = 0.1, method: ThresholdMethod = "quantile") -> float:
+        """The score above which a clip is called anomalous, from the references alone.
+
+        Every reference recording is scored against the others (leave one recording out).
+
+        Args:
+            false_alarm_rate: share of normal clips that may be called anomalous.
+            method: "quantile" or "gamma", see `score_threshold`.
+
+        Raises:
+            ValueError: no references or too few, or `normalization="test"`, whose scores have no fixed scale.
+        """
+        bank = self._require_bank()
+        if self.settings.normalization == "test":
+            raise ValueError("normalization='test' makes scores depend on the other clips of a call: use 'references'")
+        scores = self._domain_scores(self._leave_one_out()).amin(dim=1).double().numpy()
+        by_recording = self.settings.windows.reduce_scores(scores, bank.recording.numpy())
+        lowest = self._domain_scores(torch.zeros(1, len(bank.domains))).amin()
+        return score_threshold(by_recording, false_alarm_rate, method, float(lowest))
+
+    def decide(
+        self,
+        audio: Any,
+        sampling_rate: int | None = None,
+        false_alarm_rate: float = 0.1,
+        method: ThresholdMethod = "quantile",
+        channel: int | str | None = None,
+    ) -> np.ndarray:
+        """Which clips are anomalous, [clips] bool; arguments and errors as in `score` and `threshold`."""
+        return self.score(audio, sampling_rate, channel) > self.threshold(false_alarm_rate, method)
+
+    def explain(
+        self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None
+    ) -> list[Explanation]:
+        """Maps of what makes each clip differ from its nearest reference; arguments as in `score`.
+
+        Raises:
+            ValueError: as `score`; or the detector is not one with k=1, one layer, time-mean pooling and Euclidean
+                distances, to whose score the map adds up.
+        """
+        bank, settings = self._require_bank(), self.settings
+        kind = (settings.k, settings.metric, settings.pooling, len(self.embedder.layers))
+        if kind != (1, "euclidean", "time_mean", 1):
+            raise ValueError("explain needs k=1, metric='euclidean', pooling='time_mean' and one layer")
+        config, (layer,) = self.embedder.model.config, self.embedder.layers
+        explanations = []
+        for source in audio_sources(audio, sampling_rate, channel):
+            starts, windows = zip(*settings.windows.cut(source.load(), SAMPLING_RATE), strict=True)
+            grids, mask = self.embedder.tokens(torch.from_numpy(np.stack(windows)))
+            pooled = pool_tokens(grids[layer], config.num_mel_patches, mask=mask).cpu()
+            scores = self._domain_scores(bank.distances(pooled))
+            window = int(scores.amin(dim=1).argmax())
+            domain = bank.domains[int(scores[window].argmin())]
+            reference, recording = bank.nearest(pooled[window], domain)
+            tokens = grids[layer][window].cpu()
+            if mask is not None:  # padding lies behind the clip
+                tokens = tokens[: int(mask[window].sum()) * config.num_mel_patches]
+            explanations.append(
+                Explanation(
+                    contributions=token_contributions(tokens, reference, config.num_mel_patches).numpy(),
+                    deviations=token_deviations(tokens, reference, config.num_mel_patches).numpy(),
+                    squared_distance=float((pooled[window].double() - reference.double()).square().sum()),
+                    reference=self.reference_names[recording],
+                    domain=domain,
+                    start_seconds=starts[window] / SAMPLING_RATE,
+                    column_seconds=config.patch_size * FRAME_SHIFT / SAMPLING_RATE,
+                )
+            )
+        return explanations
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Writes encoder, settings and references: safetensors and JSON, which `from_pretrained` loads.
+
+        Raises:
+            ValueError: the detector has no references.
+        """
+        bank, folder = self._require_bank(), Path(folder)
+        self.embedder.model.save_pretrained(folder)
+        self.embedder.feature_extractor.save_pretrained(folder)
+        # Layers as numbers: the saved encoder is cut, and its last layer is another one.
+        settings = replace(self.settings, layer=tuple(self.embedder.layers)).to_dict()
+        content = json.dumps({"settings": settings, "references": self.reference_names}, indent=2)
+        (folder / SETTINGS_FILE).write_text(content + "\n", encoding="utf-8")
+        tensors = {"vectors": bank.vectors, "recording": bank.recording, "is_target": bank.is_target}
+        save_file(tensors, folder / REFERENCES_FILE)
+
+    def push_to_hub(self, repo_id: str, private: bool = False, token: str | None = None) -> str:
+        """Saves the detector in a repository of the Hub by one commit; returns the commit's address.
+
+        Errors as in `save_pretrained` and `hub.push.push_folder`.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return push_folder(folder, repo_id, private=private, token=token)
+
+    def _remember(
+        self, names: list[str], vectors: torch.Tensor, recording: torch.Tensor, is_target: torch.Tensor
+    ) -> None:
+        settings = self.settings
+        self._bank = MemoryBank(
+            vectors, recording, is_target, settings.k, settings.metric, settings.mix_support, settings.mix_alpha
+        )
+        self.reference_names = names
+        self._left_out = None
+
+    def _require_bank(self) -> MemoryBank:
+        if self._bank is None:
+            raise ValueError("the detector has no references: call fit with normal clips of the machine first")
+        return self._bank
+
+    def _leave_one_out(self) -> torch.Tensor:
+        if self._left_out is None:
+            self._left_out = self._require_bank().leave_one_out()
+        return self._left_out
+
+    def _score(
+        self, audio: Any, sampling_rate: int | None, channel: int | str | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Scores of windows, the clip of each, and where in it they begin in seconds; [windows] each."""
+        bank = self._require_bank()
+        sources = audio_sources(audio, sampling_rate, channel)
+        embeddings = embed_clips(self.embedder, sources, self.settings.windows, self.batch_size, "scoring")
+        scores = self._domain_scores(bank.distances(embeddings.vectors)).amin(dim=1)
+        return scores.double().numpy(), embeddings.clip, embeddings.start_seconds
+
+    def _domain_scores(self, distances: torch.Tensor) -> torch.Tensor:
+        """Distances [n, domains] made comparable between domains."""
+        bank, rule = self._require_bank(), self.settings.normalization
+        if rule is None or len(bank.domains) == 1:
+            return distances
+        if rule == "test":
+            stats = [distance_statistics(distance) for distance in distances.T]
+        else:
+            own = (~bank.is_target, bank.is_target)
+            stats = [
+                distance_statistics(distance[rows])
+                for distance, rows in zip(self._leave_one_out().T, own, strict=True)
+            ]
+        columns = zip(distances.T, stats, bank.domains, strict=True)
+        return torch.stack([standardize(*column) for column in columns], dim=1)
+
+
+def _layers(layer: int | tuple[int, ...] | None, config: Any) -> tuple[int, ...]:
+    """The layers that are read of an encoder with this config."""
+    if layer is None:
+        chosen = getattr(config, "embedding_layer", None)
+        return (config.num_hidden_layers if chosen is None else chosen,)
+    return (layer,) if isinstance(layer, int) else layer
+
+
+def _domains(names: list[str], domains: Sequence[str] | None) -> Sequence[str]:
+    """The domain of each reference."""
+    if domains is None:
+        parsed = [parse_dcase_name(Path(name).stem) for name in names]
+        return [parts["domain"] if parts and all(parsed) else "source" for parts in parsed]
+    if len(domains) != len(names):
+        raise ValueError(f"{len(domains)} domains for {len(names)} references: pass one for each clip")
+    for name, domain in zip(names, domains, strict=True):
+        if domain not in DOMAINS:
+            raise ValueError(f"{name} has domain {domain!r}: use 'source' or 'target'")
+    return domains

@@ -1,0 +1,65 @@
+"""Settings of an anomaly detector."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from modeling_retainmix.detection.knn import Metric
+from modeling_retainmix.detection.pooling import PoolingMode
+from modeling_retainmix.detection.windows import Reduction, Windows
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """What a detector reads of an encoder and how it compares clips.
+
+    Attributes:
+        layer: index into `hidden_states`, or several, whose vectors are laid end to end; None: the `embedding_layer`
+            of the encoder's config, or its last layer.
+        pooling: mode of `pool_tokens`.
+        k: number of nearest references whose mean distance is the score.
+        metric: "euclidean" or "cosine".
+        normalization: between domains, where there are references of two. "references": by leave-one-out statistics of
+            the references; "test": by statistics of the clips of a call, the published rule, for reproducing figures
+            only; None: the smaller of the two distances.
+        mix_support: K_s of MemMixup; None: no MemMixup.
+        mix_alpha: weight of the target reference in MemMixup.
+        window_seconds, hop_seconds, reduce: of clips longer than a window, see `Windows`.
+        pad: "waveform" puts zeros behind clips shorter than a window, as GenRep does; None leaves them short.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    layer: int | tuple[int, ...] | None = None
+    pooling: PoolingMode = "time_mean"
+    k: int = 1
+    metric: Metric = "euclidean"
+    normalization: Literal["references", "test"] | None = "references"
+    mix_support: int | None = None
+    mix_alpha: float = 0.9
+    window_seconds: float = 10.0
+    hop_seconds: float = 5.0
+    reduce: Reduction = "max"
+    pad: Literal["waveform"] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.layer, list):  # as JSON has it
+            object.__setattr__(self, "layer", tuple(self.layer))
+        if self.k < 1:
+            raise ValueError(f"k={self.k}: use at least 1 neighbour")
+        if self.metric not in ("euclidean", "cosine"):
+            raise ValueError(f"metric={self.metric!r} is unknown: use 'euclidean' or 'cosine'")
+        if self.normalization not in ("references", "test", None):
+            raise ValueError(f"normalization={self.normalization!r} is unknown: use 'references', 'test' or None")
+        if self.pad not in ("waveform", None):
+            raise ValueError(f"pad={self.pad!r} is unknown: use 'waveform' or None")
+        _ = self.windows  # checks its values
+
+    @property
+    def windows(self) -> Windows:
+        """How clips are cut."""
+        return Windows(self.window_seconds, self.hop_seconds, self.reduce, self.pad == "waveform")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON holds them."""
+        return asdict(self)

@@ -1,0 +1,77 @@
+"""Clips of any lengths are embedded as if each were alone."""
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+
+from modeling_retainmix.audio import audio_sources
+from modeling_retainmix.detection.clip_embedding import embed_clips
+from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.windows import Windows
+
+LENGTHS = (4000, 12000, 4000, 8000, 20000, 4000, 6000, 6500, 7000, 7500)
+
+
+@pytest.fixture(scope="module")
+def embedder(tiny_model, feature_extractor):
+    return Embedder(tiny_model, feature_extractor, [1, 2])
+
+
+@pytest.fixture(scope="module")
+def clips():
+    generator = np.random.default_rng(0)
+    return [generator.normal(0, 0.1, length).astype(np.float32) for length in LENGTHS]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 16])
+def test_embeddings_are_in_the_order_of_clips_and_time(embedder, clips, batch_size):
+    windows = Windows(0.5, 0.25)
+    result = embed_clips(embedder, audio_sources(clips, 16000), windows, batch_size)
+    row = 0
+    for index, clip in enumerate(clips):
+        for start, window in windows.cut(clip, 16000):
+            alone = embedder.embed(torch.from_numpy(window)[None])
+            torch.testing.assert_close(
+                result.vectors[row], torch.cat([alone[1][0], alone[2][0]]), rtol=1e-4, atol=1e-5
+            )
+            assert (result.clip[row], result.start_seconds[row]) == (index, start / 16000)
+            row += 1
+    assert len(result.vectors) == len(result.clip) == row == 14
+
+
+def test_no_more_clips_are_loaded_than_are_needed_soon(embedder, clips):
+    loaded = []
+
+    def load(clip):
+        loaded.append(len(clip))
+        return clip
+
+    class Source:
+        def __init__(self, clip):
+            self.name, self.load = "clip", lambda: load(clip)
+
+    class WatchingEmbedder:
+        layers = embedder.layers
+        accepts = embedder.accepts
+
+        def embed(self, waveforms):
+            seen.append(len(loaded))
+            return embedder.embed(waveforms)
+
+    seen: list[int] = []
+    embed_clips(WatchingEmbedder(), [Source(clips[0]) for _ in range(40)], Windows(), batch_size=2)
+    assert len(seen) == 20
+    assert all(count <= 2 * (turn + 1) + 2 * 2 + 1 for turn, count in enumerate(seen))
+
+
+def test_when_a_clip_is_too_short_then_error_names_it(embedder, tmp_path):
+    sf.write(tmp_path / "short.wav", np.random.default_rng(0).normal(0, 0.1, 2799), 16000)
+    with pytest.raises(ValueError, match=r"short\.wav has 2799 samples at 16000 Hz, too few"):
+        embed_clips(embedder, audio_sources(tmp_path), Windows())
+
+
+def test_when_a_clip_cannot_be_read_then_its_error_comes_through(embedder, tmp_path):
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    with pytest.raises(ValueError, match=r"bad\.wav cannot be decoded"):
+        embed_clips(embedder, audio_sources(tmp_path), Windows())

@@ -1,0 +1,258 @@
+"""The detector from audio to scores, decisions and explanations, and through a folder into another process."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+
+from modeling_retainmix import AnomalyDetector
+from modeling_retainmix.detection import domain_normalized_score, pool_tokens
+
+RATE = 16000
+DOMAINS = ["source"] * 5 + ["target"] * 3
+
+
+@pytest.fixture(scope="module")
+def clips():
+    """Eight references and four tests of half a second: noise through different low-passes."""
+    generator = np.random.default_rng(0)
+    noise = generator.normal(0, 0.1, (12, 8000))
+    for row, width in enumerate(range(1, 13)):
+        noise[row] = np.convolve(noise[row], np.ones(width) / width, mode="same")
+    order = generator.permutation(12)
+    return noise[order].astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def references(clips):
+    return clips[:8]
+
+
+@pytest.fixture(scope="module")
+def tests(clips):
+    return clips[8:]
+
+
+def load(checkpoint, **settings):
+    return AnomalyDetector.from_pretrained(checkpoint, device="cpu", **settings)
+
+
+def pooled(tiny_model, feature_extractor, waveforms, layer=2):
+    features = feature_extractor(waveforms, sampling_rate=RATE)["input_values"]
+    with torch.no_grad():
+        return pool_tokens(tiny_model(features, output_hidden_states=True).hidden_states[layer], 8)
+
+
+def test_score_is_the_distance_to_the_nearest_reference(
+    tiny_checkpoint, tiny_model, feature_extractor, references, tests
+):
+    scores = load(tiny_checkpoint).fit(references, RATE).score(tests, RATE)
+    bank = pooled(tiny_model, feature_extractor, references)
+    queries = pooled(tiny_model, feature_extractor, tests)
+    expected = [min(float((q - b).norm()) for b in bank) for q in queries]
+    assert scores.dtype == np.float64
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+
+
+def test_when_layer_is_not_given_then_config_names_it_and_no_higher_layer_is_loaded(tiny_checkpoint):
+    assert len(load(tiny_checkpoint).embedder.model.layers) == 2  # embedding_layer
+    assert len(load(tiny_checkpoint, layer=1).embedder.model.layers) == 1
+
+
+def test_when_several_layers_are_read_then_their_vectors_lie_end_to_end(tiny_checkpoint, references, tests):
+    def squared_scores(layer):
+        return load(tiny_checkpoint, layer=layer).fit(references[:1], RATE).score(tests, RATE) ** 2
+
+    np.testing.assert_allclose(squared_scores((1, 3)), squared_scores(1) + squared_scores(3), rtol=1e-5)
+
+
+def test_without_normalization_the_smaller_of_both_domains_distances_counts(tiny_checkpoint, references, tests):
+    def scores(rows, **arguments):
+        return (
+            load(tiny_checkpoint, k=2, normalization=None).fit(references[rows], RATE, **arguments).score(tests, RATE)
+        )
+
+    both = scores(slice(None), domains=DOMAINS)
+    np.testing.assert_allclose(both, np.minimum(scores(slice(5)), scores(slice(5, 8))))
+
+
+def test_with_reference_normalization_a_score_does_not_depend_on_the_other_clips(tiny_checkpoint, references, tests):
+    detector = load(tiny_checkpoint).fit(references, RATE, DOMAINS)
+    together = detector.score(tests, RATE)
+    np.testing.assert_allclose([detector.score(test, RATE)[0] for test in tests], together, rtol=1e-4)
+    assert (together != load(tiny_checkpoint, normalization=None).fit(references, RATE).score(tests, RATE)).all()
+
+
+def test_with_test_normalization_scores_follow_the_published_rule(tiny_checkpoint, references, tests):
+    scores = load(tiny_checkpoint, normalization="test").fit(references, RATE, DOMAINS).score(tests, RATE)
+    by_domain = [
+        torch.from_numpy(load(tiny_checkpoint).fit(references[rows], RATE).score(tests, RATE))
+        for rows in (slice(5), slice(5, 8))
+    ]
+    np.testing.assert_allclose(scores, domain_normalized_score(*by_domain).numpy(), rtol=1e-4)
+
+
+def test_when_files_have_dcase_names_then_they_tell_the_domains(tiny_checkpoint, references, tests, tmp_path):
+    for index, (domain, clip) in enumerate(zip(DOMAINS, references, strict=True)):
+        name = f"section_00_{domain}_train_normal_{index:04d}_a.wav"
+        sf.write(tmp_path / name, clip, RATE, subtype="FLOAT")
+    from_files = load(tiny_checkpoint).fit(tmp_path).score(tests, RATE)
+    np.testing.assert_allclose(from_files, load(tiny_checkpoint).fit(references, RATE, DOMAINS).score(tests, RATE))
+
+
+def test_when_a_file_has_another_rate_then_it_is_resampled(tiny_checkpoint, references, tmp_path):
+    time = np.arange(48000) / 48000
+    tone = 0.3 * np.sin(2 * np.pi * 500 * time)
+    for rate in (16000, 48000):
+        sf.write(tmp_path / f"{rate}.wav", tone[:: 48000 // rate], rate, subtype="FLOAT")
+    low, high = load(tiny_checkpoint).fit(references, RATE).score([tmp_path / "16000.wav", tmp_path / "48000.wav"])
+    assert high == pytest.approx(low, rel=0.02)
+
+
+def test_when_an_array_has_no_rate_then_error_asks_for_it(tiny_checkpoint, references):
+    with pytest.raises(ValueError, match="pass sampling_rate="):
+        load(tiny_checkpoint).fit(references)
+
+
+def test_when_there_are_no_references_then_error_says_so(tiny_checkpoint, tests, tmp_path):
+    with pytest.raises(ValueError, match="there is no clip"):
+        load(tiny_checkpoint).fit([])
+    with pytest.raises(ValueError, match="holds no sound file"):
+        load(tiny_checkpoint).fit(tmp_path)
+    with pytest.raises(ValueError, match="detector has no references: call fit"):
+        load(tiny_checkpoint).score(tests, RATE)
+
+
+def test_when_layer_is_higher_than_the_model_then_error_names_both(tiny_checkpoint):
+    with pytest.raises(ValueError, match=r"layer=4: .* has 3 layers"):
+        load(tiny_checkpoint, layer=4)
+
+
+@pytest.mark.parametrize(
+    ("domains", "message"), [(["source"] * 7, "7 domains for 8"), (["source"] * 7 + ["Target"], "clip 7 .*'Target'")]
+)
+def test_when_domains_do_not_fit_the_clips_then_error_names_the_value(tiny_checkpoint, references, domains, message):
+    with pytest.raises(ValueError, match=message):
+        load(tiny_checkpoint).fit(references, RATE, domains)
+
+
+def test_when_references_are_added_then_scores_are_those_of_all(tiny_checkpoint, references, tests):
+    grown = (
+        load(tiny_checkpoint).fit(references[:6], RATE, DOMAINS[:6]).add_references(references[6:], RATE, DOMAINS[6:])
+    )
+    whole = load(tiny_checkpoint).fit(references, RATE, DOMAINS)
+    np.testing.assert_allclose(grown.score(tests, RATE), whole.score(tests, RATE), rtol=1e-4)
+    assert len(grown.reference_names) == 8
+
+
+def test_when_fitted_again_then_earlier_references_are_forgotten(tiny_checkpoint, references, tests):
+    detector = load(tiny_checkpoint).fit(tests, RATE).fit(references, RATE)
+    assert detector.score(tests, RATE).min() > 0
+
+
+def test_when_a_clip_is_long_then_its_windows_are_scored_and_the_highest_counts(tiny_checkpoint, references, tests):
+    detector = load(tiny_checkpoint, window_seconds=0.5, hop_seconds=0.25).fit(references, RATE)
+    long = np.concatenate([references[0], tests[0], references[1]])
+    ((times, scores),) = detector.score_windows(long, RATE)
+    assert times.tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert scores[0] == pytest.approx(0, abs=1e-4)
+    assert scores[2] == pytest.approx(detector.score(tests[0], RATE)[0], rel=1e-4)
+    assert detector.score(long, RATE)[0] == scores.max()
+
+
+def test_threshold_is_of_the_references_left_out_one_by_one(tiny_checkpoint, references):
+    detector = load(tiny_checkpoint).fit(references, RATE)
+    left_out = [
+        load(tiny_checkpoint).fit(np.delete(references, row, axis=0), RATE).score(references[row], RATE)[0]
+        for row in range(8)
+    ]
+    assert detector.threshold(0.1) == pytest.approx(max(left_out), rel=1e-4)
+    assert detector.threshold(0.5) == pytest.approx(sorted(left_out)[4], rel=1e-4)  # rank 0.5 * 9 = 4.5, up to 5
+
+
+def test_windows_of_one_recording_do_not_vouch_for_each_other(tiny_checkpoint, references):
+    recordings = [np.tile(clip, 2) for clip in references]  # both windows are equal
+    detector = load(tiny_checkpoint, window_seconds=0.5, hop_seconds=0.5).fit(recordings, RATE)
+    single = load(tiny_checkpoint).fit(references, RATE)
+    assert detector.threshold() == pytest.approx(single.threshold(), rel=1e-4)
+
+
+@pytest.mark.parametrize("method", ["quantile", "gamma"])
+@pytest.mark.parametrize("domains", [None, DOMAINS])
+def test_decisions_compare_scores_with_the_threshold(tiny_checkpoint, references, tests, method, domains):
+    detector = load(tiny_checkpoint).fit(references, RATE, domains)
+    decisions = detector.decide(tests, RATE, 0.4, method)
+    assert decisions.dtype == bool
+    np.testing.assert_array_equal(decisions, detector.score(tests, RATE) > detector.threshold(0.4, method))
+    assert detector.threshold(0.4, method) < detector.threshold(0.05, method)
+
+
+def test_when_scores_depend_on_the_other_clips_then_there_is_no_threshold(tiny_checkpoint, references):
+    detector = load(tiny_checkpoint, normalization="test").fit(references, RATE, DOMAINS)
+    with pytest.raises(ValueError, match="normalization='test'"):
+        detector.threshold()
+
+
+def test_explanation_adds_up_to_the_squared_score_and_names_the_reference(tiny_checkpoint, references, tests):
+    detector = load(tiny_checkpoint, normalization=None).fit(references, RATE, DOMAINS)
+    for test, explanation in zip(tests, detector.explain(tests, RATE), strict=True):
+        (score,) = detector.score(test, RATE)
+        assert explanation.contributions.shape == explanation.deviations.shape == (3, 8)
+        np.testing.assert_allclose(explanation.contributions.mean(axis=0).sum(), score**2, rtol=1e-4)
+        assert explanation.squared_distance == pytest.approx(score**2, rel=1e-4)
+        nearest = int(explanation.reference.removeprefix("clip "))
+        alone = load(tiny_checkpoint).fit(references[nearest], RATE).score(test, RATE)[0]
+        assert alone == pytest.approx(score, rel=1e-4)
+        assert explanation.domain == DOMAINS[nearest]
+        assert explanation.column_seconds == 0.16
+
+
+def test_explanation_is_of_the_window_with_the_highest_score(tiny_checkpoint, references, tests):
+    detector = load(tiny_checkpoint, window_seconds=0.5, hop_seconds=0.5).fit(references, RATE)
+    (explanation,) = detector.explain(np.concatenate([references[0], tests[0]]), RATE)
+    assert explanation.start_seconds == 0.5
+    assert explanation.squared_distance == pytest.approx(detector.score(tests[0], RATE)[0] ** 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{"k": 2}, {"metric": "cosine"}, {"pooling": "mean"}, {"layer": (1, 2)}])
+def test_when_the_map_would_not_add_up_then_error_says_what_is_needed(tiny_checkpoint, references, settings):
+    with pytest.raises(ValueError, match="explain needs k=1"):
+        load(tiny_checkpoint, **settings).fit(references, RATE).explain(references, RATE)
+
+
+def test_when_saved_then_another_process_gives_the_same_scores(tiny_checkpoint, references, tests, tmp_path):
+    detector = load(tiny_checkpoint, layer=1, k=2, mix_support=2).fit(references, RATE, DOMAINS)
+    detector.save_pretrained(tmp_path / "detector")
+    np.save(tmp_path / "tests.npy", tests)
+    program = (
+        "import sys, numpy as np; from modeling_retainmix import AnomalyDetector; "
+        "detector = AnomalyDetector.from_pretrained(sys.argv[1] + '/detector', device='cpu'); "
+        "scores = detector.score(np.load(sys.argv[1] + '/tests.npy'), 16000); "
+        "np.save(sys.argv[1] + '/scores.npy', np.append(scores, detector.threshold()))"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
+    expected = np.append(detector.score(tests, RATE), detector.threshold())
+    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), expected, rtol=1e-6)
+    assert {path.suffix for path in (tmp_path / "detector").iterdir()} == {".json", ".safetensors"}
+
+
+def test_when_a_saved_detector_is_loaded_then_references_can_be_added(tiny_checkpoint, references, tests, tmp_path):
+    load(tiny_checkpoint).fit(references[:6], RATE).save_pretrained(tmp_path)
+    grown = load(tmp_path).add_references(references[6:], RATE)
+    whole = load(tiny_checkpoint).fit(references, RATE)
+    np.testing.assert_allclose(grown.score(tests, RATE), whole.score(tests, RATE), rtol=1e-4)
+
+
+def test_when_settings_are_given_for_a_saved_detector_then_error_names_them(tiny_checkpoint, references, tmp_path):
+    load(tiny_checkpoint).fit(references, RATE).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="saved detector with settings of its own: leave out k"):
+        load(tmp_path, k=3)
+
+
+def test_when_there_is_nothing_to_save_then_error_says_so(tiny_checkpoint, tmp_path):
+    with pytest.raises(ValueError, match="call fit"):
+        load(tiny_checkpoint).save_pretrained(tmp_path / "detector")
+    assert not (tmp_path / "detector").exists()
