@@ -91,14 +91,19 @@ def write_submission(
 
     Raises:
         ValueError: `normalization` is "test": such scores depend on the other test clips, which the challenge forbids;
-            or a machine type has no threshold.
+            a machine type has no threshold; or the label, a machine type or a section breaks the naming rules.
     """
     if normalization == "test":
         raise ValueError(
             "scores normalised by the test clips are not allowed in the challenge: score again with "
             "normalization='references'"
         )
+    if not _LABEL.fullmatch(system.label):
+        raise ValueError(f"the label {system.label!r} is not <last name>_<institute>_task2_<1 to 4>")
     parts = group_by_part(clips, year)
+    for part in parts:
+        if not re.fullmatch(r"\w+", part.machine_type) or not re.fullmatch(r"\d+", part.section):
+            raise ValueError(f"machine type {part.machine_type!r}, section {part.section!r} make no file name")
     if not isinstance(thresholds, Mapping):
         thresholds = dict.fromkeys((part.machine_type for part in parts), thresholds)
     for part in parts:

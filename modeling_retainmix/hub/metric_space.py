@@ -1,8 +1,13 @@
-"""The `dcase_score` metric outside the package: its Space folder, and its place in the local cache of `evaluate`."""
+"""The `dcase_score` metric outside the package: its Space folder, and its place in the local cache of `evaluate`.
+
+python -m modeling_retainmix.hub.metric_space           # makes evaluate.load("dcase_score") work on this machine
+python -m modeling_retainmix.hub.metric_space FOLDER    # writes the Space's files into a folder
+"""
 
 import hashlib
 import os
 import shutil
+import sys
 import uuid
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -53,4 +58,4 @@ def install_metric() -> Path:
 
 
 if __name__ == "__main__":
-    write_metric_space(Path(__file__).parents[2] / "hub_cards" / "dcase_score")
+    print(write_metric_space(sys.argv[1]) if len(sys.argv) > 1 else install_metric())

@@ -133,9 +133,21 @@ def test_validator_names_every_problem_of_the_meta_information(tmp_path, change,
     assert problems == [f"Example_EI_task2_1.meta.yaml: {problem}", REPORT]
 
 
-def test_when_label_or_meta_file_is_broken_then_the_problem_says_so(tmp_path):
-    folder, problems = write(tmp_path, 2023, replace(SYSTEM, label="Example_task2_9"))
+@pytest.mark.parametrize("part", [Part("../fan", "00"), Part("fan", "0/0")])
+def test_names_that_would_leave_the_folder_are_refused(tmp_path, part):
+    with pytest.raises(ValueError, match="make no file name"):
+        write(tmp_path, 2023, clips=clips_of({part: 4}))
+    with pytest.raises(ValueError, match=r"the label '\.\./x' is not"):
+        write(tmp_path, 2023, replace(SYSTEM, label="../x"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_when_folder_name_or_meta_file_is_broken_then_the_problem_says_so(tmp_path):
+    folder = write(tmp_path, 2023)[0].rename(tmp_path / "Example_task2_9")
+    (folder / "Example_EI_task2_1.meta.yaml").rename(folder / "Example_task2_9.meta.yaml")
+    problems = validate_submission(folder, 2023)
     assert problems[0] == "Example_task2_9: the folder's name must be <last name>_<institute>_task2_<1 to 4>"
+    assert problems[1] == "Example_task2_9.meta.yaml: the label 'Example_EI_task2_1' is not the folder's name"
     meta = folder / "Example_task2_9.meta.yaml"
     meta.write_text("submission: [")
     assert validate_submission(folder, 2023)[1].startswith("Example_task2_9.meta.yaml is not valid YAML")

@@ -30,7 +30,7 @@ def test_space_in_the_checkout_equals_what_the_package_writes(tmp_path):
     write_metric_space(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(SPACE_FILES)
     different = [name for name in SPACE_FILES if not filecmp.cmp(tmp_path / name, SPACE / name, shallow=False)]
-    assert not different, "regenerate with `python -m modeling_retainmix.hub.metric_space`"
+    assert not different, "run `python -m modeling_retainmix.hub.metric_space hub_cards/dcase_score`"
 
 
 def test_space_front_matter_has_what_a_gradio_space_of_a_metric_needs():
