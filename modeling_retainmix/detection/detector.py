@@ -29,6 +29,7 @@ from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.threshold import ThresholdMethod, score_threshold
 from modeling_retainmix.encoders.fbank import FRAME_SHIFT
 from modeling_retainmix.hub.push import push_folder
+from modeling_retainmix.hub.remote_code import add_remote_code
 
 SETTINGS_FILE = "detector.json"
 REFERENCES_FILE = "references.safetensors"
@@ -269,7 +270,8 @@ class AnomalyDetector:
         self.embedder.feature_extractor.save_pretrained(folder)
         # Layers as numbers: the saved encoder is cut, and its last layer is another one.
         settings = replace(self.settings, layer=tuple(self.embedder.layers)).to_dict()
-        content = json.dumps({"settings": settings, "references": self.reference_names}, indent=2)
+        names = [Path(name).name for name in self.reference_names]  # whoever gets the folder need not know our paths
+        content = json.dumps({"settings": settings, "references": names}, indent=2)
         (folder / SETTINGS_FILE).write_text(content + "\n", encoding="utf-8")
         tensors = {"vectors": bank.vectors, "recording": bank.recording, "is_target": bank.is_target}
         save_file(tensors, folder / REFERENCES_FILE)
@@ -281,6 +283,7 @@ class AnomalyDetector:
         """
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
+            add_remote_code(folder)
             return push_folder(folder, repo_id, private=private, token=token)
 
     def _remember(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
+from hub_server import HubServer
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.detection import domain_normalized_score, pool_tokens
@@ -223,6 +224,7 @@ def test_when_the_map_would_not_add_up_then_error_says_what_is_needed(tiny_check
         load(tiny_checkpoint, **settings).fit(references, RATE).explain(references, RATE)
 
 
+@pytest.mark.slow
 def test_when_saved_then_another_process_gives_the_same_scores(tiny_checkpoint, references, tests, tmp_path):
     detector = load(tiny_checkpoint, layer=1, k=2, mix_support=2).fit(references, RATE, DOMAINS)
     detector.save_pretrained(tmp_path / "detector")
@@ -237,6 +239,32 @@ def test_when_saved_then_another_process_gives_the_same_scores(tiny_checkpoint, 
     expected = np.append(detector.score(tests, RATE), detector.threshold())
     np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), expected, rtol=1e-6)
     assert {path.suffix for path in (tmp_path / "detector").iterdir()} == {".json", ".safetensors"}
+
+
+@pytest.mark.slow
+def test_when_pushed_then_it_loads_by_its_name_and_gives_the_same_scores(tiny_checkpoint, references, tests, tmp_path):
+    detector = load(tiny_checkpoint).fit(references, RATE, DOMAINS)
+    detector.save_pretrained(tmp_path / "detector")
+    np.save(tmp_path / "tests.npy", tests)
+    program = (
+        "import sys, numpy as np; from modeling_retainmix import AnomalyDetector; "
+        "AnomalyDetector.from_pretrained(sys.argv[1] + '/detector', device='cpu').push_to_hub('acme/fan'); "
+        "detector = AnomalyDetector.from_pretrained('acme/fan', device='cpu'); "
+        "np.save(sys.argv[1] + '/scores.npy', detector.score(np.load(sys.argv[1] + '/tests.npy'), 16000))"
+    )
+    with HubServer() as hub:
+        environment = hub.environment(tmp_path / "home")
+        subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, env=environment)
+    assert len(hub.repositories["model", "acme/fan"].commits) == 2  # the empty repository, and the push
+    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), detector.score(tests, RATE), rtol=1e-6)
+
+
+def test_when_saved_then_folder_names_reference_files_without_their_paths(tiny_checkpoint, references, tmp_path):
+    sf.write(tmp_path / "normal.wav", references[0], RATE)
+    load(tiny_checkpoint).fit(tmp_path).save_pretrained(tmp_path / "detector")
+    content = (tmp_path / "detector" / "detector.json").read_text()
+    assert "normal.wav" in content
+    assert str(tmp_path) not in content
 
 
 def test_when_a_saved_detector_is_loaded_then_references_can_be_added(tiny_checkpoint, references, tests, tmp_path):
