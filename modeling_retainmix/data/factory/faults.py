@@ -131,13 +131,13 @@ def hum(machine: Machine, motion: Motion, part: np.random.Generator, rng: np.ran
 
 MECHANISMS = {
     "imbalance": Mechanism(imbalance, -3.0),
-    "looseness": Mechanism(looseness, -4.0),
+    "looseness": Mechanism(looseness, -3.0),
     "gear_wear": Mechanism(gear_wear, -5.0),
     "bearing": Mechanism(bearing, -5.0),
     "leak": Mechanism(leak, -5.0),
     "squeal": Mechanism(squeal, -5.0),
-    "rub": Mechanism(rub, -3.5),
-    "cavitation": Mechanism(cavitation, -4.0),
+    "rub": Mechanism(rub, -3.0),
+    "cavitation": Mechanism(cavitation, -3.5),
     "rattle": Mechanism(rattle, -3.0),
     "hum": Mechanism(hum, -5.0),
 }

@@ -17,8 +17,8 @@ from modeling_retainmix.data.factory.catalogue import MACHINE_TYPES, NOISE_FACTO
 from modeling_retainmix.data.factory.faults import fault_sound
 
 # A change of any sample of any clip is a new version, with a new hash of the sample clips.
-FACTORY_VERSION = "0"
-FACTORY_SHA256 = ""
+FACTORY_VERSION = "1"
+FACTORY_SHA256 = "211770261f9c61988bdd44a744905d3ea0f6c9b387006a0803de87ad1de950bb"
 
 SOURCE_SPEEDS = (0.88, 1.0, 1.12)
 TARGET_SPEED = 1.3
