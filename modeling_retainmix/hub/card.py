@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from modeling_retainmix.hub.run_record import machine_table, markdown_table, model_row, protocol_sentence, read_results
 
+TEMPLATE = Path(__file__).parent / "templates" / "model_card.md"
 TAGS = ["anomaly-detection", "anomalous-sound-detection", "dcase", "audio", "retainmix"]
 
 
@@ -54,10 +54,9 @@ def model_card(results: Mapping[str, Any], license: str = "apache-2.0") -> Model
         model_name=name,
         eval_results=eval_results(results),
     )
-    template = files("modeling_retainmix.hub") / "templates" / "model_card.md"
     return ModelCard.from_template(
         card_data,
-        template_str=template.read_text(encoding="utf-8"),
+        template_path=str(TEMPLATE),
         results=results,
         title=name.split("/")[-1],
         num_parameters=f"{results['model']['num_parameters']:,}",

@@ -9,11 +9,11 @@ import os
 import shutil
 import sys
 import uuid
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from evaluate.loading import init_dynamic_modules
 
+METRIC_DIR = Path(__file__).parents[1] / "metrics" / "dcase_score"
 SPACE_FILES = ("README.md", "app.py", "dcase_score.py", "requirements.txt", "tests.py")
 
 
@@ -28,9 +28,8 @@ def write_metric_space(output_dir: str | os.PathLike) -> Path:
     """
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
-    with as_file(files("modeling_retainmix.metrics") / "dcase_score") as source:
-        for name in SPACE_FILES:
-            shutil.copyfile(source / name, output_dir / name)
+    for name in SPACE_FILES:
+        shutil.copyfile(METRIC_DIR / name, output_dir / name)
     return output_dir
 
 
@@ -45,7 +44,7 @@ def install_metric() -> Path:
     Returns:
         The installed file.
     """
-    script = (files("modeling_retainmix.metrics") / "dcase_score" / "dcase_score.py").read_bytes()
+    script = (METRIC_DIR / "dcase_score.py").read_bytes()
     # `load` takes the newest file in the folders whose names have 64 characters.
     metric_dir = Path(init_dynamic_modules()) / "metrics" / "evaluate-metric--dcase_score"
     version_dir = metric_dir / hashlib.sha256(script).hexdigest()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hub_server import TOKEN, Fault, HubServer
 
+import modeling_retainmix.hub.push as push_module
 from modeling_retainmix.hub.card import write_model_card
 from modeling_retainmix.hub.push import push_folder
 
@@ -29,10 +30,12 @@ def folder(checkpoint_folder: Path) -> Path:
 
 
 def push(hub: HubServer, folder: Path, home: Path, options: str = "", token: str | None = TOKEN):
+    # As a lone file: importing the package would add seconds of torch to each of these processes.
     code = f"""
-from modeling_retainmix.hub import push
-push.BACKOFF_SECONDS = 0.01
-print(push.push_folder({str(folder)!r}, "acme/hum"{options}))
+import runpy
+push_folder = runpy.run_path({push_module.__file__!r})["push_folder"]
+push_folder.__globals__["BACKOFF_SECONDS"] = 0.01
+print(push_folder({str(folder)!r}, "acme/hum"{options}))
 """
     return subprocess.run(
         [sys.executable, "-P", "-c", code], env=hub.environment(home, token), capture_output=True, text=True

@@ -18,6 +18,13 @@ import sys, torch
 {prologue}
 from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
 options = dict({options})
+if {refused}:
+    try:
+        AutoModel.from_pretrained("acme/hum", trust_remote_code=False)
+    except ValueError as error:
+        assert "trust_remote_code=True" in str(error)
+    else:
+        raise AssertionError("remote code was run unasked")
 extractor = AutoFeatureExtractor.from_pretrained("acme/hum", **options)
 model = AutoModel.from_pretrained("acme/hum", **options)
 classifier = AutoModelForAudioClassification.from_pretrained("acme/hum", **options)
@@ -52,16 +59,18 @@ def checkpoint(tmp_path_factory) -> Path:
     return folder
 
 
-def load(hub: HubServer, home: Path, prologue: str, options: str = "", **environment: str):
-    output = home.parent / "tokens.pt"
-    code = LOAD.format(prologue=prologue, options=options, output=str(output))
+def load(hub: HubServer, home: Path, prologue: str, options: str = "", refused: bool = False, **environment: str):
+    """Module of the loaded class, and the tensors that it computes, in a fresh process."""
+    output = home.parent / "tensors.pt"
+    code = LOAD.format(prologue=prologue, options=options, refused=refused, output=str(output))
     done = subprocess.run(
         [sys.executable, "-P", "-c", code],
         env={**hub.environment(home), **environment},
         capture_output=True,
         text=True,
     )
-    return done, torch.load(output, weights_only=True) if done.returncode == 0 else None
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip(), torch.load(output, weights_only=True)
 
 
 @pytest.fixture(scope="module")
@@ -84,38 +93,29 @@ def test_every_auto_class_is_named_and_its_files_lie_beside(checkpoint):
 
 
 @pytest.mark.slow
-def test_model_loads_by_hub_name_with_and_without_the_package_and_from_the_cache(checkpoint, expected, tmp_path):
+def test_model_loads_by_hub_name_without_the_package_but_not_unasked(checkpoint, expected, tmp_path):
     with HubServer() as hub:
         hub.add_repository("acme/hum", checkpoint)
-        done, tensors = load(hub, tmp_path / "remote", WITHOUT_PACKAGE, "trust_remote_code=True")
-        assert (done.returncode, done.stdout) == (0, "transformers_modules\n"), done.stderr
-        torch.testing.assert_close(tensors, expected, rtol=0, atol=1e-6)
-
-        done, tensors = load(hub, tmp_path / "local", WITH_PACKAGE)
-        assert (done.returncode, done.stdout) == (0, "modeling_retainmix\n"), done.stderr
-        torch.testing.assert_close(tensors, expected, rtol=0, atol=1e-6)
-
-        done, _ = load(hub, tmp_path / "refused", WITHOUT_PACKAGE)
-        assert done.returncode != 0 and "trust_remote_code=True" in done.stderr
-
-        seen = len(hub.requests)
-        done, tensors = load(hub, tmp_path / "local", WITH_PACKAGE, HF_HUB_OFFLINE="1")
-        assert done.returncode == 0, done.stderr
-        torch.testing.assert_close(tensors, expected, rtol=0, atol=1e-6)
-        assert len(hub.requests) == seen
+        module, tensors = load(hub, tmp_path / "home", WITHOUT_PACKAGE, "trust_remote_code=True", refused=True)
+    assert module == "transformers_modules"
+    torch.testing.assert_close(tensors, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.slow
-def test_revision_picks_an_older_commit(checkpoint, expected, tmp_path):
+def test_model_loads_by_hub_name_and_revision_with_the_package_and_then_from_the_cache(checkpoint, expected, tmp_path):
     newer = tmp_path / "newer"
     save_tiny_model(newer, seed=1)
     with HubServer() as hub:
         repository = hub.add_repository("acme/hum", checkpoint)
         repository.add("other weights", {path.name: path.read_bytes() for path in newer.iterdir()})
-        revision = repository.commits[0].oid
-        done, tensors = load(hub, tmp_path / "home", WITH_PACKAGE, f"revision={revision!r}")
-    assert done.returncode == 0, done.stderr
-    torch.testing.assert_close(tensors, expected, rtol=0, atol=1e-6)
+        revision = f"revision={repository.commits[0].oid!r}"
+        module, tensors = load(hub, tmp_path / "home", WITH_PACKAGE, revision)
+        assert module == "modeling_retainmix"
+        torch.testing.assert_close(tensors, expected, rtol=0, atol=1e-6)
+        seen = len(hub.requests)
+        _, cached = load(hub, tmp_path / "home", WITH_PACKAGE, revision, HF_HUB_OFFLINE="1")
+        assert len(hub.requests) == seen
+    torch.testing.assert_close(cached, expected, rtol=0, atol=1e-6)
 
 
 def test_when_folder_holds_no_model_or_a_foreign_one_then_error_says_so(tmp_path):
