@@ -108,6 +108,7 @@ def _provenance(results: Mapping[str, Any]) -> dict[str, Any]:
         **results["hardware"],
         **results["versions"],
         **durations,
+        "peak memory in GiB": results["peak_memory_gib"],
     }
 
 
@@ -125,6 +126,6 @@ def _hub_name(base_model: str | None) -> str | None:
 def _key_value_table(content: Mapping[str, Any]) -> str:
     lines = ["| | |", "|---|---|"]
     for name, value in content.items():
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = value if isinstance(value, str) else "-" if value is None else json.dumps(value, ensure_ascii=False)
         lines.append(f"| {name} | " + text.replace("|", "\\|").replace("\n", " ") + " |")
     return "\n".join(lines)

@@ -23,6 +23,7 @@ _REQUIRED: dict[str, Any] = {
     "hardware": {},
     "versions": {},
     "duration_seconds": {},
+    "peak_memory_gib": None,
 }
 _ROW_KEYS = ("name", "layer", "scores", "hmean_low", "hmean_all", "per_machine")
 

@@ -58,6 +58,7 @@ def results() -> dict:
         "hardware": {"processor": "x86_64", "cores": 2, "accelerator": None},
         "versions": {"python": "3.11.7", "torch": "2.14.0"},
         "duration_seconds": {"training": 120.5},
+        "peak_memory_gib": 2.5,
         "rows": [row("Log-mel mean", 50.0, None), row("RetainMix", 61.25, 2), row("Oracle", 65.0, 2)],
     }
 

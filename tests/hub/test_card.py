@@ -68,6 +68,8 @@ def test_text_holds_table_settings_data_command_and_hardware(checkpoint_folder):
         "accelerate launch train_accelerate.py --hub_model_id acme/hum",
         "| commit | 0123456789abcdef |",
         "| cores | 2 |",
+        "| accelerator | - |",
+        "| peak memory in GiB | 2.5 |",
         "2,100,123 parameters",
         "protocol `small`",
     ):
