@@ -89,24 +89,29 @@ class BeatsPositionalConvEmbedding(nn.Module):
         self.conv = nn.utils.parametrizations.weight_norm(conv, dim=2)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        num_tokens = hidden_states.shape[1]
-        channels_first = hidden_states.transpose(1, 2)
-        if _fourier_is_faster(hidden_states):
-            positions = fourier_conv1d(channels_first, self.conv.weight, self.conv.bias, self.conv.groups)
+        signal, weight, bias = hidden_states.transpose(1, 2), self.conv.weight, self.conv.bias
+        if signal.device.type == "cpu" and weight.shape[1] % 16:
+            # oneDNN's bfloat16 kernels give wrong sums unless the channels of a group are a multiple of 16.
+            with torch.autocast("cpu", enabled=False):
+                positions = self._convolve(signal.float(), weight.float(), bias.float()).to(signal.dtype)
         else:
-            # An even kernel gives one step too many.
-            positions = self.conv(channels_first)[..., :num_tokens]
+            positions = self._convolve(signal, weight, bias)
         return nn.functional.gelu(positions).transpose(1, 2)
 
-
-def _fourier_is_faster(hidden_states: torch.Tensor) -> bool:
-    """On a CPU, a long grouped kernel costs 4 to 7 times less by FFT, unless few clips share its transform."""
-    return (
-        hidden_states.device.type == "cpu"
-        and hidden_states.dtype == torch.float32
-        and hidden_states.shape[0] >= 8
-        and not torch.compiler.is_compiling()
-    )
+    def _convolve(self, signal: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        # On a CPU, a long grouped kernel costs 4 to 7 times less by FFT, unless few clips share its transform.
+        if (
+            not torch.compiler.is_compiling()
+            and signal.device.type == "cpu"
+            and signal.dtype == torch.float32
+            and signal.shape[0] >= 8
+        ):
+            return fourier_conv1d(signal, weight, bias, self.conv.groups)
+        padding = weight.shape[-1] // 2
+        # An even kernel gives one step too many.
+        return nn.functional.conv1d(signal, weight, bias, padding=padding, groups=self.conv.groups)[
+            ..., : signal.shape[-1]
+        ]
 
 
 def fourier_conv1d(signal: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, groups: int) -> torch.Tensor:
@@ -183,7 +188,9 @@ def eager_attention_forward(
         key.reshape(flat).transpose(1, 2),
         alpha=scaling,
     ).view(batch, heads, tokens, tokens)
-    if attention_mask is not None:
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        logits = logits.masked_fill(~attention_mask, torch.finfo(logits.dtype).min)
+    elif attention_mask is not None:
         logits = logits + attention_mask
     weights = nn.functional.softmax(logits, dim=-1, dtype=torch.float32).to(query.dtype)
     dropped = nn.functional.dropout(weights, p=dropout, training=module.training)

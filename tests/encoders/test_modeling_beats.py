@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from families import BEATS, features, randomised
 
 from modeling_retainmix.encoders import BeatsConfig, BeatsForAudioClassification, BeatsModel
 from modeling_retainmix.encoders.modeling_beats import (
@@ -13,34 +14,9 @@ from modeling_retainmix.encoders.modeling_beats import (
     fourier_conv1d,
 )
 
-TINY = {
-    "hidden_size": 32,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "intermediate_size": 64,
-    "patch_embed_size": 24,
-    "num_conv_pos_embeddings": 16,
-    "num_conv_pos_embedding_groups": 4,
-    "num_buckets": 32,
-    "max_bucket_distance": 80,
-}
-
 
 def tiny_config(**overrides) -> BeatsConfig:
-    return BeatsConfig(**{**TINY, **overrides})
-
-
-def randomised(model: torch.nn.Module) -> torch.nn.Module:
-    """Every parameter away from its initial value, so that nothing is tested at zero or one."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return model
-
-
-def features(batch: int = 2, frames: int = 64) -> torch.Tensor:
-    return torch.randn(batch, frames, 128, generator=torch.Generator().manual_seed(2))
+    return BEATS.config(**overrides)
 
 
 def naive_bucket(offset: int, num_buckets: int, max_distance: int) -> int:
