@@ -67,7 +67,7 @@ def write_submission(
     year: int,
     clips: Mapping[str, Any],
     thresholds: float | Mapping[str, float],
-    normalization: str,
+    normalization: str | None,
     results: Mapping[str, Any],
     development: Mapping[str, Any],
     expected: Mapping[Part, int | None] | None = None,
@@ -81,7 +81,7 @@ def write_submission(
         clips: table of the evaluation set's test clips, columns `file_name`, `machine_type`, `section`, `score` (and
             `domain` for 2021); a `datasets.Dataset` or a mapping of sequences.
         thresholds: one threshold, or one per machine type; a clip is decided anomalous if its score is strictly above.
-        normalization: rule by which the detector normalised its scores between domains.
+        normalization: rule by which the detector normalised its scores between domains (None: not at all).
         results: content of the training run's `results.json`: it describes the system.
         development: what `dcase_score` returned on the development set.
         expected: the files to validate against with their numbers of clips; None: the official evaluation set.
@@ -171,7 +171,7 @@ def official_parts(year: int) -> dict[Part, int | None]:
 
 
 def _meta(
-    system: SubmittedSystem, results: Mapping[str, Any], development: Mapping[str, Any], normalization: str
+    system: SubmittedSystem, results: Mapping[str, Any], development: Mapping[str, Any], normalization: str | None
 ) -> dict[str, Any]:
     settings, model, protocol = results["settings"], results["model"], results["protocol"]
     figures = ("auc_source", "auc_target", "pauc")
@@ -194,7 +194,7 @@ def _meta(
                 "embeddings": f"{model['name']}, layer {model['embedding_layer']}",
                 "machine_learning_method": "k-nearest neighbours",
                 "aggregation_method": "average",
-                "domain_generalization_method": f"score normalisation: {normalization}",
+                "domain_generalization_method": f"score normalisation: {normalization or 'none'}",
                 "ensemble_method_subsystem_count": 1,
                 "decision_making": "threshold from normal reference clips",
                 "external_data_usage": "pre-trained model" if model["base_model"] else "simulation of machine sounds",
