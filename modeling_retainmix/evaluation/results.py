@@ -78,6 +78,7 @@ def environment_record() -> dict[str, Any]:
 def write_results(path: str | Path, results: Mapping[str, Any]) -> None:
     """Writes `results.json` by a temporary file, so that an interrupted run leaves the old one whole."""
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".json.tmp")
     temporary.write_text(json.dumps({"format_version": FORMAT_VERSION, **results}, indent=2) + "\n")
     temporary.replace(path)

@@ -56,7 +56,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         student = args.output_dir if args.do_train else start
         with _timed(durations, "evaluation"):
             rows = _evaluate(args, data, student, run_args.teacher or start)
-        _report(_results(run_args, args, data, rows, student, durations), args.output_dir)
+        results = _results(run_args, args, data, rows, student, durations)
+        write_results(Path(args.output_dir) / "results.json", results)
+        if args.do_train:
+            write_model_card(args.output_dir)
+        _print_results(results, args.output_dir)
     if push_to_hub and args.should_save:
         print(push_folder(args.output_dir, args.hub_model_id, private=bool(args.hub_private_repo)))
 
@@ -116,7 +120,7 @@ def _results(
     model = AutoModel.from_pretrained(student)
     return {
         **environment_record(),
-        "command": shlex.join(["accelerate", "launch", *sys.argv]),
+        "command": shlex.join(["accelerate", "launch", *sys.argv]).replace(args.hub_token or "\0", "<token>"),
         "protocol": protocol_record(
             data.protocol,
             {machine.machine_type: machine.counts() for machine in data.evaluation},
@@ -139,13 +143,11 @@ def _results(
     }
 
 
-def _report(results: dict[str, Any], output_dir: str) -> None:
-    write_results(Path(output_dir) / "results.json", results)
-    write_model_card(output_dir)
+def _print_results(results: dict[str, Any], output_dir: str) -> None:
     stages = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in results["duration_seconds"].items())
     print(f"\n{markdown_table(results['rows'], results['protocol'])}\n")
     print(f"{protocol_sentence(results['protocol'])}\n{stages}; peak memory {results['peak_memory_gib']} GiB.")
-    print(f"Checkpoint, results.json and model card: {output_dir}")
+    print(f"Written to {output_dir}")
 
 
 @contextmanager
