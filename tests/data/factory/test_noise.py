@@ -1,0 +1,65 @@
+"""Factory noise: both kinds share their ambience, events stand out of it, families differ."""
+
+import numpy as np
+import pytest
+
+from modeling_retainmix.data.factory import noise, signals
+from modeling_retainmix.data.factory.catalogue import NOISE_FACTORIES
+
+SAMPLES = 32000
+PRINTING_WORKS = NOISE_FACTORIES["validation"][1]
+
+
+def _clip(index, events=(), factory=PRINTING_WORKS, zone=None):
+    rng = signals.keyed_generator(0, "test", index)
+    return noise.noise_clip(factory, 0, rng, zone, list(events), SAMPLES).astype(float) / 32768
+
+
+def _colour_db(clips):
+    """Median over time of the level in half-octave bands: what is always there."""
+    frames = np.concatenate([clip.reshape(-1, 800) for clip in clips])
+    power = np.abs(np.fft.rfft(frames * np.hanning(800))) ** 2
+    return 10 * np.log10(np.median(np.add.reduceat(power, [5, 10, 20, 40, 80, 160], axis=1), axis=0))
+
+
+@pytest.mark.parametrize("family", noise.EVENTS)
+def test_every_family_of_events_is_heard(family):
+    sound = noise.EVENTS[family](np.random.default_rng(0), np.random.default_rng(1), SAMPLES)
+    assert sound.shape == (SAMPLES,)
+    assert np.isfinite(sound).all()
+    assert sound.std() > 0
+
+
+def test_both_kinds_of_a_factory_share_the_ambience():
+    stationary = _colour_db([_clip(index) for index in range(6)])
+    with_bursts = _colour_db([_clip(index, ["bursts"]) for index in range(6, 12)])
+    elsewhere = _colour_db([_clip(index, factory=NOISE_FACTORIES["validation"][2]) for index in range(6)])
+    assert np.abs(stationary - with_bursts).mean() < 3.0
+    assert np.abs(stationary - elsewhere).mean() > np.abs(stationary - with_bursts).mean()
+
+
+def test_events_are_louder_than_the_ambience_by_about_five_decibels():
+    def mean_level(clips):
+        return 10 * np.log10(np.mean([np.mean(clip**2) for clip in clips]))
+
+    difference = mean_level([_clip(i, ["babble"]) for i in range(16)]) - mean_level([_clip(i) for i in range(16)])
+    assert difference == pytest.approx(10 * np.log10(1 + 10**0.5), abs=1.5)
+
+
+def test_stationary_noise_is_steadier_than_noise_with_events():
+    def unsteadiness(clip):
+        return np.std(10 * np.log10(np.mean(clip.reshape(-1, 800) ** 2, axis=1)))
+
+    assert max(unsteadiness(_clip(i)) for i in range(6)) < min(unsteadiness(_clip(i, ["bursts"])) for i in range(6))
+
+
+def test_zones_of_a_training_factory_have_colours_of_their_own():
+    foundry = NOISE_FACTORIES["train"][0]
+    first, second = (noise.draw_ambience(foundry, 0, zone) for zone in (0, 1))
+    assert np.abs(first.colour_db - second.colour_db).mean() > 0.5
+    np.testing.assert_array_equal(first.tones_hz, second.tones_hz)
+
+
+def test_peaks_stay_within_full_scale():
+    for index in range(8):
+        assert np.abs(_clip(index, ["impacts", "hammering"], NOISE_FACTORIES["validation"][2])).max() < 0.99
