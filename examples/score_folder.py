@@ -1,0 +1,37 @@
+"""Scores a folder of recordings against a folder of healthy ones and writes a CSV.
+
+python examples/score_folder.py --model outputs/demo --references healthy/ --tests suspect/ --output scores.csv
+"""
+
+import argparse
+import csv
+import sys
+
+from modeling_retainmix import AnomalyDetector
+from modeling_retainmix.audio import list_audio_files
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="outputs/demo", help="folder or Hub name of an encoder")
+    parser.add_argument("--references", required=True, help="folder of recordings of the healthy machine")
+    parser.add_argument("--tests", required=True, help="folder of recordings to score")
+    parser.add_argument("--layer", type=int, help="layer to read; default: the one that the encoder names")
+    parser.add_argument("--output", default="scores.csv", help="CSV with a row per recording")
+    options = parser.parse_args()
+    try:
+        detector = AnomalyDetector.from_pretrained(options.model, layer=options.layer).fit(options.references)
+        files = list_audio_files(options.tests)
+        scores = detector.score(files)
+        threshold = detector.threshold(false_alarm_rate=0.1)
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"error: {error}")
+    with open(options.output, "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "score", "anomalous"])
+        rows.writerows([path, score, int(score > threshold)] for path, score in zip(files, scores, strict=True))
+    print(f"{(scores > threshold).sum()} of {len(files)} recordings are above {threshold:.3f}: {options.output}")
+
+
+if __name__ == "__main__":
+    main()
