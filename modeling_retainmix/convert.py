@@ -1,61 +1,98 @@
 """Original checkpoints of audio encoders, as their authors published them, to transformers folders."""
 
-import pickle
-import re
+import csv
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import PreTrainedModel
+from transformers import FeatureExtractionMixin, PreTrainedModel
 
-from modeling_retainmix.convert_beats import convert_beats
+from modeling_retainmix.conversion.beats import convert_beats
+from modeling_retainmix.conversion.files import find_config, find_folder_or_file, find_weights, load_weights
+from modeling_retainmix.conversion.openbeats import convert_openbeats, is_openbeats
 
 
 def convert_checkpoint(
-    path: str | Path, output_dir: str | Path, base: str | Path | None = None, allow_pickle: bool = False
+    path: str | Path,
+    output_dir: str | Path,
+    base: str | Path | None = None,
+    allow_pickle: bool = False,
+    labels_csv: str | Path | None = None,
 ) -> PreTrainedModel:
     """Writes a transformers folder (safetensors, configuration, feature extractor) from an original checkpoint.
 
+    BEATs and OpenBEATs, pre-trained and fine-tuned, are told apart by their content. What was found is printed.
+
     Args:
-        path: the checkpoint file.
+        path: the checkpoint file, a folder that holds it, or the Hub name of its repository.
         output_dir: folder to write.
-        base: where the architecture of a fine-tuned checkpoint comes from, if it does not hold it.
-        allow_pickle: also load files that can only be read by running the code inside them; only for trusted files.
+        base: where the architecture of a fine-tuned OpenBEATs comes from, if its files and name do not say it: a
+            `config.yaml`, a checkpoint, a folder or a Hub name.
+        allow_pickle: also read files that hold more than tensors and plain values, which may run code; only for files
+            from a trusted source.
+        labels_csv: names to show instead of the label ids of the checkpoint: a file with the columns `mid` and
+            `display_name`, as AudioSet's `class_labels_indices.csv`.
 
     Returns:
         The model, in evaluation mode: with a classification head if the checkpoint has one.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a checkpoint of a known kind, or its configuration contradicts its tensors.
+        FileNotFoundError: no such file, folder or repository, or no weights in it.
+        ValueError: no checkpoint of a known kind, several files of weights, or a configuration that contradicts the
+            tensors.
     """
-    checkpoint = load_checkpoint(Path(path), allow_pickle)
-    if not isinstance(checkpoint, dict) or "cfg" not in checkpoint or "model" not in checkpoint:
-        found = (
-            ", ".join(map(str, list(checkpoint)[:5])) if isinstance(checkpoint, dict) else type(checkpoint).__name__
-        )
-        raise ValueError(f"{path} is no BEATs checkpoint: expected the keys 'cfg' and 'model', found {found}")
-    model, feature_extractor = convert_beats(checkpoint, path)
+    location = find_folder_or_file(path)
+    weights = find_weights(location)
+    checkpoint = load_weights(weights, allow_pickle)
+    model, feature_extractor = _convert(checkpoint, find_config(location, weights), path, weights, base, allow_pickle)
+    if labels_csv is not None:
+        _rename_labels(model, Path(labels_csv))
     model.save_pretrained(output_dir)
     feature_extractor.save_pretrained(output_dir)
+    _report(model, feature_extractor, weights, output_dir)
     return model.eval()
 
 
-def load_checkpoint(path: Path, allow_pickle: bool = False) -> Any:
-    """Reads a torch file on the CPU, refusing code unless `allow_pickle`."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist or is no file: pass the checkpoint file")
-    with path.open("rb") as file:
-        start = file.read(2)
-    if start not in (b"PK", b"\x80\x02"):  # a zip archive, or a pickle as torch wrote it before 1.6
-        raise ValueError(f"{path} is no torch checkpoint (it starts with {start!r}): download it again")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
-    except pickle.UnpicklingError as error:
-        unsupported = re.search(r"GLOBAL (\S+)", str(error))
-        raise ValueError(
-            f"{path} holds more than tensors and plain values ({unsupported[1] if unsupported else 'a pickle'}), so "
-            "that reading it may run code: if you trust its source, pass allow_pickle=True"
-        ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is damaged: download it again ({error})") from error
+def _convert(
+    checkpoint: Any,
+    config: dict[str, Any] | None,
+    source: str | Path,
+    weights: Path,
+    base: str | Path | None,
+    allow_pickle: bool,
+) -> tuple[PreTrainedModel, FeatureExtractionMixin]:
+    if isinstance(checkpoint, dict):
+        if is_openbeats(checkpoint):
+            return convert_openbeats(checkpoint, config, source, base, allow_pickle)
+        if {"cfg", "model"} <= checkpoint.keys():
+            return convert_beats(checkpoint, source)
+    found = ", ".join(map(str, list(checkpoint)[:5])) if isinstance(checkpoint, dict) else type(checkpoint).__name__
+    raise ValueError(f"{weights} is no checkpoint of BEATs or OpenBEATs: it holds {found}")
+
+
+def _rename_labels(model: PreTrainedModel, labels_csv: Path) -> None:
+    if not labels_csv.is_file():
+        raise FileNotFoundError(f"{labels_csv} does not exist: pass a file with the columns mid and display_name")
+    with labels_csv.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"mid", "display_name"} <= rows[0].keys():
+        raise ValueError(f"{labels_csv} lacks the columns mid and display_name")
+    names = {row["mid"]: row["display_name"] for row in rows}
+    missing = [label for label in model.config.id2label.values() if label not in names]
+    if missing:
+        raise ValueError(f"{labels_csv} names no label {missing[0]!r}, which the checkpoint has")
+    model.config.id2label = {index: names[label] for index, label in model.config.id2label.items()}
+    model.config.label2id = {name: index for index, name in model.config.id2label.items()}
+
+
+def _report(
+    model: PreTrainedModel, feature_extractor: FeatureExtractionMixin, weights: Path, output_dir: str | Path
+) -> None:
+    config = model.config
+    parts = [
+        f"{config.num_hidden_layers} layers, width {config.hidden_size}",
+        f"{model.num_parameters() / 1e6:.1f} M parameters",
+        f"mean {feature_extractor.mean}, std {feature_extractor.std}",
+    ]
+    if hasattr(model, "classifier"):
+        parts.append(f"{config.num_labels} labels, {config.problem_type}")
+    print(f"{weights} -> {output_dir}: {type(model).__name__} ({'; '.join(parts)})")

@@ -50,6 +50,20 @@ def test_fine_tuned_checkpoint_brings_its_head_and_label_names(tmp_path):
     assert model.config.problem_type == "multi_label_classification"
 
 
+def test_labels_csv_gives_display_names(tmp_path):
+    checkpoint = load("finetuned")
+    checkpoint["label_dict"] = {index: f"/m/0{index}" for index in range(7)}
+    path = save(checkpoint, tmp_path / "named.pt")
+    rows = [f'{index},/m/0{index},"Sound, no. {index}"' for index in range(7)]
+    (tmp_path / "labels.csv").write_text("\n".join(["index,mid,display_name", *rows]))
+    model = convert_checkpoint(path, tmp_path / "out", labels_csv=tmp_path / "labels.csv")
+    assert model.config.id2label[3] == "Sound, no. 3"
+    assert model.config.label2id["Sound, no. 3"] == 3
+    (tmp_path / "labels.csv").write_text("\n".join(["index,mid,display_name", *rows[:-1]]))
+    with pytest.raises(ValueError, match="no label '/m/06'"):
+        convert_checkpoint(path, tmp_path / "out", labels_csv=tmp_path / "labels.csv")
+
+
 def test_configuration_of_the_checkpoint_wins_over_the_defaults_of_the_original_code(tmp_path):
     checkpoint = load("pretrain")
     for key in ("max_distance", "dropout"):
@@ -85,7 +99,7 @@ def test_file_that_needs_code_is_refused_with_the_opt_in(tmp_path):
 
 
 def test_other_content_is_refused_with_what_was_found(tmp_path):
-    with pytest.raises(ValueError, match="found state_dict, epoch"):
+    with pytest.raises(ValueError, match="it holds state_dict, epoch"):
         convert_checkpoint(save({"state_dict": {}, "epoch": 3}, tmp_path / "x.pt"), tmp_path / "out")
 
 

@@ -1,11 +1,13 @@
 """BEATs checkpoints in their original format: configuration and names of the tensors."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from modeling_retainmix.conversion.files import load_exactly
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsForAudioClassification, BeatsModel
 
 # Key of the original configuration -> (our field, the default of the original code).
@@ -53,40 +55,65 @@ NAMES = [
     (r"encoder\.layers\.(\d+)\.fc2\.", r"layers.\1.feed_forward.fc2."),
     (r"encoder\.layers\.(\d+)\.final_layer_norm\.", r"layers.\1.final_norm."),
     (r"predictor\.", "classifier."),
+    (r"decoder\.linear_out\.", "classifier."),
 ]
 
 
 def convert_beats(
-    checkpoint: dict[str, Any], path: str | Path
+    checkpoint: dict[str, Any], source: str | Path
 ) -> tuple[BeatsModel | BeatsForAudioClassification, BeatsFeatureExtractor]:
-    """Model and feature extractor of a BEATs checkpoint `{"cfg", "model"}`, fine-tuned or not.
+    """Model and feature extractor of an original BEATs checkpoint, pre-trained or fine-tuned.
 
     Args:
-        checkpoint: the content of the file; a fine-tuned one also holds `label_dict`, class index -> AudioSet id.
-        path: named in errors.
+        checkpoint: the content of the file, `{"cfg", "model"}`; a fine-tuned one also holds `label_dict`, class index
+            -> AudioSet id.
+        source: named in errors.
 
     Raises:
         ValueError: the tensors do not fit the configuration, or have unknown names.
     """
-    fields = {ours: checkpoint["cfg"].get(key, default) for key, (ours, default) in CONFIG_FIELDS.items()}
-    tensors = rename_tensors(checkpoint["model"], path)
+    fields = config_fields(checkpoint["cfg"])
+    tensors = rename_tensors(checkpoint["model"], source)
+    if "classifier.bias" in tensors:
+        num_labels = len(tensors["classifier.bias"])
+        labels = checkpoint.get("label_dict") or {index: f"LABEL_{index}" for index in range(num_labels)}
+        fields |= label_fields([labels[index] for index in sorted(labels)], multi_label=True)
+    return build_beats(fields, tensors, source), BeatsFeatureExtractor()
+
+
+def config_fields(cfg: dict[str, Any]) -> dict[str, Any]:
+    """Fields of `BeatsConfig` from an original configuration; keys that concern pre-training alone are left out."""
+    return {ours: cfg.get(key, default) for key, (ours, default) in CONFIG_FIELDS.items()}
+
+
+def label_fields(names: Sequence[str], multi_label: bool) -> dict[str, Any]:
+    """Configuration fields of a classification head."""
+    return {
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: index for index, name in enumerate(names)},
+        "problem_type": "multi_label_classification" if multi_label else "single_label_classification",
+    }
+
+
+def build_beats(
+    fields: dict[str, Any], tensors: dict[str, torch.Tensor], source: str | Path
+) -> BeatsModel | BeatsForAudioClassification:
+    """The model with these tensors: a classifier if they hold a head.
+
+    Raises:
+        ValueError: the tensors do not fit the configuration.
+    """
+    model: BeatsModel | BeatsForAudioClassification
     if "classifier.weight" in tensors:
-        labels = checkpoint.get("label_dict") or range(len(tensors["classifier.bias"]))
-        names = labels.items() if isinstance(labels, dict) else ((i, f"LABEL_{i}") for i in labels)
-        fields["id2label"] = {int(index): name for index, name in names}
-        fields["label2id"] = {name: index for index, name in fields["id2label"].items()}
-        fields["problem_type"] = "multi_label_classification"
-        tensors = {
-            name if name.startswith("classifier.") else f"beats.{name}": value for name, value in tensors.items()
-        }
-        model: BeatsModel | BeatsForAudioClassification = BeatsForAudioClassification(BeatsConfig(**fields))
+        model = BeatsForAudioClassification(BeatsConfig(**fields))
+        tensors = {name if name.startswith("classifier.") else f"beats.{name}": tensors[name] for name in tensors}
     else:
         model = BeatsModel(BeatsConfig(**fields))
-    load_exactly(model, tensors, path)
-    return model, BeatsFeatureExtractor()
+    load_exactly(model, tensors, source)
+    return model
 
 
-def rename_tensors(tensors: dict[str, torch.Tensor], path: str | Path) -> dict[str, torch.Tensor]:
+def rename_tensors(tensors: dict[str, torch.Tensor], source: str | Path) -> dict[str, torch.Tensor]:
     """Our names for the tensors of a BEATs encoder; the position table, repeated under every layer, is kept once."""
     renamed: dict[str, torch.Tensor] = {}
     for name, value in tensors.items():
@@ -95,21 +122,8 @@ def rename_tensors(tensors: dict[str, torch.Tensor], path: str | Path) -> dict[s
             if matches:
                 break
         else:
-            raise ValueError(f"{path} holds a tensor {name!r}, which no BEATs encoder has")
+            raise ValueError(f"{source} holds a tensor {name!r}, which no BEATs encoder has")
         if ours in renamed and not torch.equal(renamed[ours], value):
-            raise ValueError(f"{path}: {name!r} differs between layers, but BEATs shares it among them")
+            raise ValueError(f"{source}: {name!r} differs between layers, but BEATs shares it among them")
         renamed[ours] = value
     return renamed
-
-
-def load_exactly(model: torch.nn.Module, tensors: dict[str, torch.Tensor], path: str | Path) -> None:
-    """Loads tensors that must be exactly the model's, by name and shape."""
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise ValueError(
-                f"{path}: the configuration calls for {name} {expected.get(name, '(absent)')}, "
-                f"the checkpoint holds {found.get(name, '(absent)')}"
-            )
-    model.load_state_dict(tensors)

@@ -1,0 +1,1 @@
+"""Reading original checkpoints: where their files are, what their keys mean."""
