@@ -86,7 +86,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(summary_table(checks + mechanisms, same_bytes) + "\n")
     print(type_table(checks) + "\n")
     print(type_table(mechanisms))
-    sys.exit(not all([*same_bytes.values(), *(check.passed for check in checks + mechanisms)]))
+    passed = all(same_bytes.values()) and all(check.passed for check in checks + mechanisms)
+    sys.exit(0 if passed else 1)
 
 
 def _same_bytes() -> dict[str, bool]:

@@ -71,12 +71,17 @@ def ambience_sound(ambience: Ambience, rng: np.random.Generator, length: int) ->
 Event = Callable[[np.random.Generator, np.random.Generator, int], np.ndarray]
 
 
+def _moments(rng: np.random.Generator, length: int, count: int) -> np.ndarray:
+    """Random sample positions at which something begins that the clip without its margins can hear."""
+    return rng.integers(MARGIN, length - 2 * MARGIN, count)
+
+
 def _bursts_envelope(
     rng: np.random.Generator, length: int, per_second: float, seconds: tuple[float, float], attack: float
 ) -> np.ndarray:
     """Bumps that rise within `attack` seconds and fall exponentially, at random times, [length]."""
     count = max(1, rng.poisson(per_second * length / SAMPLING_RATE))
-    starts = rng.integers(0, length, count)
+    starts = _moments(rng, length, count)
     levels = decibels(rng.normal(0.0, 3.0, count))
     envelope = np.zeros(length)
     for start, level, decay in zip(starts, levels, rng.uniform(*seconds, count), strict=True):
@@ -92,7 +97,7 @@ def impacts(factory: np.random.Generator, rng: np.random.Generator, length: int)
     modes = signals.damped_modes(
         signals.frequencies(length), centres * 2 ** rng.normal(0, 0.15, 5), rng.uniform(0.03, 0.15, 5)
     )
-    return signals.ring(rng.integers(0, length, count), decibels(rng.normal(0, 4, count)), modes, length)
+    return signals.ring(_moments(rng, length, count), decibels(rng.normal(0, 4, count)), modes, length)
 
 
 def babble(factory: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
@@ -128,11 +133,12 @@ def horns(factory: np.random.Generator, rng: np.random.Generator, length: int) -
 def hammering(factory: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
     """A hammer: dull strokes in a steady rhythm, with pauses."""
     interval = factory.uniform(0.15, 0.4) * 2 ** rng.normal(0, 0.1)
-    positions = np.arange(rng.uniform(0, interval), length / SAMPLING_RATE, interval)
-    positions = positions[signals.slow_curve(rng, len(positions), 1.0, 4 / SAMPLING_RATE) > -0.6]
+    strokes = np.arange(rng.uniform(0, interval), length / SAMPLING_RATE, interval)
+    heard = signals.slow_curve(rng, len(strokes), 1.0, 4 / SAMPLING_RATE) > -0.6  # a knot every four strokes
+    heard[len(heard) // 2] = True  # no clip without a stroke
     centres = 2 ** factory.uniform(np.log2(200), np.log2(1800), 4)
     modes = signals.damped_modes(signals.frequencies(length), centres, rng.uniform(0.015, 0.05, 4))
-    samples = np.append((positions * SAMPLING_RATE).astype(np.int64), 0)
+    samples = (strokes[heard] * SAMPLING_RATE).astype(np.int64)
     return signals.ring(samples, decibels(rng.normal(0, 2, len(samples))), modes, length)
 
 

@@ -18,7 +18,7 @@ from modeling_retainmix.data.factory.faults import fault_sound
 
 # A change of any sample of any clip is a new version, with a new hash of the sample clips.
 FACTORY_VERSION = "1"
-FACTORY_SHA256 = "211770261f9c61988bdd44a744905d3ea0f6c9b387006a0803de87ad1de950bb"
+FACTORY_SHA256 = "be8aa2dec35b5f61b5abbfba278afa3d7d80f4e7a3bc2ae9fc1c82245e439da4"
 
 SOURCE_SPEEDS = (0.88, 1.0, 1.12)
 TARGET_SPEED = 1.3

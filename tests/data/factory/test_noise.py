@@ -30,6 +30,15 @@ def test_every_family_of_events_is_heard(family):
     assert sound.std() > 0
 
 
+@pytest.mark.parametrize("family", ["bursts", "horns", "hammering", "impacts"])
+def test_no_clip_is_without_an_event(family):
+    for index in range(40):
+        length = signals.padded_length(SAMPLES)
+        sound = noise.EVENTS[family](np.random.default_rng(0), np.random.default_rng(index), length)
+        kept = sound[signals.MARGIN : signals.MARGIN + SAMPLES]
+        assert np.sqrt(np.mean(kept**2)) > 0.2 * np.sqrt(np.mean(sound**2))
+
+
 def test_both_kinds_of_a_factory_share_the_ambience():
     stationary = _colour_db([_clip(index) for index in range(6)])
     with_bursts = _colour_db([_clip(index, ["bursts"]) for index in range(6, 12)])
