@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -53,7 +52,7 @@ def decode_table(
         read = partial(_read_int16, num_samples=num_samples, sampling_rate=sampling_rate, channel=channel)
         try:
             _write(table, temporary, read)
-            shutil.move(temporary, target)
+            temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
     return Dataset.from_file(str(target))
@@ -61,12 +60,13 @@ def decode_table(
 
 def _fingerprint(table: Dataset, *settings: object) -> str:
     digest = hashlib.sha256(json.dumps([_VERSION, *settings]).encode())
-    for row in table.select_columns(sorted(table.column_names)):
+    for row in table:
         path = Path(row["path"])
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist: check the path")
         status = path.stat()
-        digest.update(json.dumps([row, str(path.resolve()), status.st_size, status.st_mtime_ns]).encode())
+        known = [row, str(path.resolve()), status.st_size, status.st_mtime_ns]
+        digest.update(json.dumps(known, sort_keys=True).encode())
     return f"decoded-{digest.hexdigest()[:16]}"
 
 

@@ -21,11 +21,14 @@ class ClipEmbeddings:
 
     Attributes:
         vectors: [windows, dim] float32; the vectors of several layers lie end to end.
+        level_moments: [windows, F, 2] float32, mean over time of the log-mel level of each frequency patch, and of
+            its square.
         clip: [windows] int64, which clip a window belongs to.
         start_seconds: [windows] float64, where in its clip a window begins.
     """
 
     vectors: torch.Tensor
+    level_moments: torch.Tensor
     clip: np.ndarray
     start_seconds: np.ndarray
 
@@ -58,28 +61,28 @@ def embed_clips(
     clip: list[int] = []
     start_seconds: list[float] = []
     vectors: list[torch.Tensor] = []
+    moments: list[torch.Tensor] = []
     waiting: dict[int, list[tuple[int, np.ndarray]]] = {}  # by length: position and samples of windows
     num_waiting = 0
 
     def embed(batch: list[tuple[int, np.ndarray]]) -> None:
-        values = embedder.embed(torch.from_numpy(np.stack([window for _, window in batch])))
-        joined = torch.cat([values[layer] for layer in embedder.layers], dim=1).cpu()
-        for (position, _), vector in zip(batch, joined, strict=True):
-            vectors[position] = vector
+        tokens = embedder.tokens(torch.from_numpy(np.stack([window for _, window in batch])))
+        joined = torch.cat(list(embedder.pool(tokens).values()), dim=1).cpu()
+        levels = tokens.levels.cpu()[:, tokens.real_columns]
+        level_moments = torch.stack([levels.mean(dim=1), levels.square().mean(dim=1)], dim=2)
+        for (position, _), vector, moment in zip(batch, joined, level_moments, strict=True):
+            vectors[position], moments[position] = vector, moment
 
     loaded = _load_ahead(sources, 2 * batch_size)
     for index, waveform in enumerate(tqdm(loaded, desc=description, total=len(sources), unit="clip", disable=None)):
         for start, window in windows.cut(waveform, SAMPLING_RATE):
-            if not embedder.accepts(len(window)):
-                raise ValueError(
-                    f"{sources[index].name} has {len(waveform)} samples at {SAMPLING_RATE} Hz, too few for one token "
-                    "of the encoder: leave it out or join it with others"
-                )
+            embedder.check_length(len(window), sources[index].name)
             waiting.setdefault(len(window), []).append((len(clip), window))
             num_waiting += 1
             clip.append(index)
             start_seconds.append(start / SAMPLING_RATE)
             vectors.append(torch.empty(0))
+            moments.append(torch.empty(0))
             if len(waiting[len(window)]) == batch_size:
                 embed(waiting.pop(len(window)))
                 num_waiting -= batch_size
@@ -89,7 +92,13 @@ def embed_clips(
             embed(waiting.pop(longest))
     for batch in waiting.values():
         embed(batch)
-    return ClipEmbeddings(torch.stack(vectors), np.asarray(clip), np.asarray(start_seconds))
+    widths = {len(vector) for vector in vectors}
+    if len(widths) > 1:
+        raise ValueError(
+            f"the clips differ in length, which pooling={embedder.pooling!r} does not level out: "
+            "use pooling='time_mean', or pad='waveform'"
+        )
+    return ClipEmbeddings(torch.stack(vectors), torch.stack(moments), np.asarray(clip), np.asarray(start_seconds))
 
 
 def _load_ahead(sources: Sequence[AudioSource], ahead: int) -> Iterator[np.ndarray]:

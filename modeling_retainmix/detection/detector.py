@@ -18,13 +18,12 @@ from modeling_retainmix.audio import SAMPLING_RATE, audio_sources
 from modeling_retainmix.data.dcase_folder import parse_dcase_name
 from modeling_retainmix.detection.clip_embedding import embed_clips
 from modeling_retainmix.detection.embedder import Embedder
-from modeling_retainmix.detection.explanation import Explanation, token_contributions, token_deviations
+from modeling_retainmix.detection.explanation import Explanation, level_deviations, token_contributions
 from modeling_retainmix.detection.memory_bank import DOMAINS, MemoryBank
 from modeling_retainmix.detection.normalization import (
     distance_statistics,
     standardize,
 )
-from modeling_retainmix.detection.pooling import pool_tokens
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.threshold import ThresholdMethod, score_threshold
 from modeling_retainmix.encoders.fbank import FRAME_SHIFT
@@ -73,6 +72,7 @@ class AnomalyDetector:
             settings.pooling,
         )
         self.reference_names: list[str] = []
+        self._references: dict[str, torch.Tensor] = {}  # one row for each window of a reference
         self._bank: MemoryBank | None = None
         self._left_out: torch.Tensor | None = None
 
@@ -116,8 +116,7 @@ class AnomalyDetector:
         feature_extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=trust_remote_code)
         detector = cls(model, feature_extractor, chosen, device, batch_size)
         if saved is not None:
-            references = load_file(cached_file(name, REFERENCES_FILE))
-            detector._remember(saved["references"], **references)
+            detector._remember(saved["references"], load_file(cached_file(name, REFERENCES_FILE)))
         return detector
 
     def fit(
@@ -139,7 +138,7 @@ class AnomalyDetector:
         Raises:
             FileNotFoundError, ValueError: no clip, a clip that cannot be read, or domains that do not fit the clips.
         """
-        self.reference_names, self._bank = [], None
+        self.reference_names, self._references, self._bank = [], {}, None
         return self.add_references(reference, sampling_rate, domains, channel)
 
     def add_references(
@@ -155,12 +154,15 @@ class AnomalyDetector:
         is_target = torch.tensor([domain == "target" for domain in _domains(names, domains)])
         embeddings = embed_clips(self.embedder, sources, self.settings.windows, self.batch_size, "references")
         clip = torch.from_numpy(embeddings.clip)
-        vectors, recording, is_target = embeddings.vectors, clip + len(self.reference_names), is_target[clip]
-        if self._bank is not None:
-            vectors = torch.cat([self._bank.vectors, vectors])
-            recording = torch.cat([self._bank.recording, recording])
-            is_target = torch.cat([self._bank.is_target, is_target])
-        self._remember(self.reference_names + names, vectors, recording, is_target)
+        references = {
+            "vectors": embeddings.vectors,
+            "recording": clip + len(self.reference_names),
+            "is_target": is_target[clip],
+            "level_moments": embeddings.level_moments,
+        }
+        if self._references:
+            references = {key: torch.cat([self._references[key], tensor]) for key, tensor in references.items()}
+        self._remember(self.reference_names + names, references)
         return self
 
     def score(self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None) -> np.ndarray:
@@ -237,19 +239,22 @@ class AnomalyDetector:
         explanations = []
         for source in audio_sources(audio, sampling_rate, channel):
             starts, windows = zip(*settings.windows.cut(source.load(), SAMPLING_RATE), strict=True)
-            grids, mask = self.embedder.tokens(torch.from_numpy(np.stack(windows)))
-            pooled = pool_tokens(grids[layer], config.num_mel_patches, mask=mask).cpu()
+            self.embedder.check_length(len(windows[0]), source.name)
+            tokens = self.embedder.tokens(torch.from_numpy(np.stack(windows)))
+            pooled = self.embedder.pool(tokens)[layer].cpu()
             scores = self._domain_scores(bank.distances(pooled))
             window = int(scores.amin(dim=1).argmax())
             domain = bank.domains[int(scores[window].argmin())]
             reference, recording = bank.nearest(pooled[window], domain)
-            tokens = grids[layer][window].cpu()
-            if mask is not None:  # padding lies behind the clip
-                tokens = tokens[: int(mask[window].sum()) * config.num_mel_patches]
+            columns = int(tokens.real_columns.sum())  # padding lies behind the clip
+            hidden = tokens.hidden[layer][window, : columns * config.num_mel_patches].cpu()
+            of_domain = self._references["is_target"] == (domain == "target")
             explanations.append(
                 Explanation(
-                    contributions=token_contributions(tokens, reference, config.num_mel_patches).numpy(),
-                    deviations=token_deviations(tokens, reference, config.num_mel_patches).numpy(),
+                    contributions=token_contributions(hidden, reference, config.num_mel_patches).numpy(),
+                    level_deviations=level_deviations(
+                        tokens.levels[window, :columns].cpu(), self._references["level_moments"][of_domain]
+                    ).numpy(),
                     squared_distance=float((pooled[window].double() - reference.double()).square().sum()),
                     reference=self.reference_names[recording],
                     domain=domain,
@@ -265,7 +270,8 @@ class AnomalyDetector:
         Raises:
             ValueError: the detector has no references.
         """
-        bank, folder = self._require_bank(), Path(folder)
+        self._require_bank()
+        folder = Path(folder)
         self.embedder.model.save_pretrained(folder)
         self.embedder.feature_extractor.save_pretrained(folder)
         # Layers as numbers: the saved encoder is cut, and its last layer is another one.
@@ -273,8 +279,7 @@ class AnomalyDetector:
         names = [Path(name).name for name in self.reference_names]  # whoever gets the folder need not know our paths
         content = json.dumps({"settings": settings, "references": names}, indent=2)
         (folder / SETTINGS_FILE).write_text(content + "\n", encoding="utf-8")
-        tensors = {"vectors": bank.vectors, "recording": bank.recording, "is_target": bank.is_target}
-        save_file(tensors, folder / REFERENCES_FILE)
+        save_file(self._references, folder / REFERENCES_FILE)
 
     def push_to_hub(self, repo_id: str, private: bool = False, token: str | None = None) -> str:
         """Saves the detector in a repository of the Hub by one commit; returns the commit's address.
@@ -286,15 +291,18 @@ class AnomalyDetector:
             add_remote_code(folder)
             return push_folder(folder, repo_id, private=private, token=token)
 
-    def _remember(
-        self, names: list[str], vectors: torch.Tensor, recording: torch.Tensor, is_target: torch.Tensor
-    ) -> None:
+    def _remember(self, names: list[str], references: dict[str, torch.Tensor]) -> None:
         settings = self.settings
         self._bank = MemoryBank(
-            vectors, recording, is_target, settings.k, settings.metric, settings.mix_support, settings.mix_alpha
+            references["vectors"],
+            references["recording"],
+            references["is_target"],
+            settings.k,
+            settings.metric,
+            settings.mix_support,
+            settings.mix_alpha,
         )
-        self.reference_names = names
-        self._left_out = None
+        self.reference_names, self._references, self._left_out = names, references, None
 
     def _require_bank(self) -> MemoryBank:
         if self._bank is None:

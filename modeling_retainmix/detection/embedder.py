@@ -2,12 +2,26 @@
 
 import copy
 from collections.abc import Hashable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from modeling_retainmix.detection.pooling import PoolingMode, pool_tokens
 from modeling_retainmix.encoders.fbank import FRAME_LENGTH
+
+
+class ClipTokens(NamedTuple):
+    """What an encoder says of a batch of clips before pooling.
+
+    Attributes:
+        hidden: {layer: [batch, T * F, D] float32}, without class token.
+        levels: [batch, T, F] mean of the normalised log-mel features in each patch.
+        real_columns: [T] bool on the CPU, which time columns hold no padding: their frames are all real.
+    """
+
+    hidden: dict[int, torch.Tensor]
+    levels: torch.Tensor
+    real_columns: torch.Tensor
 
 
 class Embedder:
@@ -45,7 +59,6 @@ class Embedder:
         self.feature_extractor = feature_extractor
         self.pooling = pooling
 
-    @torch.inference_mode()
     def embed(self, waveforms: torch.Tensor) -> dict[Hashable, torch.Tensor]:
         """Embeds a batch of clips of one length.
 
@@ -55,41 +68,42 @@ class Embedder:
         Returns:
             {layer: [batch, dim] float32} on the embedder's device; dim = F * D with time-mean pooling.
         """
-        grids, mask = self.tokens(waveforms)
-        num_freq = self.model.config.num_mel_patches
-        return {layer: pool_tokens(grid, num_freq, self.pooling, mask) for layer, grid in grids.items()}
+        return self.pool(self.tokens(waveforms))
 
     @torch.inference_mode()
-    def tokens(self, waveforms: torch.Tensor) -> tuple[dict[int, torch.Tensor], torch.Tensor | None]:
-        """The tokens before pooling.
-
-        Args:
-            waveforms: as in `embed`.
-
-        Returns:
-            {layer: [batch, T * F, D] float32}, without class token, and which time columns are real, [batch, T] bool
-            (those whose frames are all real); None: all of them.
-        """
-        waveforms = waveforms.to(self.device, torch.float32)
+    def tokens(self, waveforms: torch.Tensor) -> ClipTokens:
+        """The tokens of a batch before pooling; `waveforms` as in `embed`."""
+        waveforms, config = waveforms.to(self.device, torch.float32), self.model.config
         features = self.feature_extractor.extract_features(waveforms)
         hidden_states = self.model(features, output_hidden_states=self.layers).hidden_states
-        prefix = self.model.config.num_prefix_tokens
-        grids = {layer: hidden_states[layer][:, prefix:].float() for layer in self.layers}
-        return grids, self._real_columns(len(waveforms), waveforms.shape[1], grids[self.layers[0]].shape[1])
+        hidden = {layer: hidden_states[layer][:, config.num_prefix_tokens :].float() for layer in self.layers}
+        columns = hidden[self.layers[0]].shape[1] // config.num_mel_patches
+        patches = features[:, : columns * config.patch_size].unflatten(1, (columns, config.patch_size))
+        levels = patches.unflatten(3, (config.num_mel_patches, config.patch_size)).mean(dim=(2, 4))
+        frames = self._frame_mask(waveforms.shape[1])[0, : columns * config.patch_size]
+        return ClipTokens(hidden, levels, frames.view(columns, config.patch_size).all(dim=1))
 
-    def accepts(self, samples: int) -> bool:
-        """Whether a clip of so many samples fills at least one time column of tokens."""
-        return samples >= FRAME_LENGTH and int(self._frame_mask(samples).sum()) >= self.model.config.patch_size
+    @torch.inference_mode()
+    def pool(self, tokens: ClipTokens) -> dict[Hashable, torch.Tensor]:
+        """Embeddings from tokens, as `embed` gives them."""
+        num_freq, real = self.model.config.num_mel_patches, tokens.real_columns
+        mask = None if bool(real.all()) else real.to(self.device).expand(len(tokens.levels), -1)
+        return {layer: pool_tokens(hidden, num_freq, self.pooling, mask) for layer, hidden in tokens.hidden.items()}
+
+    def check_length(self, samples: int, name: str) -> None:
+        """Checks that a clip fills at least one time column of tokens.
+
+        Raises:
+            ValueError: it does not; the message gives the clip's name.
+        """
+        if samples < FRAME_LENGTH or int(self._frame_mask(samples).sum()) < self.model.config.patch_size:
+            raise ValueError(
+                f"{name} has {samples} samples at {self.feature_extractor.sampling_rate} Hz, too few for one token of "
+                "the encoder: leave it out or join it with others"
+            )
 
     def _frame_mask(self, samples: int) -> torch.Tensor:
         return self.feature_extractor.frame_mask(torch.tensor([samples]), samples)  # on the CPU: no GPU sync
-
-    def _real_columns(self, batch: int, samples: int, tokens: int) -> torch.Tensor | None:
-        config = self.model.config
-        num_columns = tokens // config.num_mel_patches
-        frames = self._frame_mask(samples)[0, : num_columns * config.patch_size]
-        columns = frames.view(num_columns, config.patch_size).all(dim=1)
-        return None if bool(columns.all()) else columns.expand(batch, -1).to(self.device)
 
 
 def _cut(model: Any, num_layers: int) -> Any:

@@ -1,4 +1,4 @@
-"""Where in time and frequency a clip differs from its nearest reference."""
+"""Where in time and frequency a clip differs from normal ones."""
 
 from dataclasses import dataclass
 
@@ -8,23 +8,23 @@ import torch
 
 @dataclass(frozen=True)
 class Explanation:
-    """Contributions to the squared distance between a clip and its nearest reference.
+    """Two maps over the T time columns and F frequency patches of a window, low frequencies first.
 
     Attributes:
-        contributions: [T, F] float64, time columns by frequency patches, low frequencies first. The mean over time,
-            summed over the patches, is `squared_distance`. Single cells may be negative: there the clip is closer
-            to the reference than elsewhere.
-        deviations: [T, F] float64, squared distance between token and reference in each cell; it also counts what
-            passes within the clip and leaves its mean alone.
-        squared_distance: between the pooled clip and the reference.
+        contributions: [T, F] float64, of each cell to the squared distance. Their mean over time, summed over the
+            patches, is `squared_distance`. Cells may be negative: there the clip is nearer to the reference than
+            elsewhere. They explain the score, but tokens know of their neighbours, so they locate events badly.
+        level_deviations: [T, F] float64, of the log-mel level in each cell from that of the references in the same
+            patch, in standard deviations. They locate events, but do not explain the score.
+        squared_distance: between the pooled window and the reference.
         reference: name of the nearest reference; of a mixed one, that of its target reference.
         domain: of the bank which decided the score, "source" or "target".
-        start_seconds: where in the clip the map begins: the window with the highest score.
+        start_seconds: where in the clip the window begins; it is the one with the highest score.
         column_seconds: from one time column to the next one, in seconds.
     """
 
     contributions: np.ndarray
-    deviations: np.ndarray
+    level_deviations: np.ndarray
     squared_distance: float
     reference: str
     domain: str
@@ -46,16 +46,20 @@ def token_contributions(tokens: torch.Tensor, reference: torch.Tensor, num_freq:
     Returns:
         [T, F] float64.
     """
-    grid, bands = _grid(tokens, reference, num_freq)
+    width = tokens.shape[1]
+    grid, bands = tokens.double().view(-1, num_freq, width), reference.double().view(num_freq, width)
     return torch.einsum("tfd,fd->tf", grid - bands, grid.mean(dim=0) - bands)
 
 
-def token_deviations(tokens: torch.Tensor, reference: torch.Tensor, num_freq: int) -> torch.Tensor:
-    """Squared distance |h - r|^2 of every token to the reference's band; arguments as in `token_contributions`."""
-    grid, bands = _grid(tokens, reference, num_freq)
-    return (grid - bands).square().sum(dim=2)
+def level_deviations(levels: torch.Tensor, reference_moments: torch.Tensor) -> torch.Tensor:
+    """Standardises log-mel levels by those of the references.
 
+    Args:
+        levels: [T, F] of one clip.
+        reference_moments: [references, F, 2] mean over time of level and squared level.
 
-def _grid(tokens: torch.Tensor, reference: torch.Tensor, num_freq: int) -> tuple[torch.Tensor, torch.Tensor]:
-    width = tokens.shape[1]
-    return tokens.double().view(-1, num_freq, width), reference.double().view(num_freq, width)
+    Returns:
+        [T, F] float64, positive where the clip is louder.
+    """
+    mean, square = reference_moments.double().mean(dim=0).unbind(dim=1)
+    return (levels.double() - mean) / (square - mean.square()).clamp(min=1e-12).sqrt()

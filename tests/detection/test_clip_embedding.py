@@ -52,17 +52,32 @@ def test_no_more_clips_are_loaded_than_are_needed_soon(embedder, clips):
             self.name, self.load = "clip", lambda: load(clip)
 
     class WatchingEmbedder:
-        layers = embedder.layers
-        accepts = embedder.accepts
+        check_length = embedder.check_length
+        pool = embedder.pool
 
-        def embed(self, waveforms):
+        def tokens(self, waveforms):
             seen.append(len(loaded))
-            return embedder.embed(waveforms)
+            return embedder.tokens(waveforms)
 
     seen: list[int] = []
     embed_clips(WatchingEmbedder(), [Source(clips[0]) for _ in range(40)], Windows(), batch_size=2)
     assert len(seen) == 20
     assert all(count <= 2 * (turn + 1) + 2 * 2 + 1 for turn, count in enumerate(seen))
+
+
+def test_level_moments_are_those_of_each_window(embedder, clips):
+    result = embed_clips(embedder, audio_sources(clips[:3], 16000), Windows())
+    levels = embedder.tokens(torch.from_numpy(clips[1])[None]).levels[0]
+    torch.testing.assert_close(result.level_moments[1, :, 0], levels.mean(dim=0))
+    torch.testing.assert_close(result.level_moments[1, :, 1], levels.square().mean(dim=0))
+
+
+def test_when_clips_differ_in_length_and_time_is_kept_then_error_says_what_to_use(
+    tiny_model, feature_extractor, clips
+):
+    embedder = Embedder(tiny_model, feature_extractor, [1], pooling="frequency_mean")
+    with pytest.raises(ValueError, match=r"differ in length, .*'frequency_mean'.* pad='waveform'"):
+        embed_clips(embedder, audio_sources(clips, 16000), Windows())
 
 
 def test_when_a_clip_is_too_short_then_error_names_it(embedder, tmp_path):

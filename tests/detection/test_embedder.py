@@ -51,10 +51,25 @@ def test_when_frames_are_padded_then_only_real_columns_are_averaged(tiny_model, 
             return torch.nn.functional.pad(feature_extractor.frame_mask(lengths, num_samples), (0, 16))
 
     embedder = Embedder(tiny_model, PaddingExtractor(), [2])
-    grids, mask = embedder.tokens(waveforms)
-    assert grids[2].shape[1] == 4 * 8
-    assert mask.sum(dim=1).tolist() == [3, 3, 3]
-    torch.testing.assert_close(embedder.embed(waveforms)[2], pool_tokens(grids[2][:, : 3 * 8], 8))
+    tokens = embedder.tokens(waveforms)
+    assert tokens.hidden[2].shape[1] == 4 * 8
+    assert tokens.real_columns.tolist() == [True, True, True, False]
+    torch.testing.assert_close(embedder.embed(waveforms)[2], pool_tokens(tokens.hidden[2][:, : 3 * 8], 8))
+
+
+def test_levels_are_the_means_of_the_patches(tiny_model, feature_extractor, waveforms):
+    levels = Embedder(tiny_model, feature_extractor, [1]).tokens(waveforms).levels
+    features = feature_extractor.extract_features(waveforms)
+    assert levels.shape == (3, 3, 8)
+    torch.testing.assert_close(levels[1, 2, 5], features[1, 32:48, 80:96].mean())
+
+
+@pytest.mark.parametrize("samples", [100, 399, 2799])
+def test_when_a_clip_fills_no_column_then_error_names_it(tiny_model, feature_extractor, samples):
+    embedder = Embedder(tiny_model, feature_extractor, [1])
+    with pytest.raises(ValueError, match=rf"a\.wav has {samples} samples at 16000 Hz"):
+        embedder.check_length(samples, "a.wav")
+    embedder.check_length(2800, "a.wav")
 
 
 @pytest.mark.parametrize("layers", [[], [4], [-1, 2]])

@@ -3,7 +3,7 @@
 import torch
 
 from modeling_retainmix.detection import pool_tokens
-from modeling_retainmix.detection.explanation import token_contributions, token_deviations
+from modeling_retainmix.detection.explanation import level_deviations, token_contributions
 
 
 def test_contributions_add_up_to_the_squared_distance():
@@ -16,15 +16,16 @@ def test_contributions_add_up_to_the_squared_distance():
     torch.testing.assert_close(contributions.mean(dim=0).sum(), distance**2)
 
 
-def test_when_one_cell_differs_then_both_maps_are_highest_there():
+def test_when_one_cell_differs_then_it_contributes_most():
     tokens = torch.zeros(20 * 8, 6)
     tokens[7 * 8 + 3] = 1.0
-    for cell_map in (token_contributions, token_deviations):
-        assert int(cell_map(tokens, torch.zeros(8 * 6), 8).argmax()) == 7 * 8 + 3
+    assert int(token_contributions(tokens, torch.zeros(8 * 6), 8).argmax()) == 7 * 8 + 3
 
 
-def test_deviation_is_the_squared_distance_of_token_and_band():
+def test_level_deviations_are_in_standard_deviations_of_the_references():
     generator = torch.Generator().manual_seed(0)
-    tokens, reference = torch.randn(6, 4, generator=generator), torch.randn(8, generator=generator)
-    expected = sum((tokens[2 * 2 + 1, d] - reference[4 + d]) ** 2 for d in range(4))
-    torch.testing.assert_close(token_deviations(tokens, reference, 2)[2, 1], expected.double())
+    references = 3.0 + torch.tensor([1.0, 5.0]) * torch.randn(40, 50, 2, generator=generator)
+    moments = torch.stack([references.mean(dim=1), references.square().mean(dim=1)], dim=2)
+    levels = torch.tensor([[3.0, 3.0], [5.0, 13.0], [2.0, -2.0]])
+    expected = torch.tensor([[0.0, 0.0], [2.0, 2.0], [-1.0, -1.0]], dtype=torch.float64)
+    torch.testing.assert_close(level_deviations(levels, moments), expected, rtol=0.1, atol=0.1)

@@ -2,8 +2,23 @@
 
 import numpy as np
 import pytest
+import torch
 
+from modeling_retainmix.detection.memory_bank import MemoryBank
 from modeling_retainmix.detection.threshold import score_threshold
+
+
+@pytest.mark.parametrize("method", ["quantile", "gamma"])
+def test_with_100_references_held_out_clips_exceed_the_threshold_as_often_as_asked(method):
+    """Nearest-neighbour distances in a space of few effective dimensions, references left out one by one."""
+    generator = torch.Generator().manual_seed(0)
+    alarms = []
+    for _ in range(20):
+        clips = torch.randn(400, 32, generator=generator) * torch.linspace(1, 0, 32) ** 2
+        bank = MemoryBank(clips[:100], torch.arange(100), torch.zeros(100, dtype=torch.bool))
+        limit = score_threshold(bank.leave_one_out()[:, 0].numpy(), 0.1, method)
+        alarms.append((bank.distances(clips[100:])[:, 0] > limit).float().mean().item())
+    assert abs(np.mean(alarms) - 0.1) < 0.02
 
 
 @pytest.mark.parametrize("method", ["quantile", "gamma"])
