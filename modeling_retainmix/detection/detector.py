@@ -19,6 +19,7 @@ from modeling_retainmix.data.dcase_folder import parse_dcase_name
 from modeling_retainmix.detection.clip_embedding import embed_clips
 from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.explanation import Explanation, level_deviations, token_contributions
+from modeling_retainmix.detection.gaussian_bank import GaussianBank
 from modeling_retainmix.detection.memory_bank import DOMAINS, MemoryBank
 from modeling_retainmix.detection.normalization import (
     distance_statistics,
@@ -73,7 +74,7 @@ class AnomalyDetector:
         )
         self.reference_names: list[str] = []
         self._references: dict[str, torch.Tensor] = {}  # one row for each window of a reference
-        self._bank: MemoryBank | None = None
+        self._bank: MemoryBank | GaussianBank | None = None
         self._left_out: torch.Tensor | None = None
 
     @classmethod
@@ -228,13 +229,13 @@ class AnomalyDetector:
         """Maps of what makes each clip differ from its nearest reference; arguments as in `score`.
 
         Raises:
-            ValueError: as `score`; or the detector is not one with k=1, one layer, time-mean pooling and Euclidean
-                distances, to whose score the map adds up.
+            ValueError: as `score`; or the detector is not a nearest-neighbour one with k=1, one layer, time-mean
+                pooling and Euclidean distances, to whose score the map adds up.
         """
         bank, settings = self._require_bank(), self.settings
         kind = (settings.k, settings.metric, settings.pooling, len(self.embedder.layers))
-        if kind != (1, "euclidean", "time_mean", 1):
-            raise ValueError("explain needs k=1, metric='euclidean', pooling='time_mean' and one layer")
+        if not isinstance(bank, MemoryBank) or kind != (1, "euclidean", "time_mean", 1):
+            raise ValueError("explain needs backend='knn', k=1, metric='euclidean', pooling='time_mean' and one layer")
         config, (layer,) = self.embedder.model.config, self.embedder.layers
         explanations = []
         for source in audio_sources(audio, sampling_rate, channel):
@@ -293,18 +294,14 @@ class AnomalyDetector:
 
     def _remember(self, names: list[str], references: dict[str, torch.Tensor]) -> None:
         settings = self.settings
-        self._bank = MemoryBank(
-            references["vectors"],
-            references["recording"],
-            references["is_target"],
-            settings.k,
-            settings.metric,
-            settings.mix_support,
-            settings.mix_alpha,
-        )
+        tensors = references["vectors"], references["recording"], references["is_target"]
+        if settings.backend == "mahalanobis":
+            self._bank = GaussianBank(*tensors, settings.shrinkage)
+        else:
+            self._bank = MemoryBank(*tensors, settings.k, settings.metric, settings.mix_support, settings.mix_alpha)
         self.reference_names, self._references, self._left_out = names, references, None
 
-    def _require_bank(self) -> MemoryBank:
+    def _require_bank(self) -> MemoryBank | GaussianBank:
         if self._bank is None:
             raise ValueError("the detector has no references: call fit with normal clips of the machine first")
         return self._bank

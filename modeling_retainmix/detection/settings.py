@@ -16,6 +16,9 @@ class DetectorSettings:
         layer: index into `hidden_states`, or several, whose vectors are laid end to end; None: the `embedding_layer`
             of the encoder's config, or its last layer.
         pooling: mode of `pool_tokens`.
+        backend: "knn", or "mahalanobis": the distance to a Gaussian of each domain (`GaussianBank`), which
+            needs `normalization="references"` where the domains differ in their number of references.
+        shrinkage: of the covariance of "mahalanobis".
         k: number of nearest references whose mean distance is the score.
         metric: "euclidean" or "cosine".
         normalization: between domains, where there are references of two. "references": by leave-one-out statistics of
@@ -32,6 +35,8 @@ class DetectorSettings:
 
     layer: int | tuple[int, ...] | None = None
     pooling: PoolingMode = "time_mean"
+    backend: Literal["knn", "mahalanobis"] = "knn"
+    shrinkage: float = 0.1
     k: int = 1
     metric: Metric = "euclidean"
     normalization: Literal["references", "test"] | None = "references"
@@ -49,6 +54,12 @@ class DetectorSettings:
             raise ValueError(f"k={self.k}: use at least 1 neighbour")
         if self.metric not in ("euclidean", "cosine"):
             raise ValueError(f"metric={self.metric!r} is unknown: use 'euclidean' or 'cosine'")
+        if self.backend not in ("knn", "mahalanobis"):
+            raise ValueError(f"backend={self.backend!r} is unknown: use 'knn' or 'mahalanobis'")
+        if self.backend != "knn" and (self.k, self.metric, self.mix_support) != (1, "euclidean", None):
+            raise ValueError(f"backend={self.backend!r} has no neighbours: leave out k, metric and mix_support")
+        if not 0 < self.shrinkage <= 1:
+            raise ValueError(f"shrinkage={self.shrinkage} is out of range: use a value above 0 and at most 1")
         if self.normalization not in ("references", "test", None):
             raise ValueError(f"normalization={self.normalization!r} is unknown: use 'references', 'test' or None")
         if self.pad not in ("waveform", None):

@@ -11,6 +11,7 @@ from hub_server import HubServer
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.detection import domain_normalized_score, pool_tokens
+from modeling_retainmix.detection.gaussian_bank import GaussianBank
 
 RATE = 16000
 DOMAINS = ["source"] * 5 + ["target"] * 3
@@ -85,6 +86,21 @@ def test_with_reference_normalization_a_score_does_not_depend_on_the_other_clips
     together = detector.score(tests, RATE)
     np.testing.assert_allclose([detector.score(test, RATE)[0] for test in tests], together, rtol=1e-4)
     assert (together != load(tiny_checkpoint, normalization=None).fit(references, RATE).score(tests, RATE)).all()
+
+
+def test_with_mahalanobis_scores_are_distances_to_the_gaussians(
+    tiny_checkpoint, tiny_model, feature_extractor, references, tests, tmp_path
+):
+    settings = {"backend": "mahalanobis", "shrinkage": 0.3, "normalization": None}
+    detector = load(tiny_checkpoint, **settings).fit(references, RATE, DOMAINS)
+    vectors = pooled(tiny_model, feature_extractor, references)
+    bank = GaussianBank(vectors, torch.arange(8), torch.arange(8) >= 5, 0.3)
+    expected = bank.distances(pooled(tiny_model, feature_extractor, tests)).amin(dim=1)
+    np.testing.assert_allclose(detector.score(tests, RATE), expected.numpy(), rtol=1e-4)
+    detector.save_pretrained(tmp_path)
+    np.testing.assert_allclose(load(tmp_path).score(tests, RATE), detector.score(tests, RATE))
+    normalised = load(tiny_checkpoint, backend="mahalanobis").fit(references, RATE, DOMAINS)
+    assert normalised.decide(references, RATE, 0.1).sum() == 0
 
 
 def test_with_test_normalization_scores_follow_the_published_rule(tiny_checkpoint, references, tests):
@@ -246,9 +262,11 @@ def test_when_a_clip_to_explain_is_too_short_then_error_names_it(tiny_checkpoint
         load(tiny_checkpoint).fit(references, RATE).explain([references[0], references[0][:2000]], RATE)
 
 
-@pytest.mark.parametrize("settings", [{"k": 2}, {"metric": "cosine"}, {"pooling": "mean"}, {"layer": (1, 2)}])
+@pytest.mark.parametrize(
+    "settings", [{"k": 2}, {"metric": "cosine"}, {"pooling": "mean"}, {"layer": (1, 2)}, {"backend": "mahalanobis"}]
+)
 def test_when_the_map_would_not_add_up_then_error_says_what_is_needed(tiny_checkpoint, references, settings):
-    with pytest.raises(ValueError, match="explain needs k=1"):
+    with pytest.raises(ValueError, match="explain needs backend='knn', k=1"):
         load(tiny_checkpoint, **settings).fit(references, RATE).explain(references, RATE)
 
 
