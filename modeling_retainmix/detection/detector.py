@@ -1,4 +1,4 @@
-"""The anomaly detector: a frozen encoder, a memory of normal clips, nearest-neighbour scores."""
+"""The anomaly detector: a frozen encoder, a memory of normal clips, and distances to them as scores."""
 
 import json
 import os
@@ -21,10 +21,7 @@ from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.explanation import Explanation, level_deviations, token_contributions
 from modeling_retainmix.detection.gaussian_bank import GaussianBank
 from modeling_retainmix.detection.memory_bank import DOMAINS, MemoryBank
-from modeling_retainmix.detection.normalization import (
-    distance_statistics,
-    standardize,
-)
+from modeling_retainmix.detection.normalization import distance_statistics, standardize
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.threshold import ThresholdMethod, score_threshold
 from modeling_retainmix.encoders.fbank import FRAME_SHIFT
