@@ -7,6 +7,7 @@ from typing import Any
 from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from modeling_retainmix.conversion.beats import convert_beats
+from modeling_retainmix.conversion.eat import convert_eat, is_eat
 from modeling_retainmix.conversion.files import find_config, find_folder_or_file, find_weights, load_weights
 from modeling_retainmix.conversion.openbeats import convert_openbeats, is_openbeats
 
@@ -20,7 +21,8 @@ def convert_checkpoint(
 ) -> PreTrainedModel:
     """Writes a transformers folder (safetensors, configuration, feature extractor) from an original checkpoint.
 
-    BEATs and OpenBEATs, pre-trained and fine-tuned, are told apart by their content. What was found is printed.
+    BEATs, OpenBEATs, EAT and SSLAM, pre-trained and fine-tuned, are told apart by their content. What was found is
+    printed.
 
     Args:
         path: the checkpoint file, a folder that holds it, or the Hub name of its repository.
@@ -30,7 +32,8 @@ def convert_checkpoint(
         allow_pickle: also read files that hold more than tensors and plain values, which may run code; only for files
             from a trusted source.
         labels_csv: names to show instead of the label ids of the checkpoint: a file with the columns `mid` and
-            `display_name`, as AudioSet's `class_labels_indices.csv`.
+            `display_name`, as AudioSet's `class_labels_indices.csv`; where the checkpoint has no ids, the column
+            `index` counts.
 
     Returns:
         The model, in evaluation mode: with a classification head if the checkpoint has one.
@@ -61,12 +64,14 @@ def _convert(
     allow_pickle: bool,
 ) -> tuple[PreTrainedModel, FeatureExtractionMixin]:
     if isinstance(checkpoint, dict):
+        if is_eat(checkpoint):
+            return convert_eat(checkpoint, config, source)
         if is_openbeats(checkpoint):
             return convert_openbeats(checkpoint, config, source, base, allow_pickle)
         if {"cfg", "model"} <= checkpoint.keys():
             return convert_beats(checkpoint, source)
     found = ", ".join(map(str, list(checkpoint)[:5])) if isinstance(checkpoint, dict) else type(checkpoint).__name__
-    raise ValueError(f"{weights} is no checkpoint of BEATs or OpenBEATs: it holds {found}")
+    raise ValueError(f"{weights} is no checkpoint of BEATs, OpenBEATs, EAT or SSLAM: it holds {found}")
 
 
 def _rename_labels(model: PreTrainedModel, labels_csv: Path) -> None:
@@ -77,6 +82,7 @@ def _rename_labels(model: PreTrainedModel, labels_csv: Path) -> None:
     if not rows or not {"mid", "display_name"} <= rows[0].keys():
         raise ValueError(f"{labels_csv} lacks the columns mid and display_name")
     names = {row["mid"]: row["display_name"] for row in rows}
+    names |= {f"LABEL_{row['index']}": row["display_name"] for row in rows if "index" in row}
     missing = [label for label in model.config.id2label.values() if label not in names]
     if missing:
         raise ValueError(f"{labels_csv} names no label {missing[0]!r}, which the checkpoint has")

@@ -3,12 +3,29 @@
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
 
 from .configuration_beats import BeatsConfig
+from .configuration_eat import EatConfig
 from .feature_extraction_beats import BeatsFeatureExtractor
+from .feature_extraction_eat import EatFeatureExtractor
 from .modeling_beats import BeatsForAudioClassification, BeatsModel
+from .modeling_eat import EatForAudioClassification, EatModel
 
 AutoConfig.register(BeatsConfig.model_type, BeatsConfig)
 AutoModel.register(BeatsConfig, BeatsModel)
 AutoModelForAudioClassification.register(BeatsConfig, BeatsForAudioClassification)
 AutoFeatureExtractor.register(BeatsConfig, BeatsFeatureExtractor)
 
-__all__ = ["BeatsConfig", "BeatsFeatureExtractor", "BeatsForAudioClassification", "BeatsModel"]
+AutoConfig.register(EatConfig.model_type, EatConfig)
+AutoModel.register(EatConfig, EatModel)
+AutoModelForAudioClassification.register(EatConfig, EatForAudioClassification)
+AutoFeatureExtractor.register(EatConfig, EatFeatureExtractor)
+
+__all__ = [
+    "BeatsConfig",
+    "BeatsFeatureExtractor",
+    "BeatsForAudioClassification",
+    "BeatsModel",
+    "EatConfig",
+    "EatFeatureExtractor",
+    "EatForAudioClassification",
+    "EatModel",
+]

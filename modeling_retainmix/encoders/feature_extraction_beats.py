@@ -3,21 +3,15 @@
 from typing import Any
 
 import torch
-from transformers import BatchFeature, SequenceFeatureExtractor
-from transformers.utils import logging
 
 from .fbank import FRAME_LENGTH, FRAME_SHIFT, SAMPLING_RATE, kaldi_fbank, num_frames
-from .waveforms import collect_waveforms
-
-logger = logging.get_logger(__name__)
+from .feature_extraction_encoder import LogMelFeatureExtractor
 
 # OpenBEATs repeats batches shorter than this (0.2 s), so that every clip has a token.
 SHORTEST_UNREPEATED = 3200
-# One column of patches: 16 frames.
-SHORTEST_CLIP = FRAME_LENGTH + 15 * FRAME_SHIFT
 
 
-class BeatsFeatureExtractor(SequenceFeatureExtractor):
+class BeatsFeatureExtractor(LogMelFeatureExtractor):
     r"""
     Extracts Kaldi log-mel features (25 ms Povey windows every 10 ms, of the waveform in 16-bit range), normalised as
     (x - mean) / (2 * std). Chen et al., "BEATs", 2023.
@@ -33,8 +27,6 @@ class BeatsFeatureExtractor(SequenceFeatureExtractor):
             if all the 400 samples that it sees are). With `"conv"` a batch shorter than 0.2 s is repeated, as there.
     """
 
-    model_input_names = ["input_values", "attention_mask"]  # noqa: RUF012
-
     def __init__(
         self,
         feature_size: int = 128,
@@ -45,13 +37,9 @@ class BeatsFeatureExtractor(SequenceFeatureExtractor):
         padding_rule: str = "fold",
         **kwargs: Any,
     ) -> None:
-        if sampling_rate != SAMPLING_RATE:
-            raise ValueError(f"sampling_rate is {sampling_rate} Hz, the filter bank needs {SAMPLING_RATE} Hz")
         if padding_rule not in ("fold", "conv"):
             raise ValueError(f"padding_rule is {padding_rule!r}, use 'fold' or 'conv'")
-        super().__init__(feature_size, sampling_rate, padding_value, **kwargs)
-        self.mean = mean
-        self.std = std
+        super().__init__(mean, std, feature_size, sampling_rate, padding_value, **kwargs)
         self.padding_rule = padding_rule
 
     def extract_features(self, waveform: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
@@ -91,67 +79,11 @@ class BeatsFeatureExtractor(SequenceFeatureExtractor):
             return SHORTEST_UNREPEATED // num_samples + 1
         return 1
 
-    def __call__(
-        self,
-        raw_speech: Any,
-        sampling_rate: int | None = None,
-        padding: bool | str = True,
-        max_length: int | None = None,
-        truncation: bool = False,
-        return_attention_mask: bool | None = None,
-        return_tensors: str = "pt",
-        device: str | torch.device = "cpu",
-        channel: int | str | None = None,
-    ) -> BatchFeature:
-        """Features of one clip or of several, of any lengths; shorter clips are zero-padded as waveforms.
-
-        Args:
-            raw_speech: one clip [samples], a batch [batch, samples], or a list of clips; numpy arrays, torch tensors
-                or lists of numbers, float in [-1, 1] or int16. Several channels: [channels, samples] in a list, or
-                [batch, channels, samples].
-            sampling_rate: of the clips, in Hz.
-            padding: True or "longest" pads to the longest clip, "max_length" to `max_length`.
-            max_length: in samples.
-            truncation: cut clips to `max_length`.
-            return_attention_mask: whether to return it; None: yes.
-            return_tensors: "pt" or "np".
-            device: where to compute and where the tensors lie.
-            channel: what to take of several channels: an index, or "mean".
-
-        Returns:
-            `input_values` [batch, frames, mel bins] float32, `attention_mask` [batch, frames] int64.
-
-        Raises:
-            ValueError: a wrong sampling rate, an empty, too short or non-finite clip, several channels without
-                `channel`; the message names the clip.
-        """
-        if sampling_rate is None:
-            logger.warning_once(f"sampling_rate was not given: the clips are taken to be at {self.sampling_rate} Hz")
-        elif sampling_rate != self.sampling_rate:
-            raise ValueError(
-                f"the clips are at {sampling_rate} Hz, this feature extractor needs {self.sampling_rate} Hz: resample"
-            )
-        waveforms, lengths = collect_waveforms(raw_speech, channel, padding, max_length, truncation)
-        self._check_lengths(lengths, waveforms.shape[1])
-        waveforms, lengths = waveforms.to(device), lengths.to(device)
-        data: dict[str, Any] = {"input_values": self.extract_features(waveforms, lengths)}
-        if return_attention_mask or (return_attention_mask is None and self.return_attention_mask):
-            data["attention_mask"] = self.frame_mask(lengths, waveforms.shape[1]).long()
-        if return_tensors == "np":
-            data = {name: values.cpu().numpy() for name, values in data.items()}
-        return BatchFeature(data)
-
-    def _check_lengths(self, lengths: torch.Tensor, num_samples: int) -> None:
-        shortest = torch.full_like(lengths, SHORTEST_CLIP)
+    def _shortest_clips(self, lengths: torch.Tensor, num_samples: int) -> torch.Tensor:
+        shortest = super()._shortest_clips(lengths, num_samples)
         if self._repetitions(num_samples) > 1:
             shortest[lengths == num_samples] = FRAME_LENGTH
-        too_short = (lengths < shortest).nonzero().flatten().tolist()
-        if too_short:
-            index = too_short[0]
-            raise ValueError(
-                f"clip {index} has {lengths[index]} samples, fewer than the {shortest[index]} of the shortest input: "
-                "leave it out or join it with others"
-            )
+        return shortest
 
 
 __all__ = ["BeatsFeatureExtractor"]

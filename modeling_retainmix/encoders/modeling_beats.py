@@ -6,7 +6,6 @@ Chen et al., "BEATs: Audio Pre-Training with Acoustic Tokenizers", ICML 2023. Th
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,30 +17,19 @@ from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_beats import BeatsConfig
-
-
-@dataclass
-class BeatsClassifierOutput(ModelOutput):
-    """Output of [`BeatsForAudioClassification`].
-
-    Attributes:
-        loss: scalar, when labels were given.
-        logits: [batch, labels].
-        last_hidden_state: [batch, tokens, hidden], so that a loss on tokens needs no second forward.
-        hidden_states: input of layer 1 and output of every layer, each [batch, tokens, hidden].
-        attentions: weights of every layer, each [batch, heads, tokens, tokens]; only of eager attention.
-    """
-
-    loss: torch.Tensor | None = None
-    logits: torch.Tensor | None = None
-    last_hidden_state: torch.Tensor | None = None
-    hidden_states: tuple[torch.Tensor, ...] | None = None
-    attentions: tuple[torch.Tensor, ...] | None = None
+from .modeling_encoder import (
+    EncoderClassifierOutput,
+    check_inputs,
+    eager_attention_forward,
+    layers_kept,
+    skip_layer,
+    unused_parameters,
+)
+from .positions_beats import BeatsPositionalConvEmbedding, BeatsRelativePositionBias
 
 
 class ScaleGradient(torch.autograd.Function):
@@ -71,131 +59,6 @@ class BeatsPatchEmbeddings(nn.Module):
     def forward(self, input_values: torch.Tensor) -> torch.Tensor:
         patches = self.projection(input_values.unsqueeze(1).to(self.projection.weight.dtype))
         return self.dropout(self.linear(self.layer_norm(patches.flatten(2).transpose(1, 2))))
-
-
-class BeatsPositionalConvEmbedding(nn.Module):
-    """A grouped, weight-normalised convolution over the token sequence, of the same length as its input."""
-
-    def __init__(self, config: BeatsConfig) -> None:
-        super().__init__()
-        kernel = config.num_conv_pos_embeddings
-        conv = nn.Conv1d(
-            config.hidden_size,
-            config.hidden_size,
-            kernel_size=kernel,
-            padding=kernel // 2,
-            groups=config.num_conv_pos_embedding_groups,
-        )
-        self.conv = nn.utils.parametrizations.weight_norm(conv, dim=2)
-
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        signal, weight, bias = hidden_states.transpose(1, 2), self.conv.weight, self.conv.bias
-        if signal.device.type == "cpu" and weight.shape[1] % 16:
-            # oneDNN's bfloat16 kernels give wrong sums unless the channels of a group are a multiple of 16.
-            with torch.autocast("cpu", enabled=False):
-                positions = self._convolve(signal.float(), weight.float(), bias.float()).to(signal.dtype)
-        else:
-            positions = self._convolve(signal, weight, bias)
-        return nn.functional.gelu(positions).transpose(1, 2)
-
-    def _convolve(self, signal: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        # On a CPU, a long grouped kernel costs 4 to 7 times less by FFT, unless few clips share its transform.
-        if (
-            not torch.compiler.is_compiling()
-            and signal.device.type == "cpu"
-            and signal.dtype == torch.float32
-            and signal.shape[0] >= 8
-        ):
-            return fourier_conv1d(signal, weight, bias, self.conv.groups)
-        padding = weight.shape[-1] // 2
-        # An even kernel gives one step too many.
-        return nn.functional.conv1d(signal, weight, bias, padding=padding, groups=self.conv.groups)[
-            ..., : signal.shape[-1]
-        ]
-
-
-def fourier_conv1d(signal: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, groups: int) -> torch.Tensor:
-    """`conv1d` with padding kernel // 2 and as many output as input steps, computed by FFT.
-
-    Args:
-        signal: [batch, channels, steps].
-        weight: [channels, channels // groups, kernel].
-        bias: [channels].
-        groups: of the channels.
-
-    Returns:
-        [batch, channels, steps].
-    """
-    batch, channels, steps = signal.shape
-    kernel, width = weight.shape[-1], channels // groups
-    size = 64 * math.ceil((steps + kernel - 1) / 64)  # no wrap-around, and a length with small factors
-    spectrum = torch.fft.rfft(signal.contiguous(), n=size).view(batch, groups, width, -1)
-    # A convolution layer correlates: hence the conjugate.
-    transfer = torch.fft.rfft(weight.view(groups, width, width, kernel), n=size).conj()
-    # One matrix product for each group and frequency.
-    spectrum = spectrum.permute(1, 3, 0, 2).reshape(-1, batch, width)
-    product = torch.bmm(spectrum, transfer.permute(0, 3, 2, 1).reshape(-1, width, width))
-    product = product.view(groups, -1, batch, width).permute(2, 0, 3, 1).reshape(batch, channels, -1)
-    result = torch.fft.irfft(product, n=size).roll(kernel // 2, dims=-1)
-    return result[..., :steps] + bias[:, None]
-
-
-class BeatsRelativePositionBias(nn.Module):
-    """One bias per head and bucket of the distance key - query, shared by all layers (T5, bidirectional)."""
-
-    def __init__(self, config: BeatsConfig) -> None:
-        super().__init__()
-        self.num_buckets = config.num_buckets
-        self.max_distance = config.max_bucket_distance
-        self.embedding = nn.Embedding(config.num_buckets, config.num_attention_heads)
-
-    def buckets(self, offset: torch.Tensor) -> torch.Tensor:
-        """Bucket of every key index minus query index: half of the buckets per sign, short distances exact."""
-        half = self.num_buckets // 2
-        exact = half // 2
-        distance = offset.abs()
-        ratio = (distance.float() / exact).log() / math.log(self.max_distance / exact)
-        logarithmic = exact + (ratio * (half - exact)).long()
-        bucket = torch.where(distance < exact, distance, logarithmic.clamp(max=half - 1))
-        return bucket + (offset > 0) * half
-
-    def forward(self, num_tokens: int, device: torch.device) -> torch.Tensor:
-        """[1, heads, queries, keys]"""
-        index = torch.arange(num_tokens, device=device)
-        buckets = self.buckets(index[None, :] - index[:, None])
-        return self.embedding(buckets).permute(2, 0, 1).unsqueeze(0)
-
-
-def eager_attention_forward(
-    module: nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    position_bias: torch.Tensor | None = None,
-    scaling: float = 1.0,
-    dropout: float = 0.0,
-    **kwargs: Any,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention written out, which can return its weights: [batch, heads, tokens, dim] each, softmax in float32."""
-    batch, heads, tokens, dim = query.shape
-    flat = (batch * heads, tokens, dim)
-    bias = query.new_zeros(1, 1, 1) if position_bias is None else position_bias.reshape(-1, tokens, tokens)
-    # The product and the bias in one pass over memory.
-    logits = torch.baddbmm(
-        bias,
-        query.reshape(flat),
-        key.reshape(flat).transpose(1, 2),
-        alpha=scaling,
-    ).view(batch, heads, tokens, tokens)
-    if attention_mask is not None and attention_mask.dtype == torch.bool:
-        logits = logits.masked_fill(~attention_mask, torch.finfo(logits.dtype).min)
-    elif attention_mask is not None:
-        logits = logits + attention_mask
-    weights = nn.functional.softmax(logits, dim=-1, dtype=torch.float32).to(query.dtype)
-    dropped = nn.functional.dropout(weights, p=dropout, training=module.training)
-    output = torch.bmm(dropped.view(batch * heads, tokens, tokens), value.reshape(flat))
-    return output.view(batch, heads, tokens, dim).transpose(1, 2), weights
 
 
 class BeatsAttention(nn.Module):
@@ -312,7 +175,7 @@ class BeatsLayer(GradientCheckpointingLayer):
             attention_mask: as `create_bidirectional_mask` gives it, or None.
             keep: [batch] bool, False where a clip skips this layer; None keeps all.
         """
-        skipped = hidden_states
+        layer_input = hidden_states
         if self.gradient_decay != 1 and torch.is_grad_enabled():
             hidden_states = ScaleGradient.apply(hidden_states, self.gradient_decay)
         if self.layer_norm_first:
@@ -325,9 +188,7 @@ class BeatsLayer(GradientCheckpointingLayer):
             hidden_states = self.attention_norm(hidden_states)
             expanded = self.dropout(self.feed_forward(hidden_states))
             hidden_states = self.final_norm(torch.add(expanded, hidden_states, alpha=self.residual_weight))
-        if keep is not None:
-            hidden_states = torch.where(keep[:, None, None], hidden_states, skipped)
-        return hidden_states
+        return skip_layer(keep, hidden_states, layer_input)
 
 
 class BeatsPreTrainedModel(PreTrainedModel):
@@ -379,20 +240,17 @@ class BeatsModel(BeatsPreTrainedModel):
     """The BEATs encoder: log-mel features in, one vector per patch out."""
 
     def __init__(self, config: BeatsConfig) -> None:
+        config.check()
         super().__init__(config)
-        is_cut = config.num_hidden_layers < config.full_depth
         self.patch_embeddings = BeatsPatchEmbeddings(config)
         self.position_conv = BeatsPositionalConvEmbedding(config)
         # Post-norm: after the positional convolution. Pre-norm: after the last layer, which a cut model does not have.
-        has_norm = not (config.layer_norm_first and is_cut)
+        has_norm = not config.layer_norm_first or config.num_hidden_layers == config.full_depth
         self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if has_norm else nn.Identity()
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.position_bias = BeatsRelativePositionBias(config) if config.relative_position_embedding else None
         self.layers = nn.ModuleList(BeatsLayer(config) for _ in range(config.num_hidden_layers))
-        if is_cut:
-            # The checkpoint of the whole model holds more than a cut one needs.
-            absent = "|".join(str(i) for i in range(config.num_hidden_layers, config.full_depth))
-            self._keys_to_ignore_on_load_unexpected = [rf"layers\.({absent})\.", *([] if has_norm else ["layer_norm"])]
+        self._keys_to_ignore_on_load_unexpected = unused_parameters(config) + ([] if has_norm else ["layer_norm"])
         self.post_init()
 
     def token_mask(self, attention_mask: torch.Tensor) -> torch.Tensor:
@@ -443,7 +301,7 @@ class BeatsModel(BeatsPreTrainedModel):
         Raises:
             ValueError: too few frames or mel bins, or a `layer_keep` of another shape.
         """
-        self._check(input_values, layer_keep)
+        check_inputs(self.config, input_values, layer_keep)
         hidden_states = self.patch_embeddings(input_values)
         batch, tokens, _ = hidden_states.shape
         if attention_mask is not None:
@@ -455,30 +313,12 @@ class BeatsModel(BeatsPreTrainedModel):
             hidden_states = self.layer_norm(hidden_states)
         hidden_states = self.dropout(hidden_states)
         position_bias = None if self.position_bias is None else self.position_bias(tokens, hidden_states.device)
-        if layer_keep is None and self.training and self.config.layerdrop > 0:
-            draws = torch.rand(batch, len(self.layers), device=hidden_states.device)
-            layer_keep = draws > self.config.layerdrop
-        keeps = [None] * len(self.layers) if layer_keep is None else layer_keep.unbind(dim=1)
+        keeps = layers_kept(layer_keep, self.config, batch, self.training, hidden_states.device)
         for layer, keep in zip(self.layers, keeps, strict=True):
             hidden_states = layer(hidden_states, position_bias, attention_mask, keep, **kwargs)
         if self.config.layer_norm_first:
             hidden_states = self.layer_norm(hidden_states)
         return BaseModelOutput(last_hidden_state=hidden_states)
-
-    def _check(self, input_values: torch.Tensor, layer_keep: torch.Tensor | None) -> None:
-        config = self.config
-        if input_values.ndim != 3 or input_values.shape[-1] != config.num_mel_bins:
-            raise ValueError(
-                f"input_values has shape {list(input_values.shape)}, expected [batch, frames, {config.num_mel_bins}]: "
-                "take it from the feature extractor"
-            )
-        if input_values.shape[1] < config.patch_size:
-            raise ValueError(
-                f"input_values has {input_values.shape[1]} frames, a patch needs {config.patch_size}: use longer clips"
-            )
-        expected = (input_values.shape[0], config.num_hidden_layers)
-        if layer_keep is not None and layer_keep.shape != expected:
-            raise ValueError(f"layer_keep has shape {list(layer_keep.shape)}, expected {list(expected)}")
 
 
 class BeatsForAudioClassification(BeatsPreTrainedModel):
@@ -499,7 +339,7 @@ class BeatsForAudioClassification(BeatsPreTrainedModel):
         labels: torch.Tensor | None = None,
         layer_keep: torch.Tensor | None = None,
         **kwargs: Any,
-    ) -> BeatsClassifierOutput:
+    ) -> EncoderClassifierOutput:
         r"""Classifies a batch.
 
         Args:
@@ -522,7 +362,7 @@ class BeatsForAudioClassification(BeatsPreTrainedModel):
             pooled = (tokens * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)
         logits = self.classifier(pooled)
         loss = None if labels is None else self.loss_function(labels, logits, self.config)
-        return BeatsClassifierOutput(
+        return EncoderClassifierOutput(
             loss=loss,
             logits=logits,
             last_hidden_state=outputs.last_hidden_state,
@@ -531,4 +371,4 @@ class BeatsForAudioClassification(BeatsPreTrainedModel):
         )
 
 
-__all__ = ["BeatsClassifierOutput", "BeatsForAudioClassification", "BeatsModel", "BeatsPreTrainedModel"]
+__all__ = ["BeatsForAudioClassification", "BeatsModel", "BeatsPreTrainedModel"]

@@ -10,6 +10,10 @@ from modeling_retainmix.encoders import (
     BeatsFeatureExtractor,
     BeatsForAudioClassification,
     BeatsModel,
+    EatConfig,
+    EatFeatureExtractor,
+    EatForAudioClassification,
+    EatModel,
 )
 
 
@@ -50,7 +54,20 @@ BEATS = Family(
         "max_bucket_distance": 80,
     },
 )
-FAMILIES = {"beats": BEATS}
+EAT = Family(
+    EatConfig,
+    EatModel,
+    EatForAudioClassification,
+    EatFeatureExtractor,
+    {
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_time_patches": 64,
+    },
+)
+FAMILIES = {"beats": BEATS, "eat": EAT}
 
 
 def randomised(model: torch.nn.Module) -> torch.nn.Module:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from families import BEATS, features, randomised
 
-from modeling_retainmix.encoders import BeatsConfig, BeatsForAudioClassification, BeatsModel
-from modeling_retainmix.encoders.modeling_beats import (
-    BeatsAttention,
+from modeling_retainmix.encoders import BeatsConfig, BeatsModel
+from modeling_retainmix.encoders.modeling_beats import BeatsAttention
+from modeling_retainmix.encoders.positions_beats import (
     BeatsPositionalConvEmbedding,
     BeatsRelativePositionBias,
     fourier_conv1d,
@@ -113,26 +113,6 @@ def test_cut_model_saved_and_loaded_keeps_its_deep_norm(tmp_path):
         assert torch.equal(again(features()).last_hidden_state, cut(features()).last_hidden_state)
 
 
-def test_classification_model_loads_cut_and_as_encoder(tmp_path):
-    whole = randomised(BeatsForAudioClassification(tiny_config(num_labels=5))).eval()
-    whole.save_pretrained(tmp_path)
-    cut = BeatsModel.from_pretrained(tmp_path, num_hidden_layers=1)
-    with torch.no_grad():
-        expected = whole(features(), output_hidden_states=True).hidden_states[1]
-        assert torch.equal(cut(features()).last_hidden_state, expected)
-
-
-def test_layer_keep_replaces_a_layer_by_its_input_for_single_clips():
-    model = randomised(BeatsModel(tiny_config())).eval()
-    keep = torch.tensor([[True, False, True], [True, True, True]])
-    with torch.no_grad():
-        states = model(features(), layer_keep=keep, output_hidden_states=True).hidden_states
-        plain = model(features(), output_hidden_states=True).hidden_states
-    assert torch.equal(states[2][0], states[1][0])
-    assert torch.equal(states[3][1], plain[3][1])
-    assert not torch.equal(states[3][0], plain[3][0])
-
-
 def test_layerdrop_draws_only_in_training_and_every_parameter_gets_a_gradient():
     model = randomised(BeatsModel(tiny_config(layerdrop=1.0)))
     states = model.eval()(features(), output_hidden_states=True).hidden_states
@@ -155,16 +135,3 @@ def test_gradient_decay_scales_the_gradient_at_every_layer_and_leaves_the_values
     for name, factor in [("layers.2.feed_forward.fc1", 1), ("layers.1.feed_forward.fc1", 0.5), ("layer_norm", 0.125)]:
         gradients = [model.get_submodule(name).weight.grad for model in (plain, decayed)]
         torch.testing.assert_close(gradients[1], factor * gradients[0])
-
-
-def test_when_layer_keep_has_another_shape_then_error_names_both():
-    with pytest.raises(ValueError, match=r"\[2, 2\], expected \[2, 3\]"):
-        BeatsModel(tiny_config())(features(), layer_keep=torch.ones(2, 2, dtype=torch.bool))
-
-
-def test_when_features_are_too_short_or_narrow_then_error_says_so():
-    model = BeatsModel(tiny_config())
-    with pytest.raises(ValueError, match="15 frames"):
-        model(features(frames=15))
-    with pytest.raises(ValueError, match=r"\[2, 64, 64\]"):
-        model(features()[..., :64])

@@ -136,6 +136,48 @@ def test_hidden_states_are_the_layer_inputs_and_can_be_selected(family):
     assert model(features()).hidden_states is None
 
 
+@pytest.mark.parametrize("depth", [0, 4])
+def test_when_a_model_is_cut_to_layers_that_it_lacks_then_error_says_how_many_there_are(family, tmp_path, depth):
+    family.model().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=f"num_hidden_layers is {depth}, the model has 1 to 3"):
+        AutoModel.from_pretrained(tmp_path, num_hidden_layers=depth)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_cut_model_equals_the_hidden_state_of_the_whole_one_bit_for_bit(family, tmp_path, caplog, depth):
+    whole = family.classifier()
+    whole.save_pretrained(tmp_path)
+    caplog.clear()
+    cut = AutoModel.from_pretrained(tmp_path, num_hidden_layers=depth)
+    assert not caplog.records
+    with torch.no_grad():
+        expected = whole(features(), output_hidden_states=True).hidden_states[depth]
+        assert torch.equal(cut(features()).last_hidden_state, expected)
+
+
+def test_layer_keep_replaces_a_layer_by_its_input_for_single_clips(family):
+    model = family.model()
+    keep = torch.tensor([[True, False, True], [True, True, True]])
+    with torch.no_grad():
+        states = model(features(), layer_keep=keep, output_hidden_states=True).hidden_states
+        plain = model(features(), output_hidden_states=True).hidden_states
+    assert torch.equal(states[2][0], states[1][0])
+    assert torch.equal(states[3][1], plain[3][1])
+    assert not torch.equal(states[3][0], plain[3][0])
+
+
+def test_when_layer_keep_has_another_shape_then_error_names_both(family):
+    with pytest.raises(ValueError, match=r"\[2, 2\], expected \[2, 3\]"):
+        family.model()(features(), layer_keep=torch.ones(2, 2, dtype=torch.bool))
+
+
+def test_when_features_are_too_short_or_narrow_then_error_says_so(family):
+    with pytest.raises(ValueError, match="15 frames"):
+        family.model()(features(frames=15))
+    with pytest.raises(ValueError, match=r"\[2, 64, 64\]"):
+        family.model()(features()[..., :64])
+
+
 def test_classifier_returns_tokens_loss_and_hidden_states(family):
     model = family.classifier(num_labels=3, problem_type="multi_label_classification")
     labels = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])

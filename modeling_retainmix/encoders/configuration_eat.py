@@ -1,0 +1,47 @@
+"""Configuration of the EAT encoder, whose network SSLAM shares."""
+
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
+
+from .configuration_encoder import EncoderConfig
+
+
+@strict
+class EatConfig(EncoderConfig):
+    r"""
+    Configuration of [`EatModel`]. The defaults are those of EAT-base and SSLAM (85 M parameters).
+
+    Chen et al., "EAT: Self-Supervised Pre-Training with Efficient Audio Transformer", IJCAI 2024; Alex et al.,
+    "SSLAM", ICLR 2025.
+
+    Args (beside those of [`EncoderConfig`]):
+        max_time_patches: time columns in the position table; longer inputs are an error.
+        classifier_pooling: what the classification head sees: the mean of the patch tokens, or the class token.
+        classifier_norm: a layer norm before the head, as the original fine-tunes have.
+    """
+
+    model_type = "retainmix_eat"
+
+    layer_norm_eps: float = 1e-6
+    max_time_patches: int = 768
+    classifier_pooling: Literal["mean", "class_token"] = "mean"
+    classifier_norm: bool = False
+
+    def check(self) -> None:
+        """Checks what single fields cannot say.
+
+        Raises:
+            ValueError: fields that contradict each other.
+        """
+        super().check()
+        if self.hidden_size % 4:
+            raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of the 4 blocks of the position table")
+
+    @property
+    def num_prefix_tokens(self) -> int:
+        """Tokens before the first patch: the class token."""
+        return 1
+
+
+__all__ = ["EatConfig"]
