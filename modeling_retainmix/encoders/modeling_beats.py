@@ -102,9 +102,10 @@ class BeatsAttention(nn.Module):
         key = self.k_proj(hidden_states).view(shape).transpose(1, 2)
         value = self.v_proj(hidden_states).view(shape).transpose(1, 2)
         if position_bias is not None:
+            position_bias = position_bias.to(query.dtype)
             if self.config.gru_rel_pos:
-                position_bias = self.gate(query) * position_bias
-            position_bias = position_bias.expand(batch, -1, -1, -1).to(query.dtype)
+                position_bias = self.gate(query).to(query.dtype) * position_bias
+            position_bias = position_bias.expand(batch, -1, -1, -1)
         implementation = self.config._attn_implementation
         if implementation == "sdpa" and query.device.type == "cpu" and torch.is_grad_enabled():
             # The fused kernel of the CPU has no gradient of the bias; torch's fallback is slower than ours.
