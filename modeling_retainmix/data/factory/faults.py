@@ -35,8 +35,8 @@ def _tones(motion: Motion, rng: np.random.Generator, orders: np.ndarray, amplitu
 
 def imbalance(machine: Machine, motion: Motion, part: np.random.Generator, rng: np.random.Generator) -> np.ndarray:
     """An eccentric rotor: the first harmonics of the rotation grow."""
-    orders = np.arange(1, 9)
-    tones = _tones(motion, rng, orders, decibels(-1.5 * (orders - 1) + rng.normal(0, 1.5, len(orders))))
+    orders = np.arange(1, 17)
+    tones = _tones(motion, rng, orders, decibels(-1.0 * (orders - 1) + rng.normal(0, 1.5, len(orders))))
     return tones * motion.envelope
 
 
@@ -134,8 +134,8 @@ MECHANISMS = {
     "looseness": Mechanism(looseness, -3.0),
     "gear_wear": Mechanism(gear_wear, -5.0),
     "bearing": Mechanism(bearing, -5.0),
-    "leak": Mechanism(leak, -5.0),
-    "squeal": Mechanism(squeal, -5.0),
+    "leak": Mechanism(leak, -5.5),
+    "squeal": Mechanism(squeal, -6.0),
     "rub": Mechanism(rub, -3.0),
     "cavitation": Mechanism(cavitation, -3.5),
     "rattle": Mechanism(rattle, -3.0),

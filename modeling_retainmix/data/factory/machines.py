@@ -16,6 +16,7 @@ CLIP_TILT_STD = 0.25  # microphone from clip to clip, dB per octave
 FLOOR_DB = -14.0  # noise floor relative to the sum of the parts
 LEVEL_DBFS = (-32.0, 2.5)  # mean and standard deviation of the level of a finished clip
 CREST_RANGE = (2.6, 3.2)  # peaks are clipped at a multiple of the RMS drawn from this range
+IDLE = 0.3  # amplitude in the pauses of the on/off cycle
 TABLE_SIZE = 1 << 14
 
 # What more load does to the level of each part, in dB
@@ -69,7 +70,7 @@ class Motion:
     Attributes:
         phase: [samples] turns of the shaft.
         rotation_hz: mean turns per second.
-        envelope: [samples] 1 while the machine works, near 0 in pauses.
+        envelope: [samples] 1 while the machine works, `IDLE` in pauses.
         freq: [bins] frequencies of the real FFT of the clip with its margins, Hz.
     """
 
@@ -170,7 +171,7 @@ def draw_motion(machine: Machine, rng: np.random.Generator, speed: float, num_sa
         position = (np.arange(length) / SAMPLING_RATE * rate + rng.uniform()) % 1.0
         edge = 0.03
         rise = np.minimum(position, machine.cycle_duty - position) / edge
-        envelope = 0.05 + 0.95 * np.clip(rise, 0.0, 1.0)
+        envelope = IDLE + (1.0 - IDLE) * np.clip(rise, 0.0, 1.0)
     return Motion(phase, rotation_hz, envelope, signals.frequencies(length))
 
 

@@ -17,8 +17,8 @@ from modeling_retainmix.data.factory.catalogue import MACHINE_TYPES, NOISE_FACTO
 from modeling_retainmix.data.factory.faults import fault_sound
 
 # A change of any sample of any clip is a new version, with a new hash of the sample clips.
-FACTORY_VERSION = "1"
-FACTORY_SHA256 = "be8aa2dec35b5f61b5abbfba278afa3d7d80f4e7a3bc2ae9fc1c82245e439da4"
+FACTORY_VERSION = "2"
+FACTORY_SHA256 = "6594e2865f1b81dea3c2657b4627e915f42d4e777c1e45a2a06400badedf822e"
 
 SOURCE_SPEEDS = (0.88, 1.0, 1.12)
 TARGET_SPEED = 1.3
@@ -72,8 +72,8 @@ class FactoryConfig:
 
 
 def factory_fingerprint(config: FactoryConfig) -> str:
-    """Name of the data that `config` makes: the generator's version and a hash of the configuration."""
-    content = json.dumps({"version": FACTORY_VERSION, **asdict(config)}, sort_keys=True)
+    """Name of the data that `config` makes: the generator's version, and a hash of its samples and the configuration."""
+    content = json.dumps({"samples": FACTORY_SHA256, **asdict(config)}, sort_keys=True)
     return f"factory-v{FACTORY_VERSION}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 

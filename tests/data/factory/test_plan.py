@@ -70,6 +70,7 @@ def test_when_a_value_is_out_of_range_then_the_error_names_it(values, message):
 
 def test_fingerprint_tells_version_and_configuration(monkeypatch):
     names = {factory_fingerprint(FactoryConfig()), factory_fingerprint(FactoryConfig(seed=1))}
-    monkeypatch.setattr(plan, "FACTORY_VERSION", "next")
-    names.add(factory_fingerprint(FactoryConfig()))
-    assert len(names) == 3
+    for constant in ("FACTORY_VERSION", "FACTORY_SHA256"):
+        monkeypatch.setattr(plan, constant, "next")
+        names.add(factory_fingerprint(FactoryConfig()))
+    assert len(names) == 4
