@@ -72,7 +72,7 @@ class FactoryConfig:
 
 
 def factory_fingerprint(config: FactoryConfig) -> str:
-    """Name of the data that `config` makes: the generator's version, and a hash of its samples and the configuration."""
+    """Name of the data that `config` makes: the generator's version, a hash of its samples and the configuration."""
     content = json.dumps({"samples": FACTORY_SHA256, **asdict(config)}, sort_keys=True)
     return f"factory-v{FACTORY_VERSION}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
