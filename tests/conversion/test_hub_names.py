@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 from hub_server import HubServer
 from safetensors.torch import load_file
@@ -59,6 +60,22 @@ def test_fine_tuned_repository_finds_its_base_by_name(hub, tmp_path):
     with torch.no_grad():
         logits = BeatsForAudioClassification.from_pretrained(tmp_path / "out")(golden["fbank_normalized"]).logits
     torch.testing.assert_close(logits, golden["logits"], atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+def test_example_converts_a_fine_tuned_repository_and_names_what_it_hears(hub, tmp_path):
+    root = Path(__file__).parents[2]
+    golden = load_file(GOLDEN / "openbeats_finetune_tiny_expected.safetensors")
+    soundfile.write(tmp_path / "clip.wav", golden["input_values"][0].numpy(), 16_000, subtype="FLOAT")
+    arguments = ["--checkpoint", "espnet/OpenBEATS-Base-i1-as20k", "--output_dir", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, str(root / "examples" / "convert_openbeats.py"), str(tmp_path / "clip.wav"), *arguments],
+        env={**hub.environment(tmp_path / "home"), "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{golden['probs'][0].max():.3f}  Rain" in done.stdout
 
 
 @pytest.mark.slow
