@@ -12,6 +12,10 @@ from modeling_retainmix.encoders import (
     BeatsFeatureExtractor,
     BeatsForAudioClassification,
     BeatsModel,
+    EatConfig,
+    EatFeatureExtractor,
+    EatForAudioClassification,
+    EatModel,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +43,10 @@ __all__ = [
     "BeatsFeatureExtractor",
     "BeatsForAudioClassification",
     "BeatsModel",
+    "EatConfig",
+    "EatFeatureExtractor",
+    "EatForAudioClassification",
+    "EatModel",
     "RetainMixTrainer",
     "RetainMixTrainingArguments",
     "convert_checkpoint",
