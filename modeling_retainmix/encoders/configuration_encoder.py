@@ -15,6 +15,7 @@ _LIBRARY_KEYS = {
     "output_attentions",
     "attn_implementation",
     "experts_implementation",
+    "quantization_config",
     "use_cache",  # the Trainer sets it on every configuration that it trains
 }
 

@@ -232,6 +232,11 @@ class BeatsPreTrainedModel(PreTrainedModel):
             init.xavier_normal_(module.fc1.weight, gain=self._deep_norm_gain)
             init.xavier_normal_(module.fc2.weight, gain=self._deep_norm_gain)
 
+    def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False) -> None:
+        # For code outside of transformers the library passes over modules without parameters of their own, lest loaded
+        # weights be overwritten. What is above initialises such modules too, and leaves loaded weights alone.
+        super()._initialize_weights(module)
+
     @property
     def _deep_norm_gain(self) -> float:
         return (8 * self.config.full_depth) ** -0.25

@@ -135,3 +135,30 @@ def test_gradient_decay_scales_the_gradient_at_every_layer_and_leaves_the_values
     for name, factor in [("layers.2.feed_forward.fc1", 1), ("layers.1.feed_forward.fc1", 0.5), ("layer_norm", 0.125)]:
         gradients = [model.get_submodule(name).weight.grad for model in (plain, decayed)]
         torch.testing.assert_close(gradients[1], factor * gradients[0])
+
+
+def test_fresh_weights_have_the_spread_of_the_original_initialisation():
+    torch.manual_seed(0)
+    model = BeatsModel(BeatsConfig(hidden_size=256, num_hidden_layers=2, num_attention_heads=4, intermediate_size=512))
+    layer = model.layers[1]
+    gain = (8 * 2) ** -0.25
+    expected = {
+        layer.attention.q_proj.weight: math.sqrt(2 / 512),
+        layer.attention.v_proj.weight: gain * math.sqrt(2 / 512),
+        layer.feed_forward.fc1.weight: gain * math.sqrt(2 / 768),
+        model.position_conv.conv.weight: math.sqrt(4 / (128 * 256)),
+        model.position_bias.embedding.weight: 0.02,
+        model.patch_embeddings.linear.weight: 0.02,
+    }
+    for weight, spread in expected.items():
+        assert weight.std().item() == pytest.approx(spread, rel=0.1)
+    assert torch.equal(layer.attention.gate_scale, torch.ones(1, 4, 1, 1))
+    assert not layer.attention.q_proj.bias.any()
+
+
+def test_cut_of_a_fresh_deep_model_keeps_the_gain_of_its_full_depth():
+    torch.manual_seed(0)
+    config = {"hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 512}
+    model = BeatsModel(BeatsConfig(**config, num_hidden_layers=1, full_num_hidden_layers=12))
+    spread = (8 * 12) ** -0.25 * math.sqrt(2 / 512)
+    assert model.layers[0].attention.v_proj.weight.std().item() == pytest.approx(spread, rel=0.05)
