@@ -9,14 +9,8 @@ from typing import Any
 
 import yaml
 
-from modeling_retainmix.evaluation.challenge_csv import (
-    DECISION_PREFIX,
-    SCORE_PREFIX,
-    Part,
-    group_by_part,
-    read_tables,
-    write_table,
-)
+from modeling_retainmix.data.challenge_tables import Part, read_tables
+from modeling_retainmix.evaluation.challenge_csv import DECISION_PREFIX, SCORE_PREFIX, group_by_part, write_table
 
 _MACHINES = {
     2021: "ToyCar ToyTrain fan gearbox pump slider valve",

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from modeling_retainmix.evaluation.challenge_csv import Part, read_table, write_table
+from modeling_retainmix.data.challenge_tables import Part, read_table
+from modeling_retainmix.evaluation.challenge_csv import write_table
 from modeling_retainmix.evaluation.submission import (
     SubmittedSystem,
     official_parts,
