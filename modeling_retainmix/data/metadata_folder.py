@@ -1,0 +1,60 @@
+"""Recordings in a folder with `metadata.csv` files, as the audiofolder loader of `datasets` has them."""
+
+import csv
+import os
+from pathlib import Path
+
+from modeling_retainmix.audio import list_audio_files
+from modeling_retainmix.data.recording_columns import row_from_metadata
+
+METADATA_NAME = "metadata.csv"
+FILE_COLUMN = "file_name"
+
+
+def has_metadata(root: Path) -> bool:
+    """Whether a folder, or a folder in it, holds a metadata file."""
+    return next(root.rglob(METADATA_NAME), None) is not None
+
+
+def read_metadata_folder(root: str | os.PathLike[str]) -> list[dict[str, str]]:
+    """Lists the recordings of a folder whose metadata lies in one file, or in one file per subfolder.
+
+    A line gives a recording's path, relative to the metadata file, in the column `file_name`, and its further columns
+    as in `row_from_metadata`. Without a column `split`, a folder `train` or `test` on the path from the root tells it;
+    where neither does, the recording is a reference.
+
+    Returns:
+        Rows of a table of recordings, in the order of the lines.
+
+    Raises:
+        FileNotFoundError: there is no metadata file, or a recording that one lists does not exist.
+        ValueError: a line that breaks a rule, a recording that is listed twice, or a sound file that none lists.
+    """
+    root = Path(root)
+    files = sorted(root.rglob(METADATA_NAME))
+    if not files:
+        raise FileNotFoundError(f"{root} holds no {METADATA_NAME}: check the path")
+    rows: list[dict[str, str]] = []
+    listed: set[Path] = set()
+    for file in files:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            if FILE_COLUMN not in (reader.fieldnames or ()):
+                raise ValueError(f"{file} has no column {FILE_COLUMN} with the sound files: add it")
+            for entry in reader:
+                where = f"{file}, line {reader.line_num}"
+                path = file.parent / (entry[FILE_COLUMN] or "")
+                if not path.is_file():
+                    raise FileNotFoundError(f"{path} does not exist, but {where} lists it: add it or remove the line")
+                if path.resolve() in listed:
+                    raise ValueError(f"{where} lists {path} for the second time: remove the line")
+                listed.add(path.resolve())
+                folders = path.relative_to(root).parts[:-1]
+                split = "test" if "test" in folders else "train"
+                rows.append({"path": str(path), **row_from_metadata(entry, where, split)})
+    unlisted = [path for path in list_audio_files(root) if path.resolve() not in listed]
+    if unlisted:
+        raise ValueError(
+            f"{unlisted[0]} is in no {METADATA_NAME} of {root} ({len(unlisted)} such files): add a line or remove it"
+        )
+    return rows

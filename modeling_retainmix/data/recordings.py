@@ -1,0 +1,44 @@
+"""Recordings of machines in any public layout, as one table: the reader that decides by what it finds."""
+
+import os
+import re
+from pathlib import Path
+
+from datasets import Dataset
+
+from modeling_retainmix.data.dcase_layouts import read_dcase_layouts
+from modeling_retainmix.data.ground_truth import merge_ground_truth
+from modeling_retainmix.data.hub_table import read_hub_table
+from modeling_retainmix.data.metadata_folder import has_metadata, read_metadata_folder
+from modeling_retainmix.data.recording_columns import recordings_table
+
+
+def read_recordings(root: str | os.PathLike[str], ground_truth: str | os.PathLike[str] | None = None) -> Dataset:
+    """Lists the recordings of a data set; sound is not opened (`decode_table` does, and lists what it cannot decode).
+
+    Args:
+        root: a folder with a `metadata.csv` (`read_metadata_folder`); a folder in a layout of DCASE Task 2, 2020 to
+            2026, MIMII DG or ToyADMOS2+ (`read_dcase_layouts`); or else the name of a data set on the Hub
+            (`read_hub_table`).
+        ground_truth: folder of the official ground truth of an evaluation set, whose tests have no labels in their
+            names.
+
+    Returns:
+        A table with the string columns path, machine_type, section, domain ("source" or "target"), split ("train",
+        "test" or "supplemental"), label ("normal" or "anomaly"; "noise" for supplemental noise), attributes, factory
+        and fault. What a layout does not tell is empty: label and domain of tests without their ground truth. From the
+        Hub, columns `audio` and `file_name` stand in place of `path`.
+
+    Raises:
+        FileNotFoundError: there is no such folder or data set, or a file that another one lists.
+        ValueError: a file breaks a rule of its layout; the message names both.
+    """
+    folder = Path(root)
+    if not folder.is_dir():
+        if re.fullmatch(r"[\w.-]+/[\w.-]+", str(root)) is None:
+            raise FileNotFoundError(f"{root} does not exist or is no folder: check the path")
+        if ground_truth is not None:
+            raise ValueError(f"{root} is no folder, to which ground_truth={str(ground_truth)!r} belongs: leave it out")
+        return read_hub_table(str(root))
+    rows = read_metadata_folder(folder) if has_metadata(folder) else read_dcase_layouts(folder)
+    return recordings_table(rows if ground_truth is None else merge_ground_truth(rows, ground_truth))

@@ -1,0 +1,75 @@
+"""One reader takes every layout, decides by what it finds, and its tables decode."""
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from modeling_retainmix.data import recordings
+from modeling_retainmix.data.dcase_folder import COLUMNS
+from modeling_retainmix.data.dcase_sections import FAR_CHANNEL, NEAR_CHANNEL
+from modeling_retainmix.data.decode import decode_table
+from modeling_retainmix.data.recordings import read_recordings
+
+RATE = 16000
+
+
+def write(path, channels=1, amplitude=0.5):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    clip = amplitude * np.sin(np.arange(400))[:, None] / (1 + np.arange(channels))
+    sf.write(path, clip, RATE)
+
+
+def test_every_folder_layout_gives_the_same_columns(tmp_path):
+    write(tmp_path / "2020/fan/train/normal_id_00_00000000.wav")
+    write(tmp_path / "2021/fan/source_test/section_00_source_test_normal_0000.wav")
+    write(tmp_path / "2023/fan/test/section_00_0000.wav")
+    write(tmp_path / "own/a.wav")
+    (tmp_path / "own/metadata.csv").write_text("file_name,machine_type\na.wav,fan\n")
+    for name in ("2020", "2021", "2023", "own"):
+        table = read_recordings(tmp_path / name)
+        assert tuple(table.column_names) == COLUMNS
+        assert table["machine_type"][:] == ["fan"]
+
+
+def test_when_recordings_have_two_channels_then_near_and_far_are_decoded(tmp_path):
+    write(tmp_path / "ToyDrone/train/section_00_source_train_normal_0000_noAttribute.wav", channels=2)
+    table = read_recordings(tmp_path)
+    near, far = (
+        np.array(decode_table(table, tmp_path / "cache", channel=channel)["audio"][0])
+        for channel in (NEAR_CHANNEL, FAR_CHANNEL)
+    )
+    np.testing.assert_allclose(near, 2 * far, atol=2)
+    with pytest.raises(ValueError, match="section_00_source_train_normal_0000"):  # no channel was chosen
+        decode_table(table, tmp_path / "cache")
+
+
+def test_when_clips_cannot_be_decoded_then_all_are_listed(tmp_path):
+    for index in range(3):
+        write(tmp_path / f"fan/test/section_00_000{index}.wav")
+    for index in (0, 2):
+        (tmp_path / f"fan/test/section_00_000{index}.wav").write_bytes(b"no sound")
+    table = read_recordings(tmp_path)
+    with pytest.raises(ValueError, match=r"2 clips cannot be used: .*section_00_0000\.wav.*section_00_0002\.wav"):
+        decode_table(table, tmp_path / "cache")
+
+
+def test_when_ground_truth_is_given_then_it_is_merged(tmp_path):
+    write(tmp_path / "data/fan/test/section_00_0000.wav")
+    for kind, value in (("data", 1), ("domain", 0)):
+        folder = tmp_path / f"truth/ground_truth_{kind}"
+        folder.mkdir(parents=True)
+        (folder / "ground_truth_fan_section_00_test.csv").write_text(f"section_00_0000.wav,{value}\n")
+    (row,) = read_recordings(tmp_path / "data", tmp_path / "truth")
+    assert (row["label"], row["domain"]) == ("anomaly", "source")
+
+
+def test_when_there_is_no_folder_then_a_name_is_looked_up_on_the_hub(monkeypatch):
+    monkeypatch.setattr(recordings, "read_hub_table", lambda name: f"table of {name}")
+    assert read_recordings("acme/no-such-folder") == "table of acme/no-such-folder"
+    with pytest.raises(ValueError, match="acme/no-such-folder is no folder, to which ground_truth='truth' belongs"):
+        read_recordings("acme/no-such-folder", "truth")
+
+
+def test_when_there_is_neither_folder_nor_name_then_error_names_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
+        read_recordings(tmp_path / "nowhere")
