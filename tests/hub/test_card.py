@@ -95,3 +95,11 @@ def test_when_results_are_missing_then_no_card_is_written(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"results\.json"):
         write_model_card(tmp_path)
     assert not (tmp_path / "README.md").exists()
+
+
+def test_card_names_both_ways_to_the_code_where_transformers_refuses_to_load(checkpoint_folder):
+    """The message of transformers names `trust_remote_code=True` alone and sends the reader to the repository."""
+    text = card_of(checkpoint_folder).text
+    usage = text[text.index("## How to use") : text.index("## Results")]
+    assert "install `retainmix`" in usage and "`import modeling_retainmix` before loading" in usage
+    assert "`trust_remote_code=True`, without the package" in usage

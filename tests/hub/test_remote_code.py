@@ -22,7 +22,8 @@ if {refused}:
     try:
         AutoModel.from_pretrained("acme/hum", trust_remote_code=False)
     except ValueError as error:
-        assert "trust_remote_code=True" in str(error)
+        # The message is that of transformers; the card that it points to names the package as well.
+        assert "trust_remote_code=True" in str(error) and "hf.co/acme/hum" in str(error)
     else:
         raise AssertionError("remote code was run unasked")
 extractor = AutoFeatureExtractor.from_pretrained("acme/hum", **options)
