@@ -19,6 +19,7 @@ class GaussianBank:
 
     Attributes:
         domains: those that have references, source first.
+        lowest: [1, domains], what no distance falls below: 0.
 
     Raises:
         ValueError: no vector, or a domain whose vectors do not vary.
@@ -32,6 +33,7 @@ class GaussianBank:
         self.vectors, self.recording, self.is_target = vectors, recording, is_target
         of_domain = {domain: is_target == (domain == "target") for domain in DOMAINS}
         self.domains = [domain for domain in DOMAINS if of_domain[domain].any()]
+        self.lowest = torch.zeros(1, len(self.domains))
         self._gaussians = {
             d: _Gaussian(vectors[of_domain[d]], recording[of_domain[d]], d, shrinkage) for d in self.domains
         }

@@ -24,6 +24,7 @@ class MemoryBank:
 
     Attributes:
         domains: those that have references, source first.
+        lowest: [1, domains], what no distance falls below: 0.
 
     Raises:
         ValueError: no vector, or a domain with fewer than K vectors.
@@ -46,6 +47,7 @@ class MemoryBank:
         self.metric: Metric = metric
         of_domain = {domain: is_target == (domain == "target") for domain in DOMAINS}
         self.domains = [domain for domain in DOMAINS if of_domain[domain].any()]
+        self.lowest = torch.zeros(1, len(self.domains))
         self._banks = {domain: vectors[of_domain[domain]] for domain in self.domains}
         # recordings that each vector of a bank was made from, [m, 1 or 2]
         self._origins = {domain: recording[of_domain[domain], None] for domain in self.domains}

@@ -1,11 +1,19 @@
 """Settings of an anomaly detector."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from modeling_retainmix.detection.knn import Metric
 from modeling_retainmix.detection.pooling import PoolingMode
 from modeling_retainmix.detection.windows import Reduction, Windows
+
+Backend = Literal["knn", "subband", "density", "mahalanobis", "pca", "fusion"]
+
+_USED = {  # settings of the neighbour search that a backend reads; the others read none
+    "knn": ("k", "metric", "mix_support"),
+    "subband": ("k",),
+    "density": ("k", "metric"),
+}
 
 
 @dataclass(frozen=True)
@@ -16,11 +24,17 @@ class DetectorSettings:
         layer: index into `hidden_states`, or several, whose vectors are laid end to end; None: the `embedding_layer`
             of the encoder's config, or its last layer.
         pooling: mode of `pool_tokens`.
-        backend: "knn", or "mahalanobis": the distance to a Gaussian of each domain (`GaussianBank`), which
-            needs `normalization="references"` where the domains differ in their number of references.
+        backend: "knn", the distance to the nearest references; "subband", the same for every frequency band on its
+            own (`BandBank`; needs time-mean pooling); "density", relative to the density of the references
+            (`DensityBank`); "mahalanobis", to a Gaussian of each domain (`GaussianBank`); "pca", to the principal
+            subspace of each domain (`SubspaceBank`); or "fusion", the smallest of four of these, standardised
+            (`FusionBank`: knn and density, both with the cosine distance, mahalanobis and pca). Those with Gaussians
+            or subspaces need `normalization="references"` where the domains differ in their number of references.
         shrinkage: of the covariance of "mahalanobis".
+        variance: share of the references' variance inside the subspace of "pca".
+        density_neighbours: of a reference, whose mean distance is the density of "density".
         k: number of nearest references whose mean distance is the score.
-        metric: "euclidean" or "cosine".
+        metric: "euclidean" or "cosine"; sub-bands are always compared by cosine.
         normalization: between domains, where there are references of two. "references": by leave-one-out statistics of
             the references; "test": by statistics of the clips of a call, the published rule, for reproducing figures
             only; None: the smaller of the two distances.
@@ -35,8 +49,10 @@ class DetectorSettings:
 
     layer: int | tuple[int, ...] | None = None
     pooling: PoolingMode = "time_mean"
-    backend: Literal["knn", "mahalanobis"] = "knn"
+    backend: Backend = "knn"
     shrinkage: float = 0.1
+    variance: float = 0.95
+    density_neighbours: int = 4
     k: int = 1
     metric: Metric = "euclidean"
     normalization: Literal["references", "test"] | None = "references"
@@ -54,12 +70,20 @@ class DetectorSettings:
             raise ValueError(f"k={self.k}: use at least 1 neighbour")
         if self.metric not in ("euclidean", "cosine"):
             raise ValueError(f"metric={self.metric!r} is unknown: use 'euclidean' or 'cosine'")
-        if self.backend not in ("knn", "mahalanobis"):
-            raise ValueError(f"backend={self.backend!r} is unknown: use 'knn' or 'mahalanobis'")
-        if self.backend != "knn" and (self.k, self.metric, self.mix_support) != (1, "euclidean", None):
-            raise ValueError(f"backend={self.backend!r} has no neighbours: leave out k, metric and mix_support")
+        if self.backend not in get_args(Backend):
+            raise ValueError(f"backend={self.backend!r} is unknown: use one of {', '.join(get_args(Backend))}")
+        chosen = {"k": self.k != 1, "metric": self.metric != "euclidean", "mix_support": self.mix_support is not None}
+        unused = [name for name in chosen if chosen[name] and name not in _USED.get(self.backend, ())]
+        if unused:
+            raise ValueError(f"backend={self.backend!r} does not read {', '.join(unused)}: leave it out")
+        if self.backend == "subband" and self.pooling != "time_mean":
+            raise ValueError(f"backend='subband' needs pooling='time_mean', not pooling={self.pooling!r}")
         if not 0 < self.shrinkage <= 1:
             raise ValueError(f"shrinkage={self.shrinkage} is out of range: use a value above 0 and at most 1")
+        if not 0 < self.variance < 1:
+            raise ValueError(f"variance={self.variance} is out of range: use a value between 0 and 1")
+        if self.density_neighbours < 1:
+            raise ValueError(f"density_neighbours={self.density_neighbours}: use at least 1 neighbour")
         if self.normalization not in ("references", "test", None):
             raise ValueError(f"normalization={self.normalization!r} is unknown: use 'references', 'test' or None")
         if self.pad not in ("waveform", None):

@@ -11,6 +11,7 @@ from hub_server import HubServer
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.detection import domain_normalized_score, pool_tokens
+from modeling_retainmix.detection.banks import build_bank
 from modeling_retainmix.detection.gaussian_bank import GaussianBank
 
 RATE = 16000
@@ -101,6 +102,34 @@ def test_with_mahalanobis_scores_are_distances_to_the_gaussians(
     np.testing.assert_allclose(load(tmp_path).score(tests, RATE), detector.score(tests, RATE))
     normalised = load(tiny_checkpoint, backend="mahalanobis").fit(references, RATE, DOMAINS)
     assert normalised.decide(references, RATE, 0.1).sum() == 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"backend": "subband", "layer": (1, 2), "k": 2},
+        {"backend": "density", "density_neighbours": 1, "metric": "cosine"},
+        {"backend": "pca", "variance": 0.8},
+        {"backend": "fusion", "density_neighbours": 1},
+    ],
+)
+def test_with_every_backend_scores_are_those_of_its_bank_and_survive_saving(
+    tiny_checkpoint, tiny_model, feature_extractor, references, tests, tmp_path, settings
+):
+    def joined(waveforms):
+        layers = settings.get("layer", (2,))
+        return torch.cat([pooled(tiny_model, feature_extractor, waveforms, layer) for layer in layers], dim=1)
+
+    detector = load(tiny_checkpoint, normalization=None, **settings).fit(references, RATE, DOMAINS)
+    bands = 8 * len(settings.get("layer", (2,)))
+    bank = build_bank(detector.settings, joined(references), torch.arange(8), torch.arange(8) >= 5, bands)
+    expected = bank.distances(joined(tests)).amin(dim=1)
+    np.testing.assert_allclose(detector.score(tests, RATE), expected.numpy(), rtol=1e-3)
+    detector.save_pretrained(tmp_path)
+    np.testing.assert_allclose(load(tmp_path).score(tests, RATE), detector.score(tests, RATE))
+    normalised = load(tiny_checkpoint, **settings).fit(references, RATE, DOMAINS)
+    assert normalised.decide(references, RATE, 0.1).sum() == 0
+    assert normalised.threshold(0.4, "gamma") < normalised.threshold(0.05, "gamma")
 
 
 def test_with_test_normalization_scores_follow_the_published_rule(tiny_checkpoint, references, tests):
@@ -263,11 +292,11 @@ def test_when_a_clip_to_explain_is_too_short_then_error_names_it(tiny_checkpoint
 
 
 @pytest.mark.parametrize(
-    "settings", [{"k": 2}, {"metric": "cosine"}, {"pooling": "mean"}, {"layer": (1, 2)}, {"backend": "mahalanobis"}]
+    "settings", [{"k": 2}, {"metric": "cosine"}, {"pooling": "mean"}, {"layer": (1, 2)}, {"backend": "fusion"}]
 )
 def test_when_the_map_would_not_add_up_then_error_says_what_is_needed(tiny_checkpoint, references, settings):
     with pytest.raises(ValueError, match="explain needs backend='knn', k=1"):
-        load(tiny_checkpoint, **settings).fit(references, RATE).explain(references, RATE)
+        load(tiny_checkpoint, density_neighbours=1, **settings).fit(references, RATE).explain(references, RATE)
 
 
 @pytest.mark.slow
@@ -294,14 +323,19 @@ def test_when_pushed_then_it_loads_by_its_name_and_gives_the_same_scores(tiny_ch
     np.save(tmp_path / "tests.npy", tests)
     program = (
         "import sys, numpy as np; from modeling_retainmix import AnomalyDetector; "
-        "AnomalyDetector.from_pretrained(sys.argv[1] + '/detector', device='cpu').push_to_hub('acme/fan'); "
-        "detector = AnomalyDetector.from_pretrained('acme/fan', device='cpu'); "
+        "detector = AnomalyDetector.from_pretrained(sys.argv[1] + '/detector', device='cpu'); "
+        "commit = detector.push_to_hub('acme/fan').split('/')[-1]; "
+        "detector = AnomalyDetector.from_pretrained('acme/fan', revision=commit, device='cpu'); "
         "np.save(sys.argv[1] + '/scores.npy', detector.score(np.load(sys.argv[1] + '/tests.npy'), 16000))"
     )
     with HubServer() as hub:
         environment = hub.environment(tmp_path / "home")
         subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, env=environment)
-    assert len(hub.repositories["model", "acme/fan"].commits) == 2  # the empty repository, and the push
+    commits = hub.repositories["model", "acme/fan"].commits
+    assert len(commits) == 2  # the empty repository, and the push
+    card = commits[-1].files["README.md"].decode()
+    assert 'AnomalyDetector.from_pretrained("acme/fan")' in card and "| source | 5 |" in card
+    assert not [name for name, content in commits[-1].files.items() if str(tmp_path).encode() in content]
     np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), detector.score(tests, RATE), rtol=1e-6)
 
 

@@ -13,9 +13,24 @@ def test_when_settings_pass_through_json_then_they_are_equal():
     assert DetectorSettings(**json.loads(json.dumps(settings.to_dict()))) == settings
 
 
-def test_when_a_backend_without_neighbours_is_given_some_then_error_says_so():
-    with pytest.raises(ValueError, match="backend='mahalanobis' has no neighbours"):
-        DetectorSettings(backend="mahalanobis", k=2)
+@pytest.mark.parametrize(
+    ("backend", "unused"),
+    [
+        ("mahalanobis", {"k": 2, "mix_support": 3}),
+        ("pca", {"metric": "cosine"}),
+        ("fusion", {"k": 2}),
+        ("subband", {"metric": "cosine"}),
+        ("density", {"mix_support": 3}),
+    ],
+)
+def test_when_a_setting_is_not_read_by_the_backend_then_error_names_both(backend, unused):
+    with pytest.raises(ValueError, match=f"backend='{backend}' does not read {', '.join(unused)}"):
+        DetectorSettings(backend=backend, **unused)
+
+
+def test_when_bands_are_not_kept_apart_by_pooling_then_error_says_so():
+    with pytest.raises(ValueError, match="backend='subband' needs pooling='time_mean', not pooling='mean'"):
+        DetectorSettings(backend="subband", pooling="mean")
 
 
 def test_windows_are_those_of_the_settings():
@@ -33,6 +48,8 @@ def test_windows_are_those_of_the_settings():
         {"hop_seconds": 20.0},
         {"backend": "svm"},
         {"shrinkage": 0.0},
+        {"variance": 1.0},
+        {"density_neighbours": 0},
     ],
 )
 def test_when_a_value_is_out_of_range_then_error_names_it(arguments):
