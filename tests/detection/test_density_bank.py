@@ -55,11 +55,11 @@ def test_when_references_are_copies_then_distances_stay_finite():
 def test_when_a_domain_has_too_few_references_then_error_names_it():
     rows = slice(0, 13)  # four in the target domain, of four recordings
     bank = DensityBank(VECTORS[rows], RECORDING[rows], IS_TARGET[rows], num_neighbours=3)
-    with pytest.raises(ValueError, match="target domain has too few references .*for k=1 and num_neighbours=3"):
+    with pytest.raises(ValueError, match=r"target domain has too few references .*for k=1 and num_neighbours=3"):
         bank.leave_one_out()
-    with pytest.raises(ValueError, match="target domain has too few references .*for k=1 and num_neighbours=4"):
+    with pytest.raises(ValueError, match=r"target domain has too few references .*for k=1 and num_neighbours=4"):
         DensityBank(VECTORS[rows], RECORDING[rows], IS_TARGET[rows], num_neighbours=4)
-    with pytest.raises(ValueError, match="too few references .*for k=5 and num_neighbours=1"):
+    with pytest.raises(ValueError, match=r"too few references .*for k=5 and num_neighbours=1"):
         DensityBank(VECTORS[rows], RECORDING[rows], IS_TARGET[rows], k=5, num_neighbours=1)
 
 
