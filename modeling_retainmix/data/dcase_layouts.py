@@ -46,9 +46,9 @@ def read_dcase_layouts(root: str | os.PathLike[str]) -> list[dict[str, str]]:
 
 def _machine_folders(root: Path) -> list[Path]:
     machines = []
-    for folder, children, _ in os.walk(root):
+    for folder, children, _ in os.walk(os.path.abspath(root), followlinks=True):
         if any(name in _FOLDERS for name in children):
-            machines.append(Path(folder).resolve())
+            machines.append(Path(folder))
             children.clear()  # a machine type holds no other
         children[:] = [name for name in children if not name.startswith(".")]
     return sorted(machines)

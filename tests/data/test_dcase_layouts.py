@@ -28,6 +28,15 @@ def test_when_the_root_is_one_machine_type_then_its_folder_names_it(tmp_path):
     assert [row["machine_type"] for row in read_dcase_layouts(tmp_path / "ToyCar")] == ["ToyCar"]
 
 
+def test_when_a_machine_type_is_a_link_then_the_link_names_it(tmp_path, monkeypatch):
+    write(tmp_path / "disk/fan_v2/test/section_00_0000.wav")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/fan").symlink_to(tmp_path / "disk/fan_v2")
+    assert [row["machine_type"] for row in read_dcase_layouts(tmp_path / "data")] == ["fan"]
+    monkeypatch.chdir(tmp_path / "disk/fan_v2")
+    assert [row["machine_type"] for row in read_dcase_layouts(".")] == ["fan_v2"]
+
+
 def test_when_two_years_lie_below_the_root_then_error_names_both_files(tmp_path):
     for year in ("2022", "2023"):
         write(tmp_path / year / "fan/train/section_00_source_train_normal_0000.wav")
