@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 from transformers.utils import cached_file
 
@@ -22,14 +22,18 @@ from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.explanation import Explanation, level_deviations, token_contributions
 from modeling_retainmix.detection.memory_bank import DOMAINS, MemoryBank
 from modeling_retainmix.detection.normalization import distance_statistics, standardize
+from modeling_retainmix.detection.saved_references import (
+    REFERENCES_FILE,
+    SETTINGS_FILE,
+    read_references,
+    read_settings,
+)
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.threshold import ThresholdMethod, score_threshold
 from modeling_retainmix.encoders.fbank import FRAME_SHIFT
+from modeling_retainmix.hub.detector_card import write_detector_card
 from modeling_retainmix.hub.push import push_folder
 from modeling_retainmix.hub.remote_code import add_remote_code
-
-SETTINGS_FILE = "detector.json"
-REFERENCES_FILE = "references.safetensors"
 
 
 class AnomalyDetector:
@@ -81,6 +85,7 @@ class AnomalyDetector:
         device: torch.device | str | None = None,
         batch_size: int = 16,
         trust_remote_code: bool = False,
+        revision: str | None = None,
         **settings: Any,
     ) -> Self:
         """Loads an encoder, of which no layer above the one that is read, or a saved detector with its references.
@@ -90,31 +95,33 @@ class AnomalyDetector:
             device: where the encoder computes; None: the GPU where there is one.
             batch_size: windows of one forward.
             trust_remote_code: run code from the Hub, for encoders that are not part of this package.
+            revision: branch, tag or commit on the Hub; None: the main branch.
             settings: fields of `DetectorSettings`, such as `layer=6, k=1`. A saved detector keeps its own.
 
         Raises:
-            ValueError: a setting out of range, a layer that the encoder does not have, or settings for a saved
-                detector.
+            ValueError: a setting out of range, a layer that the encoder does not have, settings for a saved detector,
+                or one whose files do not belong together.
         """
         file = cached_file(
             name,
             SETTINGS_FILE,
+            revision=revision,
             _raise_exceptions_for_missing_entries=False,
             _raise_exceptions_for_connection_errors=False,  # the encoder's own loading reports these
         )
-        saved: dict[str, Any] | None = None if file is None else json.loads(Path(file).read_text(encoding="utf-8"))
-        if saved is not None and settings:
+        if file is not None and settings:
             raise ValueError(f"{name} is a saved detector with settings of its own: leave out {', '.join(settings)}")
-        chosen = DetectorSettings(**(settings if saved is None else saved["settings"]))
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+        chosen, names = (DetectorSettings(**settings), []) if file is None else read_settings(file)
+        source: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
+        config = AutoConfig.from_pretrained(name, **source)
         depth = max(_layers(chosen.layer, config))
         if depth > config.num_hidden_layers:
             raise ValueError(f"layer={depth}: {name} has {config.num_hidden_layers} layers")
-        model = AutoModel.from_pretrained(name, num_hidden_layers=max(1, depth), trust_remote_code=trust_remote_code)
-        feature_extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=trust_remote_code)
-        detector = cls(model, feature_extractor, chosen, device, batch_size)
-        if saved is not None:
-            detector._remember(saved["references"], load_file(cached_file(name, REFERENCES_FILE)))
+        model = AutoModel.from_pretrained(name, num_hidden_layers=max(1, depth), **source)
+        detector = cls(model, AutoFeatureExtractor.from_pretrained(name, **source), chosen, device, batch_size)
+        if file is not None:
+            path, num_layers = cached_file(name, REFERENCES_FILE, revision=revision), len(detector.embedder.layers)
+            detector._remember(names, read_references(path, names, chosen, config, num_layers))
         return detector
 
     def fit(
@@ -279,14 +286,17 @@ class AnomalyDetector:
         (folder / SETTINGS_FILE).write_text(content + "\n", encoding="utf-8")
         save_file(self._references, folder / REFERENCES_FILE)
 
-    def push_to_hub(self, repo_id: str, private: bool = False, token: str | None = None) -> str:
-        """Saves the detector in a repository of the Hub by one commit; returns the commit's address.
+    def push_to_hub(
+        self, repo_id: str, private: bool = False, token: str | None = None, license: str = "apache-2.0"
+    ) -> str:
+        """Saves the detector with its card in a repository of the Hub by one commit; returns the commit's address.
 
-        Errors as in `save_pretrained` and `hub.push.push_folder`.
+        `license` is that of weights and references. Errors as in `save_pretrained` and `hub.push.push_folder`.
         """
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             add_remote_code(folder)
+            write_detector_card(folder, repo_id, license, self.embedder.model.config.name_or_path)
             return push_folder(folder, repo_id, private=private, token=token)
 
     def _remember(self, names: list[str], references: dict[str, torch.Tensor]) -> None:

@@ -48,7 +48,7 @@ def model_card(results: Mapping[str, Any], license: str = "apache-2.0") -> Model
         license=license,
         library_name="transformers",
         pipeline_tag="audio-classification",
-        base_model=_hub_name(results["model"]["base_model"]),
+        base_model=hub_name(results["model"]["base_model"]),
         metrics=["dcase_score"],
         tags=TAGS,
         model_name=name,
@@ -63,9 +63,9 @@ def model_card(results: Mapping[str, Any], license: str = "apache-2.0") -> Model
         table=markdown_table(results["rows"], results["protocol"]),
         protocol=protocol_sentence(results["protocol"]),
         machines=machine_table(model_row(results), results["protocol"]),
-        settings=_key_value_table(results["settings"]),
-        data=_key_value_table(results["data"]),
-        provenance=_key_value_table(_provenance(results)),
+        settings=key_value_table(results["settings"]),
+        data=key_value_table(results["data"]),
+        provenance=key_value_table(_provenance(results)),
     )
 
 
@@ -112,8 +112,8 @@ def _provenance(results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _hub_name(base_model: str | None) -> str | None:
-    """The base model where it is a name on the Hub: the front matter may not hold a local folder."""
+def hub_name(base_model: str | None) -> str | None:
+    """The base model where it is a name on the Hub, else None: the front matter may not hold a local folder."""
     if base_model is None or Path(base_model).exists() or "/" not in base_model:
         return None
     try:
@@ -123,7 +123,8 @@ def _hub_name(base_model: str | None) -> str | None:
     return base_model
 
 
-def _key_value_table(content: Mapping[str, Any]) -> str:
+def key_value_table(content: Mapping[str, Any]) -> str:
+    """A Markdown table of names and values."""
     lines = ["| | |", "|---|---|"]
     for name, value in content.items():
         text = value if isinstance(value, str) else "-" if value is None else json.dumps(value, ensure_ascii=False)

@@ -323,14 +323,19 @@ def test_when_pushed_then_it_loads_by_its_name_and_gives_the_same_scores(tiny_ch
     np.save(tmp_path / "tests.npy", tests)
     program = (
         "import sys, numpy as np; from modeling_retainmix import AnomalyDetector; "
-        "AnomalyDetector.from_pretrained(sys.argv[1] + '/detector', device='cpu').push_to_hub('acme/fan'); "
-        "detector = AnomalyDetector.from_pretrained('acme/fan', device='cpu'); "
+        "detector = AnomalyDetector.from_pretrained(sys.argv[1] + '/detector', device='cpu'); "
+        "commit = detector.push_to_hub('acme/fan').split('/')[-1]; "
+        "detector = AnomalyDetector.from_pretrained('acme/fan', revision=commit, device='cpu'); "
         "np.save(sys.argv[1] + '/scores.npy', detector.score(np.load(sys.argv[1] + '/tests.npy'), 16000))"
     )
     with HubServer() as hub:
         environment = hub.environment(tmp_path / "home")
         subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, env=environment)
-    assert len(hub.repositories["model", "acme/fan"].commits) == 2  # the empty repository, and the push
+    commits = hub.repositories["model", "acme/fan"].commits
+    assert len(commits) == 2  # the empty repository, and the push
+    card = commits[-1].files["README.md"].decode()
+    assert 'AnomalyDetector.from_pretrained("acme/fan")' in card and "| source | 5 |" in card
+    assert not [name for name, content in commits[-1].files.items() if str(tmp_path).encode() in content]
     np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), detector.score(tests, RATE), rtol=1e-6)
 
 

@@ -1,0 +1,62 @@
+"""The card of a saved anomaly detector, generated from its folder."""
+
+import json
+import os
+from pathlib import Path
+
+from huggingface_hub import ModelCard, ModelCardData
+from safetensors import safe_open
+
+from modeling_retainmix.hub.card import TAGS, hub_name, key_value_table
+
+TEMPLATE = Path(__file__).parent / "templates" / "detector_card.md"
+
+
+def write_detector_card(
+    folder: str | os.PathLike, name: str, license: str = "apache-2.0", base_model: str | None = None
+) -> Path:
+    """Writes `README.md` into the folder of a saved detector.
+
+    Args:
+        folder: what `AnomalyDetector.save_pretrained` wrote.
+        name: of the repository, `organisation/name`.
+        license: licence of weights and references, an identifier of the Hub.
+        base_model: where the encoder came from; local folders are not named.
+
+    Returns:
+        The written file.
+    """
+    folder = Path(folder)
+    detector = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    with safe_open(folder / "references.safetensors", "pt") as tensors:
+        recording, is_target = tensors.get_tensor("recording"), tensors.get_tensor("is_target")
+    base_model = None if base_model == name else hub_name(base_model)  # a detector that is pushed again
+    recordings = {
+        domain: len(recording[is_target == (domain == "target")].unique()) for domain in ("source", "target")
+    }
+    card_data = ModelCardData(
+        license=license,
+        library_name="transformers",
+        pipeline_tag="audio-classification",
+        base_model=base_model,
+        tags=[*TAGS, "anomaly-detector"],
+        model_name=name,
+    )
+    card = ModelCard.from_template(
+        card_data,
+        template_path=str(TEMPLATE),
+        name=name,
+        title=name.split("/")[-1],
+        base_model=base_model,
+        model_type=config["model_type"],
+        num_layers=config["num_hidden_layers"],
+        full_num_layers=config["full_num_hidden_layers"],
+        num_references=len(detector["references"]),
+        num_windows=len(recording),
+        recordings=recordings,
+        settings=key_value_table(detector["settings"]),
+    )
+    path = folder / "README.md"
+    card.save(path)
+    return path
