@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from modeling_retainmix.data.challenge_tables import Part, read_table
-from modeling_retainmix.evaluation.challenge_csv import score_submission, write_table
+from modeling_retainmix.evaluation.challenge_csv import score_decisions, score_submission, write_table
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dcase"
 
@@ -45,6 +45,8 @@ def write_official_layout(root: Path, year: int, score_set: str) -> tuple[Path, 
         if year == 2023:
             append(truth / "ground_truth_attributes" / f"ground_truth_{stem}.csv", row["name"], row["attribute_name"])
         append(system / f"anomaly_score_{stem}.csv", row["name"], row[f"score_{score_set}"])
+        if year > 2020:
+            append(system / f"decision_result_{stem}.csv", row["name"], row[f"decision_{score_set}"])
     return truth, system
 
 
@@ -84,7 +86,7 @@ def test_when_a_file_or_a_clip_is_missing_or_too_much_then_error_names_it(tmp_pa
     path = system / "anomaly_score_bandsaw_section_00_test.csv"
     whole = path.read_text()
     path.write_text(whole + "section_00_9999.wav,1.0\n")
-    with pytest.raises(ValueError, match=r"bandsaw_section_00_test\.csv .* scores section_00_9999\.wav"):
+    with pytest.raises(ValueError, match=r"bandsaw_section_00_test\.csv .* holds section_00_9999\.wav"):
         score_submission(system, truth, 2023)
     path.write_text(whole.split("\n", 1)[1])
     with pytest.raises(ValueError, match=r"bandsaw_section_00_test\.csv .* lacks section_00_0000\.wav"):
@@ -98,3 +100,62 @@ def test_written_scores_are_read_back_to_the_last_bit(tmp_path):
     values = {"a.wav": 0.1 + 0.2, "b.wav": 1.0 + 1e-15, "c.wav": -3e-300}
     write_table(tmp_path / "scores.csv", values.items())
     assert read_table(tmp_path / "scores.csv") == values
+
+
+def evaluator_figures(year: int, score_set: str) -> tuple[dict, dict]:
+    """What the evaluator wrote: {(machine, section, domain): figures}, {name of the mean over everything: figures}."""
+    sections, means, machine = {}, {}, ""
+
+    def figures(cells: list[str]) -> dict[str, float]:
+        return dict(zip(("precision", "recall", "f1"), map(float, cells), strict=True))
+
+    with open(GOLDEN / f"{year}_{score_set}_result.csv", newline="") as file:
+        for row in filter(None, csv.reader(file)):
+            if len(row) == 1:
+                machine = row[0]
+            elif row[0].isdigit() and year == 2021:
+                sections[machine, row[0], row[1]] = figures(row[4:7])
+            elif row[0].isdigit():
+                sections[machine, row[0], "source"] = figures(row[5:11:2])
+                sections[machine, row[0], "target"] = figures(row[6:11:2])
+            elif " over all machine types" in row[0]:
+                means[row[0].split(" over ")[0].replace(" ", "_")] = figures(row[4:7])
+    return sections, means
+
+
+@pytest.mark.parametrize("score_set", ["good", "ties"])
+@pytest.mark.parametrize("year", [2021, 2022, 2023])
+def test_precision_recall_and_f1_equal_the_official_evaluator(tmp_path, year, score_set):
+    truth, system = write_official_layout(tmp_path, year, score_set)
+    sections, means = evaluator_figures(year, score_set)
+    result = score_decisions(system, truth, year)
+    machines = result.pop("machines")
+    ours = {(m, s, d): machines[m][s][d] for m in machines for s in machines[m] for d in machines[m][s]}
+    assert ours.keys() == sections.keys() and len(ours) > 20
+    for key, figures in sections.items():
+        assert ours[key] == pytest.approx(figures, abs=1e-12), key
+    assert result.keys() == means.keys() and len(means) == 4
+    for name, figures in means.items():
+        assert result[name] == pytest.approx(figures, abs=1e-12), name
+
+
+def test_when_nothing_is_decided_anomalous_then_figures_are_zero(tmp_path):
+    truth, system = write_official_layout(tmp_path, 2023, "good")
+    for path in system.glob("decision_result_*.csv"):
+        write_table(path, [(name, 0) for name in read_table(path)])
+    result = score_decisions(system, truth, 2023)
+    assert result["machines"]["bandsaw"]["00"]["source"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    assert result["harmonic_mean"]["f1"] == pytest.approx(0, abs=1e-12)
+
+
+def test_when_decision_files_are_wrong_or_missing_then_error_names_them(tmp_path):
+    truth, system = write_official_layout(tmp_path, 2023, "good")
+    path = system / "decision_result_bandsaw_section_00_test.csv"
+    write_table(path, [(name, 0.7) for name in read_table(path)])
+    with pytest.raises(ValueError, match=r"decides 0\.7 on section_00_0000\.wav of bandsaw: decisions are 0 or 1"):
+        score_decisions(system, truth, 2023)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"decision_result_bandsaw_section_00_test\.csv is missing"):
+        score_decisions(system, truth, 2023)
+    with pytest.raises(ValueError, match="year=2020: decisions are part of submissions from 2021 on"):
+        score_decisions(system, truth, 2020)
