@@ -42,6 +42,12 @@ class RunArguments:
         default=None,
         metadata={"help": "Sizes of the procedural factory where they differ from `FactoryConfig` (JSON)."},
     )
+    validation_share: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of the training clips of each class that is set aside for --eval_strategy, in [0, 1)."
+        },
+    )
     eval_data: str | None = field(
         default=None,
         metadata={
@@ -65,6 +71,8 @@ class RunArguments:
         self.factory_options = _json_object("factory_config", self.factory_config)
         if (self.eval_data is None) != (self.noise is None):
             raise ValueError("--eval_data and --noise belong together: give both folders, or neither")
+        if not 0.0 <= self.validation_share < 1.0:
+            raise ValueError(f"--validation_share must be in [0, 1), got {self.validation_share}")
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"--protocol must be one of {sorted(PROTOCOLS)}, got {self.protocol!r}")
 

@@ -24,7 +24,9 @@ KEYS = [PairKey(position, position % 24, position % 8) for position in range(6)]
 
 def build(make_args, pairs, keys=KEYS, layerdrop=0.0, **options):
     options = {"time_mask_width": 0, "frequency_mask_width": 0} | options
-    builder = MixtureBatchBuilder(WaveformAsFeatures(), make_args(**options), len(pairs.class_names), 4, layerdrop)
+    num_machines = len(pairs.machine_class_names)
+    num_classes = len(pairs.class_names) if options.get("tag_noise", True) else num_machines
+    builder = MixtureBatchBuilder(WaveformAsFeatures(), make_args(**options), num_classes, num_machines, 4, layerdrop)
     return builder(batch_of(pairs, keys))
 
 
