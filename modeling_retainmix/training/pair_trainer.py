@@ -33,6 +33,8 @@ class PairTrainer(SafeSavingTrainer):
     # Floating-point operations of one example, forward and backward; None where the subclass does not count them.
     flops_per_example: float | None = None
 
+    _sampler: PairSampler
+
     def __init__(
         self,
         model: PreTrainedModel,
@@ -50,7 +52,6 @@ class PairTrainer(SafeSavingTrainer):
             **kwargs,
         )
         self._parts: dict[str, list[torch.Tensor]] = {}
-        self._sampler: PairSampler | None = None
         self._clock = StepClock()
         self.add_callback(_StepCallback(self))
 

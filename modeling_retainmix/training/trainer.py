@@ -82,7 +82,7 @@ class RetainMixTrainer(PairTrainer):
             ours, theirs = getattr(self.model.config, field), getattr(encoder.config, field)
             if ours != theirs:
                 raise ValueError(f"the student's {field} is {ours} but the teacher's {theirs}: Eq. 6 compares tokens")
-        if encoder is teacher and encoder.dtype != self.compute_dtype:
+        if not isinstance(teacher, str) and teacher.dtype != self.compute_dtype:
             encoder = copy.deepcopy(encoder)  # the caller's stays as it is
         # Left outside Accelerate on purpose: prepare_model() would register it as the model to evaluate.
         return encoder.requires_grad_(False).eval().to(self.accelerator.device, self.compute_dtype)

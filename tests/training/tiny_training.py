@@ -105,7 +105,7 @@ def logged(trainer, *names):
 
 
 class KilledTrainer(RetainMixTrainer):
-    """Kills its own process without warning, in the middle of the step, or in the middle of a save, after `kill_at`."""
+    """Kills its own process without warning after step `kill_at`: in the next step, or in the next save."""
 
     kill_at = 0
     kill_in_save = False
@@ -142,12 +142,13 @@ def run_in_processes(cases, output_dir):
     rank = int(os.environ["RANK"])
     report = {}
     for name, options in cases.items():
-        # Each process has a folder of its own here, which shows what it writes.
         options = dict(options)
+        # A folder for each process shows what each of them writes.
+        folder = f"{name}-{rank}" if options.pop("own_folder", False) else name
         resume = options.pop("resume_from_checkpoint", None)
-        trainer = make_trainer(Path(output_dir) / f"{name}-{rank}", **options)
+        trainer = make_trainer(Path(output_dir) / folder, **options)
         batches = record_batches(trainer)
-        trainer.train(resume_from_checkpoint=resume and str(Path(output_dir) / f"{resume[0]}-{rank}" / resume[1]))
+        trainer.train(resume_from_checkpoint=resume and str(Path(output_dir) / resume))
         report[name] = {
             "world_size": trainer.args.world_size,
             "losses": logged(trainer, "loss", "grad_norm"),
