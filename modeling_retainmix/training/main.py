@@ -39,6 +39,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     with _input_errors():
         run_args, args = parse_arguments(argv)
+        if run_args.model is None and run_args.teacher_steps < 1:
+            raise ValueError(
+                "--model is missing, and the recipe trains no encoder of its own: give the folder or the Hub name of "
+                "a pretrained one, or add the size of the demo (--config RECIPE demo)"
+            )
+        if args.eval_strategy != "no" and run_args.validation_share == 0:
+            raise ValueError(
+                f"--eval_strategy {args.eval_strategy.value} needs clips: give --validation_share, say 0.1"
+            )
+        checkpoint = _checkpoint(args)
     push_to_hub, args.push_to_hub = args.push_to_hub, False  # one commit of the finished folder, not one per save
     durations: dict[str, float] = {}
     with _input_errors(), _timed(durations, "data"):
@@ -54,12 +64,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if start is None:
         start = f"{args.output_dir.rstrip('/')}-teacher"
         # A resumed run goes on from the teacher that it began with.
-        if not (args.resume_from_checkpoint and Path(start, "preprocessor_config.json").is_file()):
+        if not (checkpoint and Path(start, "preprocessor_config.json").is_file()):
             with _run_errors(), _timed(durations, "teacher"):
                 train_teacher(run_args, args, data.train_machines, data.train_noise, start)
     if args.do_train:
         with _run_errors(), _timed(durations, "training"):
-            _train_student(args, pairs, validation, start, run_args.teacher or start)
+            _train_student(args, pairs, validation, start, run_args.teacher or start, checkpoint)
     if args.do_eval and args.should_save:
         student = args.output_dir if args.do_train else start
         with _timed(durations, "evaluation"):
@@ -74,7 +84,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _train_student(
-    args: RetainMixTrainingArguments, pairs: TrainingPairs, validation: TrainingPairs | None, start: str, teacher: str
+    args: RetainMixTrainingArguments,
+    pairs: TrainingPairs,
+    validation: TrainingPairs | None,
+    start: str,
+    teacher: str,
+    checkpoint: str | None,
 ) -> None:
     """Trains the student from the encoder in `start`; saves it and its feature extractor in the output folder."""
     labels = dict(enumerate(pairs.class_names))
@@ -97,7 +112,7 @@ def _train_student(
     )
     if args.early_stopping_patience > 0:
         trainer.add_callback(EarlyStoppingCallback(args.early_stopping_patience))
-    trainer.train(resume_from_checkpoint=_checkpoint(args))
+    trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model()
     if args.should_save:
         add_remote_code(args.output_dir)
