@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: options; None: those of the command line.
     """
-    with _input_errors():
+    with _one_line(ValueError, FileNotFoundError):
         run_args, args = parse_arguments(argv)
         if run_args.model is None and run_args.teacher_steps < 1:
             raise ValueError(
@@ -51,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         checkpoint = _checkpoint(args)
     push_to_hub, args.push_to_hub = args.push_to_hub, False  # one commit of the finished folder, not one per save
     durations: dict[str, float] = {}
-    with _input_errors(), _timed(durations, "data"):
+    cache = f"cannot write the data into --cache_dir {run_args.cache_dir}, make room or give another: "
+    with _one_line(ValueError, OSError, place=cache), _timed(durations, "data"):
         with args.main_process_first(desc="data"):
             data = load_run_data(run_args, args)
         pairs = TrainingPairs(
@@ -65,10 +66,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         start = f"{args.output_dir.rstrip('/')}-teacher"
         # A resumed run goes on from the teacher that it began with.
         if not (checkpoint and Path(start, "preprocessor_config.json").is_file()):
-            with _run_errors(), _timed(durations, "teacher"):
+            with _one_line(OSError, FloatingPointError), _timed(durations, "teacher"):
                 train_teacher(run_args, args, data.train_machines, data.train_noise, start)
     if args.do_train:
-        with _run_errors(), _timed(durations, "training"):
+        with _one_line(OSError, FloatingPointError), _timed(durations, "training"):
             _train_student(args, pairs, validation, start, run_args.teacher or start, checkpoint)
     if args.do_eval and args.should_save:
         student = args.output_dir if args.do_train else start
@@ -193,21 +194,12 @@ def _print_results(results: dict[str, Any], output_dir: str) -> None:
 
 
 @contextmanager
-def _input_errors() -> Iterator[None]:
-    """Bad input ends the run with its one line, not with a traceback."""
+def _one_line(*kinds: type[Exception], place: str = "") -> Iterator[None]:
+    """Bad input, a full disk and a loss that is not finite end the run with one line, not with a traceback."""
     try:
         yield
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"error: {error}")
-
-
-@contextmanager
-def _run_errors() -> Iterator[None]:
-    """A full disk and a loss that is not finite end the run likewise."""
-    try:
-        yield
-    except (OSError, FloatingPointError) as error:
-        sys.exit(f"error: {error}")
+    except kinds as error:
+        sys.exit(f"error: {error}" if isinstance(error, (ValueError, FileNotFoundError)) else f"error: {place}{error}")
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The main job on recordings in folders: a table from them, and one line for every kind of bad input."""
 
 import json
+import resource
 import shutil
 
 import numpy as np
@@ -162,6 +163,22 @@ def test_when_run_is_resumed_then_it_goes_on_from_its_teacher_and_its_newest_che
 def test_when_there_is_no_checkpoint_to_resume_from_then_error_names_the_folder(tmp_path, cache_dir):
     with pytest.raises(SystemExit, match=r"error: .*out holds no checkpoint"):
         run(tmp_path, cache_dir, "--model", "anything", "--resume_from_checkpoint", "True")
+
+
+def test_when_disk_of_the_data_is_full_then_error_names_the_folder(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(SystemExit, match=rf"error: cannot write the data into --cache_dir {tmp_path}/cache"):
+            run(tmp_path, tmp_path / "cache")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_when_loss_is_nan_then_run_ends_in_one_line(tmp_path, cache_dir):
+    with pytest.raises(SystemExit, match=r"error: the loss is (nan|inf).*at step \d") as stopped:
+        run(tmp_path, cache_dir, "--teacher_learning_rate", "1e30", "--teacher_steps", "5", "--max_grad_norm", "0")
+    assert "\n" not in str(stopped.value)
 
 
 def test_when_validation_has_no_clips_then_error_names_the_option(tmp_path, cache_dir):
