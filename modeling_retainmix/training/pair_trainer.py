@@ -86,7 +86,7 @@ class PairTrainer(SafeSavingTrainer):
         if not torch.isfinite(loss):
             with torch.no_grad():
                 inputs = self._prepare_inputs(inputs)
-                _, outputs = self.compute_loss(model, inputs, return_outputs=True)
+                _, outputs = self.compute_loss(self.model, inputs, return_outputs=True)
             stop_at_nonfinite_loss(
                 loss.item(), self.state.global_step + 1, inputs, outputs, self.model, self.train_dataset, self.args
             )
