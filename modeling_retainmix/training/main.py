@@ -48,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise ValueError(
                 f"--eval_strategy {args.eval_strategy.value} needs clips: give --validation_share, say 0.1"
             )
+        if (run_args.teacher_clip_seconds or 0) > args.clip_seconds:
+            raise ValueError(
+                f"--teacher_clip_seconds {run_args.teacher_clip_seconds:g} is longer than the training clips: give at "
+                f"most --clip_seconds, {args.clip_seconds:g}"
+            )
         checkpoint = _checkpoint(args)
     push_to_hub, args.push_to_hub = args.push_to_hub, False  # one commit of the finished folder, not one per save
     durations: dict[str, float] = {}
