@@ -26,6 +26,8 @@ class Stream(IntEnum):
     TIME_MASK = 6
     FREQUENCY_MASK = 7
     LAYERDROP = 8
+    VALIDATION_NOISE = 9
+    MIXUP = 10
 
 
 def _mix(z: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 
-def tagging_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def tagging_loss(logits: torch.Tensor, labels: torch.Tensor, per_clip: bool = False) -> torch.Tensor:
     """Binary cross-entropy over all classes (Eq. 4; Eq. 1 where only machine classes are labelled).
 
     The paper writes a sum over classes; the mean is taken here, so that the weight of the loss does not grow with the
@@ -13,15 +13,18 @@ def tagging_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     Args:
         logits: [batch, classes], before the sigmoid.
         labels: [batch, classes], multi-hot, 0 or 1 (soft labels in [0, 1] under mixup).
+        per_clip: leave the batch unaveraged.
 
     Returns:
-        Scalar, mean over batch and classes, in float32.
+        Scalar, mean over batch and classes, in float32; with `per_clip` [batch], mean over classes.
 
     Raises:
         ValueError: the shapes differ.
     """
     if logits.shape != labels.shape:
         raise ValueError(f"logits have shape {tuple(logits.shape)} but labels {tuple(labels.shape)}")
+    if per_clip:
+        return F.binary_cross_entropy_with_logits(logits.float(), labels.float(), reduction="none").mean(dim=1)
     return F.binary_cross_entropy_with_logits(logits.float(), labels.float())
 
 
@@ -44,15 +47,16 @@ def teacher_target(target_embedding: torch.Tensor, noise_embedding: torch.Tensor
     return lam * target_embedding + (1.0 - lam) * noise_embedding
 
 
-def mixture_loss(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+def mixture_loss(student: torch.Tensor, teacher: torch.Tensor, per_clip: bool = False) -> torch.Tensor:
     """Mean squared error between student tokens and the teacher's target (Eq. 6).
 
     Args:
         student: tokens of the mixture, [batch, tokens, hidden].
         teacher: target of Eq. 5, of the same shape; no gradient flows into it.
+        per_clip: leave the batch unaveraged.
 
     Returns:
-        Scalar, mean over batch, tokens and channels, in float32.
+        Scalar, mean over batch, tokens and channels, in float32; with `per_clip` [batch], mean over the others.
 
     Raises:
         ValueError: the shapes differ.
@@ -62,6 +66,8 @@ def mixture_loss(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
             f"student tokens have shape {tuple(student.shape)} but the teacher's {tuple(teacher.shape)}: "
             "both encoders need the same patch grid and width"
         )
+    if per_clip:
+        return F.mse_loss(student.float(), teacher.detach().float(), reduction="none").mean(dim=(1, 2))
     return F.mse_loss(student.float(), teacher.detach().float())
 
 

@@ -19,6 +19,7 @@ def mixing_gains(
     snr_db: torch.Tensor | float,
     lengths: torch.Tensor | None = None,
     level: Level = "unit_noise",
+    noise_lengths: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Amplitude factors a1 of the target and a2 of the noise (Eq. 3), each [batch], float32.
 
@@ -32,13 +33,14 @@ def mixing_gains(
         lengths: real samples of each clip, [batch]; None: all. Power is taken over real samples; both waveforms
             are zero beyond them.
         level: `unit_noise` (Eq. 3 as written) or `target`.
+        noise_lengths: real samples of the noises where they differ from `lengths`, [batch].
 
     Raises:
         ValueError: unknown level.
     """
     ratio = 10.0 ** (torch.as_tensor(snr_db, dtype=torch.float32, device=target.device) / 10.0)
     a1 = (ratio / _power(target, lengths)).sqrt()
-    a2 = _power(noise, lengths).rsqrt()
+    a2 = _power(noise, lengths if noise_lengths is None else noise_lengths).rsqrt()
     if level == "unit_noise":
         return a1, a2
     if level == "target":
@@ -75,6 +77,53 @@ def mix_at_snr(target: torch.Tensor, noise: torch.Tensor, snr_db: torch.Tensor |
             )
     a1, a2 = mixing_gains(target, noise, snr_db)
     return a1[:, None] * target + a2[:, None] * noise
+
+
+def linear_mixup(
+    waveform: torch.Tensor, labels: torch.Tensor, partner: torch.Tensor, ratio: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mixes examples, and their labels alike, with others of the batch (mixup, Zhang et al. 2018).
+
+    x = ratio * x_i + (1 - ratio) * x_j, where the waveforms are noisy mixtures already.
+
+    Args:
+        waveform: [batch, samples].
+        labels: multi-hot, [batch, classes].
+        partner: which example j each example i is mixed with, [batch] int64.
+        ratio: weight of the example itself, [batch], in [0, 1]; the paper draws it from a Beta distribution.
+
+    Returns:
+        Waveforms and soft labels, of the same shapes.
+    """
+    weight = ratio[:, None].to(waveform.dtype)
+    mixed = weight * waveform + (1 - weight) * waveform[partner]
+    return mixed, weight * labels + (1 - weight) * labels[partner]
+
+
+def snr_mixup(
+    waveform: torch.Tensor,
+    labels: torch.Tensor,
+    partner: torch.Tensor,
+    snr_db: torch.Tensor,
+    lengths: torch.Tensor,
+    level: Level = "unit_noise",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mixes examples with others of the batch at an SNR (Eq. 3); both keep their labels in full.
+
+    Args:
+        waveform: noisy mixtures, [batch, samples], zero beyond their lengths.
+        labels: multi-hot, [batch, classes].
+        partner: which example takes the place of the noise, [batch] int64.
+        snr_db: of the example against its partner, [batch].
+        lengths: real samples of each example, [batch].
+        level: as in `mixing_gains`.
+
+    Returns:
+        Waveforms and the union of the labels, of the same shapes.
+    """
+    a1, a2 = mixing_gains(waveform, waveform[partner], snr_db, lengths, level, noise_lengths=lengths[partner])
+    mixed = a1[:, None] * waveform + a2[:, None] * waveform[partner]
+    return mixed, torch.maximum(labels, labels[partner])
 
 
 def spec_augment(

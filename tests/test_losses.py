@@ -61,3 +61,21 @@ def test_when_token_grids_differ_then_mixture_loss_raises():
 def test_when_losses_are_summed_then_alpha_and_beta_weight_them():
     total = retainmix_loss(torch.tensor(2.0), torch.tensor(5.0), alpha=0.5, beta=3.0)
     assert total.item() == 16.0
+
+
+def test_when_loss_is_asked_per_clip_then_each_has_its_own_and_their_mean_is_the_loss():
+    logits = torch.tensor([[0.0, math.log(3.0)], [0.0, 0.0]])
+    labels = torch.tensor([[1.0, 1.0], [0.0, 1.0]])
+    # the first as above; the second is ln 2 in both classes
+    expected = [(math.log(2) + math.log(4 / 3)) / 2, math.log(2)]
+    assert tagging_loss(logits, labels, per_clip=True).tolist() == pytest.approx(expected, abs=1e-7)
+    assert tagging_loss(logits, labels).item() == pytest.approx(sum(expected) / 2, abs=1e-7)
+    student, teacher = torch.tensor([[[1.0, 2.0]], [[0.0, 3.0]]]), torch.zeros(2, 1, 2)
+    assert mixture_loss(student, teacher, per_clip=True).tolist() == [2.5, 4.5]
+    assert mixture_loss(student, teacher).item() == 3.5
+
+
+def test_when_noise_is_not_labelled_then_tagging_loss_is_that_of_the_denoising_baseline():
+    # Eq. 1: two machine classes at 3/4 and 1/4, the first is heard: -[ln 3/4 + ln 3/4] / 2
+    logits = torch.tensor([[math.log(3.0), -math.log(3.0)]])
+    assert tagging_loss(logits, torch.tensor([[1.0, 0.0]])).item() == pytest.approx(math.log(4 / 3), abs=1e-7)

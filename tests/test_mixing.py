@@ -6,7 +6,7 @@ import pytest
 import torch
 import torchaudio
 
-from modeling_retainmix.mixing import mix_at_snr, mixing_gains, spec_augment
+from modeling_retainmix.mixing import linear_mixup, mix_at_snr, mixing_gains, snr_mixup, spec_augment
 
 
 def naive_mix(target, noise, snr_db):
@@ -103,3 +103,30 @@ def test_when_clips_have_their_own_draws_then_each_is_masked_alone():
     masked = spec_augment(features, time_draws, frequency_draws, time_width=4, frequency_width=3)
     assert (masked[0] == 0).all(dim=1).tolist() == [True] * 2 + [False] * 8
     assert (masked[1] == 0).all(dim=0).tolist() == [False] * 4 + [True] * 2 + [False] * 2  # width 2.97, start 4.98
+
+
+PARTNER = torch.tensor([1, 0])
+LABELS = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+
+
+def test_when_mixed_up_linearly_then_samples_and_labels_have_the_same_weights():
+    waveform = torch.tensor([[4.0, 0.0], [0.0, 8.0]])
+    mixed, labels = linear_mixup(waveform, LABELS, PARTNER, torch.tensor([0.75, 0.5]))
+    # 3/4 of (4, 0) and 1/4 of (0, 8); half of each
+    assert mixed.tolist() == [[3.0, 2.0], [2.0, 4.0]]
+    assert labels.tolist() == [[0.75, 0.25, 1.0], [0.5, 0.5, 1.0]]
+
+
+def test_when_mixed_up_at_an_snr_then_powers_have_that_ratio_and_labels_are_united():
+    # powers 4 and 1/4: a1 = sqrt(100 / 4) = 5, a2 = sqrt(4) = 2 at 20 dB; a1 = sqrt(4) = 2, a2 = 1/2 at 0 dB
+    waveform = torch.tensor([[2.0, -2.0], [0.5, 0.5]])
+    mixed, labels = snr_mixup(waveform, LABELS, PARTNER, torch.tensor([20.0, 0.0]), torch.tensor([2, 2]))
+    assert mixed.tolist() == [[11.0, -9.0], [2.0, 0.0]]
+    assert labels.tolist() == [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+
+
+def test_when_partner_is_shorter_then_its_power_is_taken_over_its_own_samples():
+    # real samples 4 and 1: powers 1 and 16, so a1 = 1 and a2 = 1/4
+    waveform = torch.tensor([[1.0, 1.0, 1.0, 1.0], [4.0, 0.0, 0.0, 0.0]])
+    mixed, _ = snr_mixup(waveform, LABELS, PARTNER, torch.zeros(2), torch.tensor([4, 1]))
+    assert mixed[0].tolist() == [2.0, 1.0, 1.0, 1.0]

@@ -39,7 +39,18 @@ TINY_RUN = [
             }
         ),
     ),
-    *("--clip_seconds", "1.0", "--teacher_steps", "3", "--teacher_batch_size", "4", "--max_steps", "3"),
+    *(
+        "--clip_seconds",
+        "1.0",
+        "--teacher_clip_seconds",
+        "1.0",
+        "--teacher_steps",
+        "3",
+        "--teacher_batch_size",
+        "4",
+        "--max_steps",
+        "3",
+    ),
     *("--per_device_train_batch_size", "4", "--embedding_layer", "1", "--disable_tqdm", "True", "--use_cpu", "True"),
 ]
 

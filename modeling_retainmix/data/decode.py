@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -47,7 +48,7 @@ def decode_table(
     target = folder / f"{_fingerprint(table, clip_seconds, sampling_rate, channel)}.arrow"
     if not target.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{target.stem}-{os.getpid()}"
+        temporary = folder / f".{target.stem}-{uuid.uuid4().hex}"
         num_samples = None if clip_seconds is None else round(clip_seconds * sampling_rate)
         read = partial(_read_int16, num_samples=num_samples, sampling_rate=sampling_rate, channel=channel)
         try:

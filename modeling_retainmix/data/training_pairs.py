@@ -1,5 +1,6 @@
 """Training examples: a machine clip, a noise clip and their labels, read from memory-mapped int16 in whole batches."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -23,7 +24,8 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
     """Pairs of a machine clip and a noise clip.
 
     Classes are the attribute classes of the machines (one per machine type and attribute string: the paper's 231)
-    followed by the classes of the noise; `class_names` lists them in the order of the label vector.
+    followed by the classes of the noise; `class_names` lists them in the order of the label vector. A denoising
+    model (Eq. 1) is not told the noise: `label_noise=False` ends the label vector after the machines.
 
     Args:
         machines: machine clips with columns audio, machine_type, attributes.
@@ -32,18 +34,26 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
             clips are followed by zeros.
         sampling_rate: of both tables, in Hz.
         seed: of the starts.
+        label_noise: whether the classes of the noise are classes of the label vector too.
 
     Raises:
         ValueError: a table is empty, a clip is silent, or a noise clip is too short; the message names the rows.
     """
 
     def __init__(
-        self, machines: Dataset, noise: Dataset, clip_seconds: float, sampling_rate: int = 16000, seed: int = 0
+        self,
+        machines: Dataset,
+        noise: Dataset,
+        clip_seconds: float,
+        sampling_rate: int = 16000,
+        seed: int = 0,
+        label_noise: bool = True,
     ) -> None:
         self.machines = machines
         self.noise = noise
         self.num_samples = round(clip_seconds * sampling_rate)
         self.seed = seed
+        self.label_noise = label_noise
         machine_names = [
             f"{t}/{a}" if a else t for t, a in zip(machines["machine_type"], machines["attributes"], strict=True)
         ]
@@ -55,7 +65,44 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
     @property
     def class_names(self) -> list[str]:
         """Names of all classes, machines before noise: the order of a label vector."""
-        return [*self.machine_class_names.tolist(), *(f"noise/{name}" for name in self.noise_class_names.tolist())]
+        noise_names = self.noise_class_names.tolist() if self.label_noise else []
+        return [*self.machine_class_names.tolist(), *(f"noise/{name}" for name in noise_names)]
+
+    def describe(self, target_row: int, noise_row: int) -> str:
+        """The two clips of an example in words: their files where the tables know them, else rows and classes."""
+        machine = self.machine_class_names[self.machine_classes[target_row]]
+        noise = self.noise_class_names[self.noise_classes[noise_row]]
+        return f"{_clip_name(self.machines, target_row, machine)} with {_clip_name(self.noise, noise_row, noise)}"
+
+    def split(self, share: float, seed: int) -> "tuple[TrainingPairs, TrainingPairs]":
+        """Sets clips aside for validation, of every class of machines and of noise the same share.
+
+        Args:
+            share: of the clips, in (0, 1), rounded down for each class.
+            seed: of the choice.
+
+        Returns:
+            The pairs that remain and those for validation; both have all classes, so that labels mean the same.
+
+        Raises:
+            ValueError: the share leaves one of the two without machine or noise clips.
+        """
+        parts = copy.copy(self), copy.copy(self)
+        for table, classes in (("machines", "machine_classes"), ("noise", "noise_classes")):
+            labels = getattr(self, classes)
+            order = np.random.default_rng([seed, len(labels)]).permutation(len(labels))
+            order = order[np.argsort(labels[order], kind="stable")]
+            rank = np.arange(len(order)) - np.searchsorted(labels[order], labels[order])  # within the class
+            aside = rank < np.floor(share * np.bincount(labels))[labels[order]]
+            for part, rows in zip(parts, (np.sort(order[~aside]), np.sort(order[aside])), strict=True):
+                if len(rows) == 0:
+                    raise ValueError(
+                        f"a validation share of {share} splits {len(labels)} clips of {table} into {len(labels)} and "
+                        "0: give more clips of each class, or another share"
+                    )
+                setattr(part, table, getattr(self, table).select(rows))
+                setattr(part, classes, labels[rows])
+        return parts
 
     def __len__(self) -> int:
         return len(self.machines)
@@ -91,6 +138,12 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
             "target_row": target_rows,
             "noise_row": noise_rows,
         }
+
+
+def _clip_name(table: Dataset, row: int, class_name: str) -> str:
+    return (
+        str(table.select_columns("path")[row]["path"]) if "path" in table.column_names else f"row {row} ({class_name})"
+    )
 
 
 def _check_clips(table: Dataset, what: str, min_samples: int, batch_size: int = 256) -> None:

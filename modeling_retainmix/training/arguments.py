@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from transformers import TrainingArguments
+from transformers.trainer_utils import HubStrategy
 
 
 @dataclass
@@ -34,6 +35,20 @@ class RetainMixTrainingArguments(TrainingArguments):
             "they were recorded ('recorded').",
         },
     )
+    tag_noise: bool = field(
+        default=True,
+        metadata={"help": "Label the noise too (Eq. 4); False: the machines alone (Eq. 1, the denoising baseline)."},
+    )
+    mixup: Literal["none", "linear", "snr"] = field(
+        default="none",
+        metadata={
+            "help": "Mixture of two noisy mixtures: 'linear' (soft labels) or 'snr' (Eq. 3, union of the labels). "
+            "For tagging without a teacher."
+        },
+    )
+    mixup_alpha: float = field(
+        default=0.2, metadata={"help": "Linear mixup: the ratio is drawn from Beta(mixup_alpha, mixup_alpha)."}
+    )
     mixture_layer: int | None = field(
         default=None, metadata={"help": "Layer at which student and teacher are compared (Eq. 6); default: the last."}
     )
@@ -61,6 +76,17 @@ class RetainMixTrainingArguments(TrainingArguments):
     per_device_train_batch_size: int = field(default=64, metadata={"help": "Clips of one forward on one device."})
     gradient_accumulation_steps: int = field(default=2, metadata={"help": "Forwards per optimiser step."})
 
+    early_stopping_patience: int = field(
+        default=0,
+        metadata={"help": "Stop after so many evaluations without a better metric_for_best_model; 0: never."},
+    )
+    logging_nan_inf_filter: bool = field(
+        default=False, metadata={"help": "Has to stay off: a loss that is not finite ends the training."}
+    )
+    hub_strategy: str = field(
+        default="end", metadata={"help": "Has to stay 'end': a push is one commit of the finished folder."}
+    )
+
     # The dataset's columns (clips, lengths, positions) are not arguments of the model's forward: they must stay.
     remove_unused_columns: bool = field(
         default=False, metadata={"help": "Has to stay off: clips become features later."}
@@ -73,6 +99,9 @@ class RetainMixTrainingArguments(TrainingArguments):
         "snr_db",
         "level",
         "teacher_inputs",
+        "tag_noise",
+        "mixup",
+        "mixup_alpha",
         "mixture_layer",
         "embedding_layer",
         "time_mask_width",
@@ -88,6 +117,23 @@ class RetainMixTrainingArguments(TrainingArguments):
             raise ValueError(f"lam must be in [0, 1], got {self.lam}")
         if not 1 <= len(self.snr_db) <= 2 or self.snr_db[0] > self.snr_db[-1]:
             raise ValueError(f"snr_db takes one value, or a lower and an upper bound in dB, got {self.snr_db}")
+        if self.mixup not in ("none", "linear", "snr"):
+            raise ValueError(f"mixup must be 'none', 'linear' or 'snr', got {self.mixup!r}")
+        if self.mixup_alpha <= 0:
+            raise ValueError(f"mixup_alpha must be positive, got {self.mixup_alpha}")
+        if self.mixup != "none" and (self.beta > 0 or self.per_device_train_batch_size % 2):
+            raise ValueError(
+                f"mixup={self.mixup!r} has no target for the mixture loss and joins clips in pairs: set beta=0 and an "
+                f"even per_device_train_batch_size, got beta={self.beta} and {self.per_device_train_batch_size}"
+            )
+        if self.logging_nan_inf_filter:
+            raise ValueError("logging_nan_inf_filter must stay off: a loss that is not finite ends the training")
+        if self.push_to_hub and HubStrategy(self.hub_strategy) != HubStrategy.END:
+            raise ValueError(
+                f"hub_strategy must be 'end', got {self.hub_strategy}: a push is one commit of the finished folder"
+            )
+        if self.fsdp or self.deepspeed:
+            raise ValueError("fsdp and deepspeed serve no model of this size: train with several processes (DDP)")
         if self.remove_unused_columns:
             raise ValueError("remove_unused_columns must stay off: the clips would be dropped before they are mixed")
         if self.clip_seconds <= 0:

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
+from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification, EarlyStoppingCallback
+from transformers.trainer_utils import get_last_checkpoint
 
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.evaluation.results import environment_record, protocol_record, write_results
@@ -36,22 +37,45 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: options; None: those of the command line.
     """
-    with _input_errors():
+    with _one_line(ValueError, FileNotFoundError):
         run_args, args = parse_arguments(argv)
+        if run_args.model is None and run_args.teacher_steps < 1:
+            raise ValueError(
+                "--model is missing, and the recipe trains no encoder of its own: give the folder or the Hub name of "
+                "a pretrained one, or add the size of the demo (--config RECIPE demo)"
+            )
+        if args.eval_strategy != "no" and run_args.validation_share == 0:
+            raise ValueError(
+                f"--eval_strategy {args.eval_strategy.value} needs clips: give --validation_share, say 0.1"
+            )
+        if (run_args.teacher_clip_seconds or 0) > args.clip_seconds:
+            raise ValueError(
+                f"--teacher_clip_seconds {run_args.teacher_clip_seconds:g} is longer than the training clips: give at "
+                f"most --clip_seconds, {args.clip_seconds:g}"
+            )
+        checkpoint = _checkpoint(args)
     push_to_hub, args.push_to_hub = args.push_to_hub, False  # one commit of the finished folder, not one per save
     durations: dict[str, float] = {}
-    with _input_errors(), _timed(durations, "data"):
+    cache = f"cannot write the data into --cache_dir {run_args.cache_dir}, make room or give another: "
+    with _one_line(ValueError, OSError, place=cache), _timed(durations, "data"):
         with args.main_process_first(desc="data"):
             data = load_run_data(run_args, args)
-        pairs = TrainingPairs(data.train_machines, data.train_noise, args.clip_seconds, seed=args.seed)
+        pairs = TrainingPairs(
+            data.train_machines, data.train_noise, args.clip_seconds, seed=args.seed, label_noise=args.tag_noise
+        )
+        validation = None
+        if run_args.validation_share > 0:
+            pairs, validation = pairs.split(run_args.validation_share, args.seed)
     start = run_args.model
     if start is None:
         start = f"{args.output_dir.rstrip('/')}-teacher"
-        with _timed(durations, "teacher"):
-            train_teacher(run_args, args, data.train_machines, data.train_noise, start)
+        # A resumed run goes on from the teacher that it began with.
+        if not (checkpoint and Path(start, "preprocessor_config.json").is_file()):
+            with _one_line(OSError, FloatingPointError), _timed(durations, "teacher"):
+                train_teacher(run_args, args, data.train_machines, data.train_noise, start)
     if args.do_train:
-        with _timed(durations, "training"):
-            _train_student(args, pairs, start, run_args.teacher or start)
+        with _one_line(OSError, FloatingPointError), _timed(durations, "training"):
+            _train_student(args, pairs, validation, start, run_args.teacher or start, checkpoint)
     if args.do_eval and args.should_save:
         student = args.output_dir if args.do_train else start
         with _timed(durations, "evaluation"):
@@ -65,7 +89,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(push_folder(args.output_dir, args.hub_model_id, private=bool(args.hub_private_repo)))
 
 
-def _train_student(args: RetainMixTrainingArguments, pairs: TrainingPairs, start: str, teacher: str) -> None:
+def _train_student(
+    args: RetainMixTrainingArguments,
+    pairs: TrainingPairs,
+    validation: TrainingPairs | None,
+    start: str,
+    teacher: str,
+    checkpoint: str | None,
+) -> None:
     """Trains the student from the encoder in `start`; saves it and its feature extractor in the output folder."""
     labels = dict(enumerate(pairs.class_names))
     student = AutoModelForAudioClassification.from_pretrained(
@@ -82,13 +113,30 @@ def _train_student(args: RetainMixTrainingArguments, pairs: TrainingPairs, start
         args,
         teacher=teacher,
         train_dataset=pairs,
+        eval_dataset=validation,
         feature_extractor=AutoFeatureExtractor.from_pretrained(start),
     )
-    trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    if args.early_stopping_patience > 0:
+        trainer.add_callback(EarlyStoppingCallback(args.early_stopping_patience))
+    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.save_model()
     if args.should_save:
-        student.save_pretrained(args.output_dir)
-        trainer.processing_class.save_pretrained(args.output_dir)
         add_remote_code(args.output_dir)
+
+
+def _checkpoint(args: RetainMixTrainingArguments) -> str | None:
+    """The checkpoint to resume from; `--resume_from_checkpoint True` means the newest one of the output folder."""
+    name = args.resume_from_checkpoint
+    if name is None or name.lower() == "false":
+        return None
+    if name.lower() == "true":
+        newest = get_last_checkpoint(args.output_dir) if Path(args.output_dir).is_dir() else None
+        if newest is None:
+            raise FileNotFoundError(f"{args.output_dir} holds no checkpoint to resume from: start without that option")
+        return newest
+    if not Path(name, "trainer_state.json").is_file():
+        raise FileNotFoundError(f"--resume_from_checkpoint {name}: no checkpoint lies there")
+    return name
 
 
 def _evaluate(args: RetainMixTrainingArguments, data: RunData, student: str, teacher: str) -> list[dict[str, Any]]:
@@ -151,12 +199,12 @@ def _print_results(results: dict[str, Any], output_dir: str) -> None:
 
 
 @contextmanager
-def _input_errors() -> Iterator[None]:
-    """Bad input ends the run with its one line, not with a traceback."""
+def _one_line(*kinds: type[Exception], place: str = "") -> Iterator[None]:
+    """Bad input, a full disk and a loss that is not finite end the run with one line, not with a traceback."""
     try:
         yield
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"error: {error}")
+    except kinds as error:
+        sys.exit(f"error: {error}" if isinstance(error, (ValueError, FileNotFoundError)) else f"error: {place}{error}")
 
 
 @contextmanager

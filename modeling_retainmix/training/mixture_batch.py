@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import betaincinv
 
 from modeling_retainmix.data.clips import to_waveform
 from modeling_retainmix.keyed_random import Stream, keyed_uniform
-from modeling_retainmix.mixing import mixing_gains, spec_augment
+from modeling_retainmix.mixing import linear_mixup, mixing_gains, snr_mixup, spec_augment
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 
 
@@ -20,7 +21,8 @@ class MixtureBatch:
         student_features: masked log-mel features of the mixtures, [batch, frames, 128].
         teacher_features: features of the sources, first the machine sounds, then the noises, [2 * batch, frames, 128];
             None without a teacher.
-        labels: multi-hot, machine class and noise class, [batch, classes] float32.
+        labels: multi-hot, machine class and (where it is labelled) noise class, [batch, classes] float32; soft under
+            linear mixup.
         snr_db: [batch].
         layer_keep: which layers each clip passes through, [batch, layers] bool; None without layerdrop.
     """
@@ -39,6 +41,7 @@ class MixtureBatchBuilder:
         feature_extractor: gives `extract_features(waveform [batch, samples]) -> [batch, frames, 128]`.
         args: SNR, level, SpecAugment, teacher inputs and seed.
         num_classes: of the label vector.
+        num_machine_classes: of these, the first so many are machines.
         num_layers: of the student.
         layerdrop: probability with which a clip skips a layer.
     """
@@ -48,40 +51,48 @@ class MixtureBatchBuilder:
         feature_extractor: Any,
         args: RetainMixTrainingArguments,
         num_classes: int,
+        num_machine_classes: int,
         num_layers: int,
         layerdrop: float,
     ) -> None:
         self.feature_extractor = feature_extractor
         self.args = args
         self.num_classes = num_classes
+        self.num_machine_classes = num_machine_classes
         self.num_layers = num_layers
         self.layerdrop = layerdrop
 
     @torch.no_grad()
-    def __call__(self, batch: dict[str, torch.Tensor]) -> MixtureBatch:
-        """Builds the features of a batch of `TrainingPairs`, on the device that the batch is on."""
+    def __call__(self, batch: dict[str, torch.Tensor], augment: bool = True) -> MixtureBatch:
+        """Builds the features of a batch of `TrainingPairs`, on the device that the batch is on.
+
+        Args:
+            batch: as `TrainingPairs` gives it, as tensors.
+            augment: mixup, SpecAugment and layerdrop; off for validation.
+        """
         args = self.args
         device = batch["target"].device
         position = batch["position"].cpu().numpy()
         target, noise = to_waveform(batch["target"]), to_waveform(batch["noise"])
-        snr_db = self._draw(position, Stream.SNR, device)
-        snr_db = args.snr_db[0] + (args.snr_db[-1] - args.snr_db[0]) * snr_db
+        snr_db = self._draw_snr(position, Stream.SNR, device)
         a1, a2 = mixing_gains(target, noise, snr_db, batch["length"], args.level)
         scaled_target, scaled_noise = a1[:, None] * target, a2[:, None] * noise
-        waveforms = [scaled_target + scaled_noise]
+        labels = self._labels(batch)
+        mixture = scaled_target + scaled_noise
+        if augment and args.mixup != "none":
+            mixture, labels = self._mixup(mixture, labels, batch["length"], position)
+        waveforms = [mixture]
         if args.beta > 0:
             waveforms += [scaled_target, scaled_noise] if args.teacher_inputs == "mixture_level" else [target, noise]
         features = self.feature_extractor.extract_features(torch.cat(waveforms))
         size = len(position)
-        labels = torch.zeros(size, self.num_classes, device=device)
-        labels.scatter_(1, torch.stack([batch["target_class"], batch["noise_class"]], dim=1), 1.0)
         return MixtureBatch(
-            student_features=self._mask(features[:size], position),
+            student_features=self._mask(features[:size], position) if augment else features[:size],
             teacher_features=features[size:] if args.beta > 0 else None,
             labels=labels,
             snr_db=snr_db,
             layer_keep=None
-            if self.layerdrop == 0
+            if self.layerdrop == 0 or not augment
             else self._draw(position, Stream.LAYERDROP, device, self.num_layers) >= self.layerdrop,
         )
 
@@ -89,6 +100,29 @@ class MixtureBatchBuilder:
         self, position: np.ndarray, stream: Stream, device: torch.device, width: int | None = None
     ) -> torch.Tensor:
         return torch.from_numpy(keyed_uniform(self.args.seed, position, stream, width)).to(device, torch.float32)
+
+    def _draw_snr(self, position: np.ndarray, stream: Stream, device: torch.device) -> torch.Tensor:
+        low, high = self.args.snr_db[0], self.args.snr_db[-1]
+        return low + (high - low) * self._draw(position, stream, device)
+
+    def _labels(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        labels = torch.zeros(len(batch["target_class"]), self.num_classes, device=batch["target_class"].device)
+        labels.scatter_(1, batch["target_class"][:, None], 1.0)
+        if self.num_classes > self.num_machine_classes:
+            labels.scatter_(1, batch["noise_class"][:, None], 1.0)
+        return labels
+
+    def _mixup(
+        self, mixture: torch.Tensor, labels: torch.Tensor, lengths: torch.Tensor, position: np.ndarray
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mixes the examples at positions 2 n and 2 n + 1, which any even batch holds both, in both directions."""
+        partner = torch.arange(len(position), device=mixture.device) ^ 1
+        if self.args.mixup == "snr":
+            snr_db = self._draw_snr(position, Stream.MIXUP, mixture.device)
+            return snr_mixup(mixture, labels, partner, snr_db, lengths, self.args.level)
+        alpha = self.args.mixup_alpha
+        ratio = betaincinv(alpha, alpha, keyed_uniform(self.args.seed, position, Stream.MIXUP))
+        return linear_mixup(mixture, labels, partner, torch.from_numpy(ratio).to(mixture))
 
     def _mask(self, features: torch.Tensor, position: np.ndarray) -> torch.Tensor:
         """One time mask and one frequency mask per clip."""

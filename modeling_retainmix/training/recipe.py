@@ -42,20 +42,27 @@ def load_recipe(name_or_path: str) -> dict[str, Any]:
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> tuple[RunArguments, RetainMixTrainingArguments]:
-    """Options of a run: defaults, then the recipe (`--config`, else `demo`), then the command line.
+    """Options of a run: defaults, then the recipes (`--config`, else `demo`) in their order, then the command line.
 
     Raises:
-        ValueError: the recipe holds an option that does not exist.
+        ValueError: a recipe holds an option that does not exist.
         SystemExit: the command line does, as argparse reports it.
     """
     parser = HfArgumentParser([RunArguments, RetainMixTrainingArguments], description=__doc__)
-    parser.add_argument("--config", default="demo", help=f"YAML file or recipe: {', '.join(recipe_names())}.")
+    parser.add_argument(
+        "--config",
+        nargs="+",
+        default=["demo"],
+        help="YAML files or recipes; where two set an option, the later one counts, as in `--config denoising demo` "
+        f"(a method at the size of the demo). Recipes: {', '.join(recipe_names())}.",
+    )
     arguments = list(sys.argv[1:] if argv is None else argv)
-    config = parser.parse_known_args(arguments)[0].config
-    recipe = load_recipe(config)
-    unknown = sorted(set(recipe) - {action.dest for action in parser._actions})
-    if unknown:
-        raise ValueError(f"--config {config}: unknown options {unknown}; see --help for those that exist")
-    parser.set_defaults(**recipe)
+    options = {action.dest for action in parser._actions}
+    for config in parser.parse_known_args(arguments)[0].config:
+        recipe = load_recipe(config)
+        unknown = sorted(set(recipe) - options)
+        if unknown:
+            raise ValueError(f"--config {config}: unknown options {unknown}; see --help for those that exist")
+        parser.set_defaults(**recipe)
     run_args, training_args, _ = parser.parse_args_into_dataclasses(arguments, look_for_args_file=False)
     return run_args, training_args

@@ -42,6 +42,30 @@ class RunArguments:
         default=None,
         metadata={"help": "Sizes of the procedural factory where they differ from `FactoryConfig` (JSON)."},
     )
+    train_data: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Machine sounds to train on: folders in the DCASE naming or with a metadata.csv, or data sets on "
+            "the Hub; default: the procedural factory."
+        },
+    )
+    train_noise: str | None = field(
+        default=None,
+        metadata={"help": "Noise to train on with --train_data, a folder or a data set on the Hub; default: --noise."},
+    )
+    train_on_references: bool = field(
+        default=False,
+        metadata={"help": "Add the references of the evaluation and their noise to the training data (Table 5)."},
+    )
+    channel: int | None = field(
+        default=None, metadata={"help": "Channel of training recordings that have several, from 0."}
+    )
+    validation_share: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of the training clips of each class that is set aside for --eval_strategy, in [0, 1)."
+        },
+    )
     eval_data: str | None = field(
         default=None,
         metadata={
@@ -50,7 +74,9 @@ class RunArguments:
     )
     noise: str | None = field(
         default=None,
-        metadata={"help": "Folder of noise for --eval_data, with stationary/ and non_stationary/ inside."},
+        metadata={
+            "help": "Folder of noise: for --train_data; for --eval_data with stationary/ and non_stationary/ inside."
+        },
     )
     allow_noise_reuse: bool = field(
         default=False, metadata={"help": "Mix a noise segment into more than one clip where the pool is too small."}
@@ -63,8 +89,16 @@ class RunArguments:
     def __post_init__(self) -> None:
         self.encoder_options = _json_object("encoder_config", self.encoder_config)
         self.factory_options = _json_object("factory_config", self.factory_config)
-        if (self.eval_data is None) != (self.noise is None):
+        if self.eval_data is not None and self.noise is None:
             raise ValueError("--eval_data and --noise belong together: give both folders, or neither")
+        if self.train_data and self.noise is None and self.train_noise is None:
+            raise ValueError("--train_data and --noise belong together: give noise to mix the machine sounds with")
+        if not self.train_data and self.train_noise is not None:
+            raise ValueError("--train_noise and --train_data belong together: give the machine sounds too")
+        if self.noise is not None and not self.train_data and self.eval_data is None:
+            raise ValueError("--noise belongs to --train_data or --eval_data: give one of the two")
+        if not 0.0 <= self.validation_share < 1.0:
+            raise ValueError(f"--validation_share must be in [0, 1), got {self.validation_share}")
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"--protocol must be one of {sorted(PROTOCOLS)}, got {self.protocol!r}")
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
+import numpy as np
+from datasets import Dataset, concatenate_datasets
 
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, build_benchmark
 from modeling_retainmix.data.dcase_folder import read_dcase_folder
@@ -13,6 +14,13 @@ from modeling_retainmix.data.decode import decode_table
 from modeling_retainmix.data.factory import FACTORY_VERSION, FactoryConfig, build_factory, factory_fingerprint
 from modeling_retainmix.data.noise_folder import read_noise_folder
 from modeling_retainmix.data.noise_segments import make_noise_segments
+from modeling_retainmix.data.prepare import prepare_training_clips
+from modeling_retainmix.data.training_sources import (
+    MACHINE_COLUMNS,
+    NOISE_COLUMNS,
+    read_training_machines,
+    read_training_noise,
+)
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.run_arguments import RunArguments
 
@@ -37,26 +45,29 @@ class RunData:
 
 
 def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> RunData:
-    """Generates the procedural factory (once, into the cache) and reads the evaluation folders where they are given.
+    """Reads the folders or data sets that are given; generates the procedural factory (once) for what is not.
 
     Raises:
         FileNotFoundError, ValueError: a folder is missing, empty or broken; the message names the file and the cure.
     """
-    config = FactoryConfig(clip_seconds=args.clip_seconds, seed=run_args.benchmark_seed, **run_args.factory_options)
-    factory = build_factory(run_args.cache_dir, config, num_proc=run_args.data_workers or os.cpu_count())
     protocol = replace(PROTOCOLS[run_args.protocol], clip_seconds=run_args.eval_clip_seconds or args.clip_seconds)
+    config = FactoryConfig(clip_seconds=args.clip_seconds, seed=run_args.benchmark_seed, **run_args.factory_options)
+    wanted = {"train": not run_args.train_data, "validation": True, "evaluation": run_args.eval_data is None}
+    factory = build_factory(
+        run_args.cache_dir,
+        config,
+        num_proc=run_args.data_workers or os.cpu_count(),
+        splits=[split for split, needed in wanted.items() if needed],
+    )
+    description: dict[str, Any] = {"factory_version": FACTORY_VERSION, "factory_hash": factory_fingerprint(config)}
+    if run_args.train_data:
+        machines, noise = _prepare_training(run_args, args, description)
+    else:
+        machines, noise = factory["train_machines"], factory["train_noise"]
+        description["training"] = "procedural factory"
     validation = build_benchmark(
         factory["validation_machines"], factory["validation_noise"], protocol, seed=run_args.benchmark_seed
     )
-    description: dict[str, Any] = {
-        "training": "procedural factory",
-        "factory_version": FACTORY_VERSION,
-        "factory_hash": factory_fingerprint(config),
-        "training_machine_clips": len(factory["train_machines"]),
-        "training_machine_types": len(set(factory["train_machines"]["machine_type"])),
-        "training_noise_clips": len(factory["train_noise"]),
-        "training_noise_classes": len(set(factory["train_noise"]["noise_class"])),
-    }
     if run_args.eval_data is None or run_args.noise is None:
         evaluation = build_benchmark(
             factory["evaluation_machines"], factory["evaluation_noise"], protocol, seed=run_args.benchmark_seed
@@ -65,13 +76,70 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
     else:
         evaluation = _folder_benchmark(run_args.eval_data, run_args.noise, run_args, protocol)
         description["evaluation"] = f"{Path(run_args.eval_data).name} with noise of {Path(run_args.noise).name}"
-    return RunData(
-        train_machines=factory["train_machines"],
-        train_noise=factory["train_noise"],
-        validation=validation,
-        evaluation=evaluation,
-        protocol=protocol,
-        description=description,
+        if run_args.train_data and (run_args.train_noise or run_args.noise) == run_args.noise:
+            description["shared_noise"] = "training and evaluation draw from the same noise recordings"
+    if run_args.train_on_references:
+        machines, noise = _with_references(machines, noise, evaluation)
+        description["training"] += ", with the references of the evaluation and their noise"
+    description |= {
+        "training_machine_clips": len(machines),
+        "training_machine_types": len(set(machines["machine_type"])),
+        "training_noise_clips": len(noise),
+        "training_noise_classes": len(set(noise["noise_class"])),
+    }
+    return RunData(machines, noise, validation, evaluation, protocol, description)
+
+
+def _prepare_training(
+    run_args: RunArguments, args: RetainMixTrainingArguments, description: dict[str, Any]
+) -> tuple[Dataset, Dataset]:
+    """The user's machine sounds and noise segments; what was dropped is printed and goes into the description."""
+    names, noise_name = run_args.train_data or [], run_args.train_noise or run_args.noise
+    assert noise_name is not None  # RunArguments sees to it
+    cache_dir = Path(run_args.cache_dir) / "prepared"
+    tables = []
+    for name in names:
+        table, report = prepare_training_clips(read_training_machines(name), cache_dir, run_args.channel)
+        if args.should_save:
+            print(f"{name}: {report}")
+        description[f"preparation of {Path(name).name}"] = {"kept": report.kept, "dropped": report.counts()}
+        tables.append(table.select_columns(["audio", *MACHINE_COLUMNS]) if len(names) > 1 else table)
+    noise, report = prepare_training_clips(read_training_noise(noise_name), cache_dir, run_args.channel)
+    if args.should_save:
+        print(f"{noise_name}: {report}")
+    description[f"preparation of {Path(noise_name).name}"] = {"kept": report.kept, "dropped": report.counts()}
+    description["training"] = f"{', '.join(Path(name).name for name in names)} with noise of {Path(noise_name).name}"
+    for column in ("kind", "factory"):  # told apart by evaluations only
+        noise = noise.add_column(column, [""] * len(noise))
+    return concatenate_datasets(tables), make_noise_segments(noise, args.clip_seconds, seed=run_args.benchmark_seed)
+
+
+def _with_references(machines: Dataset, noise: Dataset, evaluation: list[MachineBenchmark]) -> tuple[Dataset, Dataset]:
+    """Training tables with the references of the evaluation, and the noise segments that lie on references alone.
+
+    Machine types share segments: one that lies on a reference of one type may lie on a test of another.
+
+    Raises:
+        ValueError: every segment lies on a test.
+    """
+    machine_columns, noise_columns = ["audio", *MACHINE_COLUMNS], ["audio", *NOISE_COLUMNS]
+    machine_tables = [machines.select_columns(machine_columns)]
+    on_references, on_tests = (
+        np.concatenate(
+            [rows[machine.is_reference == role] for machine in evaluation for rows in machine.noise_rows.values()]
+        )
+        for role in (True, False)
+    )
+    for machine in evaluation:
+        references = machine.clean.select(machine.clean_rows[machine.is_reference])
+        machine_tables.append(references.select_columns(machine_columns))
+    segments = np.setdiff1d(on_references, on_tests)
+    if len(segments) == 0:
+        raise ValueError("--train_on_references: every noise segment lies on a test clip; add noise recordings")
+    reference_noise = evaluation[0].noise.select(segments).select_columns(noise_columns)  # one table for all types
+    return (
+        concatenate_datasets(machine_tables),
+        concatenate_datasets([noise.select_columns(noise_columns), reference_noise]),
     )
 
 

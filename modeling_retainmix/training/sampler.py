@@ -53,6 +53,26 @@ class PairSampler(Sampler[PairKey]):
             yield PairKey(position, target, noise)
 
 
+class SequentialPairSampler(Sampler[PairKey]):
+    """Every machine clip once, in the order of the table, with a noise clip drawn for it: the same at every call.
+
+    Args:
+        num_targets: number of machine clips.
+        noise_classes: class of every noise clip, [clips] int.
+        seed: of the draws.
+    """
+
+    def __init__(self, num_targets: int, noise_classes: np.ndarray, seed: int) -> None:
+        draws = keyed_uniform(seed, np.arange(num_targets), Stream.VALIDATION_NOISE, width=2)
+        self._noises = _ClassIndex(noise_classes).draw(draws).tolist()
+
+    def __len__(self) -> int:
+        return len(self._noises)
+
+    def __iter__(self) -> Iterator[PairKey]:
+        return (PairKey(position, position, noise) for position, noise in enumerate(self._noises))
+
+
 class _ClassIndex:
     """Rows grouped by class, so that a uniform class and a uniform clip of it are two array look-ups."""
 

@@ -78,6 +78,9 @@ def train_teacher(
         "per_device_train_batch_size": max(run_args.teacher_batch_size // args.world_size, 1),
         "gradient_accumulation_steps": 1,
         "save_strategy": "no",
+        "eval_strategy": "no",
+        "load_best_model_at_end": False,
+        "mixup": "none",
     }
     trainer = SourceTaggingTrainer(model, replace(args, **changes), pairs, BeatsFeatureExtractor())
     trainer.train()

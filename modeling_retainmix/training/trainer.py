@@ -1,15 +1,18 @@
 """`RetainMixTrainer`: a transformers Trainer whose student hears mixtures; its frozen teacher hears their sources."""
 
+import copy
 from typing import Any
 
 import torch
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoModel, EvalPrediction, PreTrainedModel
 
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.losses import mixture_loss, retainmix_loss, tagging_loss, teacher_target
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
-from modeling_retainmix.training.mixture_batch import MixtureBatchBuilder
+from modeling_retainmix.training.mixture_batch import MixtureBatch, MixtureBatchBuilder
 from modeling_retainmix.training.pair_trainer import PairTrainer
+from modeling_retainmix.training.tagging_metrics import macro_average_precision
+from modeling_retainmix.training.throughput import forward_flops
 
 
 class RetainMixTrainer(PairTrainer):
@@ -19,8 +22,11 @@ class RetainMixTrainer(PairTrainer):
         model: the student, an audio classification model with one output per class of `train_dataset`.
         args: training arguments; `alpha`, `beta`, `lam`, `snr_db` and the others of the method.
         teacher: a frozen encoder, or the folder or Hub name of one; not needed with `beta=0`. It stays outside the
-            student: it is neither saved, nor optimised, nor wrapped, only moved to the device.
+            student: it is neither saved, nor optimised, nor wrapped, only moved to the device, in the dtype of the
+            matrix products (a copy where that is not its own).
         train_dataset: pairs of machine clips and noise clips.
+        eval_dataset: pairs for validation, with the same classes (`TrainingPairs.split`). `evaluate` gives the losses
+            and, where tagging is on, the macro average precision, without masks, mixup or dropped layers.
         feature_extractor: turns waveforms into the features of both encoders.
         kwargs: further arguments of `transformers.Trainer`.
 
@@ -37,6 +43,7 @@ class RetainMixTrainer(PairTrainer):
         train_dataset: TrainingPairs,
         feature_extractor: Any,
         teacher: PreTrainedModel | str | None = None,
+        eval_dataset: TrainingPairs | None = None,
         **kwargs: Any,
     ) -> None:
         num_classes = len(train_dataset.class_names)
@@ -45,12 +52,21 @@ class RetainMixTrainer(PairTrainer):
                 f"the student has {model.config.num_labels} outputs but the training data {num_classes} classes: "
                 f"load it with num_labels={num_classes} and ignore_mismatched_sizes=True"
             )
-        super().__init__(model, args, train_dataset, feature_extractor, **kwargs)
+        super().__init__(
+            model,
+            args,
+            train_dataset,
+            feature_extractor,
+            eval_dataset=eval_dataset,
+            compute_metrics=self._validation_metrics,
+            **kwargs,
+        )
         self.teacher: Any = self._freeze(teacher) if args.beta > 0 else None
         self.build_batch = MixtureBatchBuilder(
             feature_extractor,
             args,
             num_classes=num_classes,
+            num_machine_classes=len(train_dataset.machine_class_names),
             num_layers=model.config.num_hidden_layers,
             layerdrop=model.config.layerdrop,
         )
@@ -66,8 +82,10 @@ class RetainMixTrainer(PairTrainer):
             ours, theirs = getattr(self.model.config, field), getattr(encoder.config, field)
             if ours != theirs:
                 raise ValueError(f"the student's {field} is {ours} but the teacher's {theirs}: Eq. 6 compares tokens")
+        if not isinstance(teacher, str) and teacher.dtype != self.compute_dtype:
+            encoder = copy.deepcopy(encoder)  # the caller's stays as it is
         # Left outside Accelerate on purpose: prepare_model() would register it as the model to evaluate.
-        return encoder.requires_grad_(False).eval().to(self.accelerator.device)
+        return encoder.requires_grad_(False).eval().to(self.accelerator.device, self.compute_dtype)
 
     def compute_loss(
         self,
@@ -79,11 +97,9 @@ class RetainMixTrainer(PairTrainer):
         """Eq. 7 for a batch of `TrainingPairs`; both losses come from one forward of the wrapped student."""
         args = self.args
         batch = self.build_batch(inputs)
-        outputs = model(
-            input_values=batch.student_features,
-            layer_keep=batch.layer_keep,
-            output_hidden_states=args.mixture_layer is not None,
-        )
+        if self.flops_per_example is None:
+            self.flops_per_example = self._count_flops(batch)
+        outputs = self._forward(model, batch)
         tagging = tagging_loss(outputs.logits, batch.labels)
         mixture = tagging.new_zeros(())
         if batch.teacher_features is not None:
@@ -93,6 +109,51 @@ class RetainMixTrainer(PairTrainer):
         loss = retainmix_loss(tagging, mixture, args.alpha, args.beta)
         return (loss, outputs) if return_outputs else loss
 
+    @torch.no_grad()
+    def prediction_step(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[None, tuple[torch.Tensor, ...], torch.Tensor]:
+        """Logits, tagging losses and (with a teacher) mixture losses of every clip, and the labels.
+
+        The losses are not averaged here, since the last batch of several processes repeats clips, which the Trainer
+        drops after it has gathered the rows.
+        """
+        batch = self.build_batch(self._prepare_inputs(inputs), augment=False)
+        outputs = self._forward(model, batch)
+        predictions = [outputs.logits.float(), tagging_loss(outputs.logits, batch.labels, per_clip=True)]
+        if batch.teacher_features is not None:
+            target = self._teacher_tokens(batch.teacher_features)
+            predictions.append(mixture_loss(self._tokens(outputs), target, per_clip=True))
+        return None, tuple(predictions), batch.labels
+
+    def _validation_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
+        logits, tagging, *mixture = prediction.predictions
+        parts = {"loss_tagging": float(tagging.mean())}
+        if mixture:
+            parts["loss_mixture"] = float(mixture[0].mean())
+        loss = self.args.alpha * parts["loss_tagging"] + self.args.beta * parts.get("loss_mixture", 0.0)
+        if self.args.alpha > 0:
+            parts["macro_average_precision"] = macro_average_precision(logits, prediction.label_ids)
+        return {"loss": loss, **parts}
+
+    def _forward(self, model: torch.nn.Module, batch: MixtureBatch) -> Any:
+        return model(
+            input_values=batch.student_features,
+            layer_keep=batch.layer_keep,
+            output_hidden_states=self.args.mixture_layer is not None,
+        )
+
+    def _count_flops(self, batch: MixtureBatch) -> float:
+        """Of one example: forward and backward of the student, forward of the teacher on both sources."""
+        flops = 3.0 * forward_flops(self.model, input_values=batch.student_features[:1])
+        if batch.teacher_features is not None:
+            flops += 2.0 * forward_flops(self.teacher, input_values=batch.teacher_features[:1])
+        return flops
+
     def _tokens(self, outputs: Any) -> torch.Tensor:
         layer = self.args.mixture_layer
         return outputs.last_hidden_state if layer is None else outputs.hidden_states[layer]
@@ -100,7 +161,6 @@ class RetainMixTrainer(PairTrainer):
     @torch.no_grad()
     def _teacher_tokens(self, features: torch.Tensor) -> torch.Tensor:
         """Eq. 5: clean and noise in one pass of the teacher."""
-        with self.accelerator.autocast():
-            outputs = self.teacher(input_values=features, output_hidden_states=self.args.mixture_layer is not None)
+        outputs = self.teacher(input_values=features, output_hidden_states=self.args.mixture_layer is not None)
         target, noise = self._tokens(outputs).chunk(2)
-        return teacher_target(target, noise, self.args.lam)
+        return teacher_target(target.float(), noise.float(), self.args.lam)

@@ -78,3 +78,42 @@ def test_when_noise_is_shorter_than_the_clip_then_error_says_so():
 def test_when_table_is_empty_then_error_says_which():
     with pytest.raises(ValueError, match="noise"):
         TrainingPairs(machine_table(), noise_table().select([]), 8, sampling_rate=1)
+
+
+def test_when_noise_is_not_labelled_then_classes_end_after_the_machines():
+    pairs = TrainingPairs(machine_table(), noise_table(), 8, sampling_rate=1, label_noise=False)
+    assert pairs.class_names == ["fan/a", "valve/a", "valve/b"]
+
+
+def test_when_tables_have_paths_then_examples_are_named_by_them():
+    machines = machine_table().add_column("path", ["a.wav", "b.wav", "c.wav"])
+    pairs = TrainingPairs(machines, noise_table(), 8, sampling_rate=1)
+    assert pairs.describe(1, 0) == "b.wav with row 0 (press)"
+
+
+def many_clips(classes):
+    """A table whose clip number n holds n + 1."""
+    return table(
+        [{"audio": [n + 1] * 8, "machine_type": name, "attributes": "", "noise_class": name} for n, name in classes]
+    )
+
+
+def test_when_clips_are_set_aside_then_every_class_gives_its_share_and_no_clip_is_in_both():
+    machines = many_clips(list(enumerate(["fan"] * 10 + ["valve"] * 5 + ["pump"])))
+    noise = many_clips(list(enumerate(["hall"] * 5 + ["press"] * 5)))
+    training, validation = TrainingPairs(machines, noise, 8, sampling_rate=1).split(0.2, seed=3)
+    assert training.class_names == validation.class_names
+    assert np.bincount(validation.machine_classes, minlength=3).tolist() == [2, 0, 1]  # fan, pump, valve
+    assert np.bincount(training.machine_classes).tolist() == [8, 1, 4]
+    assert np.bincount(validation.noise_classes).tolist() == [1, 1]
+    for part in (training, validation):
+        batch = part.__getitems__([Key(0, row, 0) for row in range(len(part))])
+        assert [part.machine_class_names[c] for c in batch["target_class"]] == part.machines["machine_type"][:]
+    clips = [{row[0] for row in part.machines["audio"]} for part in (training, validation)]
+    assert not clips[0] & clips[1]
+    assert clips[0] | clips[1] == set(range(1, 17))
+
+
+def test_when_share_leaves_a_side_empty_then_error_says_which():
+    with pytest.raises(ValueError, match=r"share of 0\.1 splits 3 clips of machines"):
+        TrainingPairs(machine_table(), noise_table(), 8, sampling_rate=1).split(0.1, seed=0)

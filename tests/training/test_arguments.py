@@ -23,6 +23,12 @@ def test_defaults_are_those_of_the_paper(tmp_path):
         ({"snr_db": []}, "snr_db"),
         ({"clip_seconds": 0.0}, "clip_seconds"),
         ({"remove_unused_columns": True}, "remove_unused_columns"),
+        ({"mixup": "double", "beta": 0.0}, "double"),
+        ({"mixup": "linear"}, "beta=1.0"),
+        ({"mixup": "snr", "beta": 0.0, "per_device_train_batch_size": 3}, "beta=0.0 and 3"),
+        ({"mixup_alpha": 0.0}, "mixup_alpha"),
+        ({"logging_nan_inf_filter": True}, "logging_nan_inf_filter"),
+        ({"push_to_hub": True, "hub_strategy": "every_save"}, "hub_strategy"),
     ],
 )
 def test_when_option_makes_no_sense_then_error_names_it(options, named, tmp_path):

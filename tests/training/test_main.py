@@ -1,6 +1,8 @@
 """The main job on recordings in folders: a table from them, and one line for every kind of bad input."""
 
 import json
+import resource
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ import soundfile
 
 from modeling_retainmix.hub.run_record import read_results
 from modeling_retainmix.training.main import main
+from modeling_retainmix.training.recipe import parse_arguments
+from modeling_retainmix.training.run_data import load_run_data
 
 RATE = 16000
 FACTORY = {
@@ -51,9 +55,9 @@ def recordings(tmp_path):
 @pytest.fixture
 def noise(tmp_path):
     root = tmp_path / "hall"
-    for kind in ("stationary", "non_stationary"):
+    for first_seed, kind in ((100, "stationary"), (200, "non_stationary")):
         for index in range(16):
-            write(root / kind / f"fan_{index}.wav", seed=100 + index)
+            write(root / kind / f"fan_{index}.wav", seed=first_seed + index)
     return root
 
 
@@ -62,17 +66,19 @@ def cache_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
+def options_of(tmp_path, cache_dir, *options):
+    return [
+        *("--cache_dir", str(cache_dir), "--output_dir", str(tmp_path / "out"), "--data_workers", "1"),
+        *("--factory_config", json.dumps(FACTORY), "--encoder_config", json.dumps(ENCODER)),
+        *("--clip_seconds", "1", "--teacher_clip_seconds", "1", "--teacher_steps", "2", "--max_steps", "2"),
+        *("--teacher_batch_size", "2", "--per_device_train_batch_size", "2", "--embedding_layer", "1"),
+        *("--disable_tqdm", "True", "--use_cpu", "True"),
+        *map(str, options),
+    ]
+
+
 def run(tmp_path, cache_dir, *options):
-    main(
-        [
-            *("--cache_dir", str(cache_dir), "--output_dir", str(tmp_path / "out"), "--data_workers", "1"),
-            *("--factory_config", json.dumps(FACTORY), "--encoder_config", json.dumps(ENCODER)),
-            *("--clip_seconds", "1", "--teacher_clip_seconds", "1", "--teacher_steps", "2", "--max_steps", "2"),
-            *("--teacher_batch_size", "2", "--per_device_train_batch_size", "2", "--embedding_layer", "1"),
-            *("--disable_tqdm", "True", "--use_cpu", "True"),
-            *map(str, options),
-        ]
-    )
+    main(options_of(tmp_path, cache_dir, *options))
 
 
 @pytest.mark.slow
@@ -94,6 +100,100 @@ def test_when_folders_are_given_then_they_are_scored_with_the_trained_model(
     )
     again = read_results(tmp_path / "again" / "results.json")
     assert again["rows"] == results["rows"]
+
+
+@pytest.mark.slow
+def test_when_own_recordings_are_given_then_the_model_is_trained_on_them(
+    tmp_path, cache_dir, recordings, noise, capsys
+):
+    (recordings / "press" / "train" / "section_00_source_train_normal_0000_x.wav").write_bytes(b"this is no sound")
+    options = ("--train_data", recordings, "--noise", noise, "--do_eval", "False", "--config", "both_0db", "demo")
+    run(tmp_path, cache_dir, *options, "--channel", "0", "--validation_share", "0.2", "--eval_strategy", "epoch")
+    out = capsys.readouterr().out
+    assert f"{recordings}: 6 clips, 1 dropped (1 undecodable): " in out
+    assert "32 clips, none dropped" in out
+    assert "eval_macro_average_precision" in out
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert set(config["id2label"].values()) == {"press/x", "noise/fan"}
+    assert (tmp_path / "out" / "training_args.json").is_file()
+
+
+@pytest.mark.slow
+def test_when_references_join_the_training_then_tests_and_their_noise_do_not(tmp_path, cache_dir):
+    run_args, args = parse_arguments(options_of(tmp_path, cache_dir, "--config", "mixture_with_references", "demo"))
+    data = load_run_data(run_args, args)
+    plain = load_run_data(*parse_arguments(options_of(tmp_path, cache_dir)))
+    assert set(plain.train_machines["machine_type"]) < set(data.train_machines["machine_type"])
+    assert "references of the evaluation" in data.description["training"]
+    added = {tuple(clip) for clip in data.train_machines["audio"][len(plain.train_machines) :]}
+    added_noise = {tuple(clip) for clip in data.train_noise["audio"][len(plain.train_noise) :]}
+    assert added_noise
+    on_tests = set()
+    for machine in data.evaluation:
+        clips = [tuple(clip) for clip in machine.clean.select(machine.clean_rows)["audio"]]
+        assert [clip in added for clip in clips] == machine.is_reference.tolist()
+        for rows in machine.noise_rows.values():
+            on_tests |= {tuple(clip) for clip in machine.noise.select(rows[~machine.is_reference])["audio"]}
+    assert not added_noise & on_tests
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["denoising_linear_mixup", "denoising_snr_mixup", "tagging_pm5db", "mixture_0db"])
+def test_when_recipe_of_a_method_runs_at_the_size_of_the_demo_then_it_trains(tmp_path, cache_dir, recipe):
+    run(tmp_path, cache_dir, "--config", recipe, "demo", "--do_eval", "False")
+    labels = json.loads((tmp_path / "out" / "config.json").read_text())["id2label"].values()
+    assert any(label.startswith("noise/") for label in labels) != recipe.startswith("denoising")
+
+
+@pytest.mark.slow
+def test_when_run_is_resumed_then_it_goes_on_from_its_teacher_and_its_newest_checkpoint(tmp_path, cache_dir, capsys):
+    options = ("--do_eval", "False", "--save_strategy", "steps", "--save_steps", "1", "--logging_steps", "1")
+    run(tmp_path, cache_dir, *options)
+    weights = (tmp_path / "out" / "model.safetensors").read_bytes()
+    (tmp_path / "out" / "model.safetensors").unlink()
+    shutil.rmtree(tmp_path / "out" / "checkpoint-2")
+    teacher = (tmp_path / "out-teacher" / "model.safetensors").stat()
+    capsys.readouterr()
+    run(tmp_path, cache_dir, *options, "--resume_from_checkpoint", "True")
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == weights
+    assert (tmp_path / "out-teacher" / "model.safetensors").stat() == teacher
+    assert capsys.readouterr().out.count("'snr_db'") == 1  # the second step alone
+
+
+def test_when_there_is_no_checkpoint_to_resume_from_then_error_names_the_folder(tmp_path, cache_dir):
+    with pytest.raises(SystemExit, match=r"error: .*out holds no checkpoint"):
+        run(tmp_path, cache_dir, "--model", "anything", "--resume_from_checkpoint", "True")
+
+
+def test_when_disk_of_the_data_is_full_then_error_names_the_folder(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(SystemExit, match=rf"error: cannot write the data into --cache_dir {tmp_path}/cache"):
+            run(tmp_path, tmp_path / "cache")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_when_loss_is_nan_then_run_ends_in_one_line(tmp_path, cache_dir):
+    with pytest.raises(SystemExit, match=r"error: the loss is (nan|inf).*at step \d") as stopped:
+        run(tmp_path, cache_dir, "--teacher_learning_rate", "1e30", "--teacher_steps", "5", "--max_grad_norm", "0")
+    assert "\n" not in str(stopped.value)
+
+
+def test_when_teacher_clips_are_longer_than_training_clips_then_error_names_both(tmp_path, cache_dir):
+    with pytest.raises(SystemExit, match=r"error: --teacher_clip_seconds 2 is longer.*--clip_seconds, 1"):
+        run(tmp_path, cache_dir, "--teacher_clip_seconds", "2")
+
+
+def test_when_validation_has_no_clips_then_error_names_the_option(tmp_path, cache_dir):
+    with pytest.raises(SystemExit, match="error: --eval_strategy steps needs clips: give --validation_share"):
+        run(tmp_path, cache_dir, "--eval_strategy", "steps")
+
+
+def test_when_recipe_needs_a_model_then_error_says_how_to_give_one(tmp_path, cache_dir):
+    with pytest.raises(SystemExit, match="error: --model is missing"):
+        run(tmp_path, cache_dir, "--config", "both_0db", "--teacher_steps", "0")
 
 
 def broken_missing_folder(recordings, noise):
@@ -157,9 +257,18 @@ def test_when_input_is_bad_then_run_ends_in_one_line_that_names_it(breakage, tmp
     assert "\n" not in message
 
 
-def test_when_only_one_folder_is_given_then_both_options_are_named(tmp_path, cache_dir, recordings):
-    with pytest.raises(SystemExit, match=r"--eval_data and --noise"):
-        run(tmp_path, cache_dir, "--eval_data", recordings)
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        ("--eval_data", "--eval_data and --noise"),
+        ("--train_data", "--train_data and --noise"),
+        ("--train_noise", "--train_noise and --train_data"),
+        ("--noise", "--train_data or --eval_data"),
+    ],
+)
+def test_when_only_one_folder_is_given_then_both_options_are_named(tmp_path, cache_dir, recordings, option, named):
+    with pytest.raises(SystemExit, match=named):
+        run(tmp_path, cache_dir, option, recordings)
 
 
 def test_when_recipe_does_not_exist_then_the_recipes_are_listed(tmp_path, cache_dir):

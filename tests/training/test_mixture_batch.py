@@ -24,7 +24,9 @@ KEYS = [PairKey(position, position % 24, position % 8) for position in range(6)]
 
 def build(make_args, pairs, keys=KEYS, layerdrop=0.0, **options):
     options = {"time_mask_width": 0, "frequency_mask_width": 0} | options
-    builder = MixtureBatchBuilder(WaveformAsFeatures(), make_args(**options), len(pairs.class_names), 4, layerdrop)
+    num_machines = len(pairs.machine_class_names)
+    num_classes = len(pairs.class_names) if options.get("tag_noise", True) else num_machines
+    builder = MixtureBatchBuilder(WaveformAsFeatures(), make_args(**options), num_classes, num_machines, 4, layerdrop)
     return builder(batch_of(pairs, keys))
 
 
@@ -97,3 +99,47 @@ def test_when_layers_are_dropped_then_share_is_as_asked(make_args, pairs, layerd
     else:
         assert keep.shape == (500, 4)
         assert (~keep).float().mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_when_noise_is_not_labelled_then_the_machine_alone_is_set(make_args, pairs):
+    batch = build(make_args, pairs, tag_noise=False, beta=0.0)
+    clips = batch_of(pairs, KEYS)
+    assert batch.labels.shape == (6, 3)
+    assert batch.labels.argmax(1).tolist() == clips["target_class"].tolist()
+    assert batch.labels.sum() == 6
+
+
+@pytest.mark.parametrize("mixup", ["linear", "snr"])
+def test_when_mixtures_are_mixed_then_neighbours_in_the_sequence_are_partners(make_args, pairs, mixup):
+    plain = build(make_args, pairs, beta=0.0, snr_db=[-5.0, 5.0])
+    mixed = build(make_args, pairs, beta=0.0, snr_db=[-5.0, 5.0], mixup=mixup)
+    for index, partner in enumerate([1, 0, 3, 2, 5, 4]):
+        own, other = plain.student_features[index].flatten(), plain.student_features[partner].flatten()
+        weights = torch.linalg.lstsq(torch.stack([own, other], dim=1), mixed.student_features[index].flatten())
+        first, second = weights.solution.tolist()
+        assert torch.allclose(mixed.student_features[index].flatten(), first * own + second * other, atol=1e-4)
+        if mixup == "linear":
+            assert first + second == pytest.approx(1.0, abs=1e-4)
+            expected = first * plain.labels[index] + second * plain.labels[partner]
+        else:
+            ratio = (first * own).square().mean() / (second * other).square().mean()
+            assert abs(10 * ratio.log10()) <= 5.001
+            expected = torch.maximum(plain.labels[index], plain.labels[partner])
+        assert torch.allclose(mixed.labels[index], expected, atol=1e-4)
+
+
+def test_when_ratios_are_drawn_many_times_then_their_moments_are_those_of_the_beta_distribution(make_args, pairs):
+    keys = [PairKey(position, 0 if position % 2 else 1, 0) for position in range(2000)]
+    labels = build(make_args, pairs, keys=keys, beta=0.0, tag_noise=False, mixup="linear", mixup_alpha=0.5).labels
+    ratio = labels[torch.arange(2000), torch.tensor([0 if position % 2 else 1 for position in range(2000)])]
+    assert ratio.mean().item() == pytest.approx(0.5, abs=0.03)
+    assert ratio.var().item() == pytest.approx(1 / 8, abs=0.01)  # 1 / (4 (2 a + 1)) for a = 1/2
+
+
+@pytest.mark.parametrize("mixup", ["linear", "snr"])
+def test_when_mixed_batch_is_split_then_every_draw_stays_the_same(make_args, pairs, mixup):
+    options = {"beta": 0.0, "snr_db": [-5.0, 5.0], "mixup": mixup}
+    whole = build(make_args, pairs, **options)
+    parts = [build(make_args, pairs, keys=KEYS[start : start + 2], **options) for start in (0, 2, 4)]
+    for name in ("student_features", "labels"):
+        assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts]))

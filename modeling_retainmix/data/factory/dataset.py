@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -60,7 +61,7 @@ def build_factory(
     folder = Path(cache_dir) / name
     plan = planned_tables(config, splits)
     if not folder.is_dir():
-        temporary = folder.with_name(f".{folder.name}-{os.getpid()}")
+        temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
         temporary.mkdir(parents=True, exist_ok=True)
         try:
             _write_tables(temporary, plan, config, num_proc)

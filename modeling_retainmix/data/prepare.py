@@ -1,0 +1,166 @@
+"""Training recordings, decoded once into int16; what cannot be trained on is dropped and reported."""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset, Features, List, Value
+from tqdm.auto import tqdm
+
+from modeling_retainmix.audio import SAMPLING_RATE, AudioSource, audio_sources
+
+SHORTEST_SECONDS = 0.175  # 2800 samples at 16 kHz: one patch of the encoders
+SHOWN_CLIPS = 5
+
+_VERSION = 1  # of what a prepared sample is; part of the cache's name
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class PreparationReport:
+    """What became of the recordings.
+
+    Attributes:
+        kept: number of clips in the table.
+        dropped: name of each clip that is not, and why: `silent`, `too short`, `duplicate` or `undecodable`, followed
+            by the particulars.
+    """
+
+    kept: int
+    dropped: dict[str, str]
+
+    def counts(self) -> dict[str, int]:
+        """Dropped clips by reason."""
+        return dict(Counter(why.split(":")[0] for why in self.dropped.values()))
+
+    def __str__(self) -> str:
+        total = self.kept + len(self.dropped)
+        if not self.dropped:
+            return f"{total} clips, none dropped"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.counts().items())
+        shown = "; ".join(f"{name} ({why})" for name, why in list(self.dropped.items())[:SHOWN_CLIPS])
+        more = f"; and {len(self.dropped) - SHOWN_CLIPS} more" if len(self.dropped) > SHOWN_CLIPS else ""
+        return f"{total} clips, {len(self.dropped)} dropped ({reasons}): {shown}{more}"
+
+
+def prepare_training_clips(
+    table: Dataset,
+    cache_dir: str | os.PathLike[str],
+    channel: int | str | None = None,
+    sampling_rate: int = SAMPLING_RATE,
+) -> tuple[Dataset, PreparationReport]:
+    """Decodes, resamples and checks every recording, or opens what was prepared before.
+
+    The result lies in a folder that is renamed into place when it is whole: a killed preparation leaves nothing that
+    is taken for one, and of two processes that prepare the same recordings the first one's result stands.
+
+    Args:
+        table: with a string column `path` or an undecoded Audio column `audio`, and string columns beside it.
+        cache_dir: folder of the prepared tables.
+        channel: what to take of recordings with several channels: an index from 0, or "mean".
+        sampling_rate: of the result, in Hz.
+
+    Returns:
+        The usable recordings, with a memory-mapped column `audio` of int16 lists and the string columns of the table,
+        and the report on the others.
+
+    Raises:
+        FileNotFoundError: a file does not exist.
+        ValueError: no recording is usable.
+    """
+    names = [name for name in table.column_names if name != "audio"]
+    sources = audio_sources(table["path"][:] if "path" in names else table["audio"], None, channel, sampling_rate)
+    digest = hashlib.sha256(json.dumps([_VERSION, channel, sampling_rate, names]).encode())
+    for source, row in zip(sources, table.select_columns(names), strict=True):
+        digest.update(json.dumps([source.name, row, _file_state(source.name) if "path" in names else None]).encode())
+    if "path" not in names:
+        digest.update(table._fingerprint.encode())
+    folder = Path(cache_dir) / f"prepared-{digest.hexdigest()[:16]}"
+    if not folder.is_dir():
+        temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
+        temporary.mkdir(parents=True)
+        try:
+            _prepare(table.select_columns(names), sources, temporary, round(SHORTEST_SECONDS * sampling_rate))
+            _rename(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    report = PreparationReport(**json.loads((folder / "report.json").read_text(encoding="utf-8")))
+    return Dataset.from_file(str(folder / "clips.arrow")), report
+
+
+def _file_state(path: str) -> list[int]:
+    try:
+        status = Path(path).stat()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} does not exist: check the path") from None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _rename(temporary: Path, folder: Path) -> None:
+    try:
+        temporary.rename(folder)
+    except OSError:  # the folder is there already: another process was faster
+        if not folder.is_dir():
+            raise
+
+
+def _prepare(table: Dataset, sources: list[AudioSource], folder: Path, min_samples: int) -> None:
+    features = Features({"audio": List(Value("int16")), **table.features})
+    first_of: dict[bytes, int] = {}  # content of a clip -> the first recording that has it
+    dropped: dict[str, str] = {}
+    kept = 0
+    with (
+        pa.OSFile(str(folder / "clips.arrow"), "wb") as sink,
+        pa.ipc.new_stream(sink, features.arrow_schema) as writer,
+        ThreadPoolExecutor(os.cpu_count()) as executor,
+        tqdm(total=len(table), desc="preparing", unit="clip") as progress,
+    ):
+        for start in range(0, len(table), _BATCH):
+            batch = sources[start : start + _BATCH]
+            clips = list(executor.map(partial(_read, min_samples=min_samples), batch))
+            good = []
+            for index, (source, clip) in enumerate(zip(batch, clips, strict=True)):
+                if isinstance(clip, np.ndarray):
+                    original = first_of.setdefault(hashlib.sha256(clip.tobytes()).digest(), start + index)
+                    if original == start + index:
+                        good.append(index)
+                        continue
+                    clip = f"duplicate: of {sources[original].name}"
+                dropped[source.name] = clip
+            if good:
+                audio = [clips[index] for index in good]
+                offsets = np.cumsum([0, *map(len, audio)], dtype=np.int32)
+                rows = table.with_format("arrow")[start + np.asarray(good)]
+                columns = {"audio": pa.ListArray.from_arrays(offsets, np.concatenate(audio))}
+                columns |= {name: rows.column(name).combine_chunks() for name in table.column_names}
+                writer.write_table(pa.table(columns, schema=features.arrow_schema))
+            kept += len(good)
+            progress.update(len(batch))
+    report = PreparationReport(kept, dropped)
+    if kept == 0:
+        raise ValueError(f"nothing to train on: {report}")
+    (folder / "report.json").write_text(json.dumps({"kept": kept, "dropped": dropped}, indent=2), encoding="utf-8")
+
+
+def _read(source: AudioSource, min_samples: int) -> np.ndarray | str:
+    """The clip, int16 [samples], or why it is dropped."""
+    try:
+        waveform = source.load()
+    except ValueError as error:
+        # read_audio finds silence before the conversion; its other complaints say themselves what they are
+        return f"{'silent' if 'is silent' in str(error) else 'undecodable'}: {error}"
+    clip = np.clip(np.round(waveform * 32768.0), -32768, 32767).astype(np.int16)
+    if len(clip) < min_samples:
+        return f"too short: {len(clip)} samples, at least {min_samples} are needed"
+    if clip.min() == clip.max():
+        return f"silent: all {len(clip)} samples are {clip[0]} in 16 bit"
+    return clip

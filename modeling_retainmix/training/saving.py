@@ -1,0 +1,131 @@
+"""Checkpoints that are whole or absent, training arguments as JSON, and one push of the finished folder."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from transformers import Trainer
+from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
+from transformers.trainer_utils import get_last_checkpoint, rotate_checkpoints
+
+from modeling_retainmix.hub.push import push_folder
+from modeling_retainmix.hub.remote_code import add_remote_code
+
+STAGING_NAME = ".checkpoint-staging"
+ARGUMENTS_NAME = "training_args.json"
+
+
+class SafeSavingTrainer(Trainer):
+    """A `transformers.Trainer` whose checkpoints appear by renaming, so that a kill at any moment leaves whole ones.
+
+    A saved model comes with `training_args.json` (access tokens masked) in place of the Trainer's pickled
+    `training_args.bin`.
+    """
+
+    _staging: Path | None = None
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return super()._get_output_dir(trial) if self._staging is None else str(self._staging)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Saves into a staging folder of the run's, which becomes the checkpoint by a rename.
+
+        Raises:
+            OSError: the checkpoint cannot be written; the message names step, folder, free space and what is left.
+        """
+        run_dir = Path(self._get_output_dir(trial))
+        staging = run_dir / STAGING_NAME
+        checkpoint = run_dir / f"checkpoint-{self.state.global_step}"
+        on_this_node = self.args.local_process_index == 0
+        if on_this_node:
+            shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
+        self.accelerator.wait_for_everyone()
+        self._staging = staging
+        try:
+            with _named_write_errors(f"the checkpoint of step {self.state.global_step}", run_dir):
+                super()._save_checkpoint(model, trial)
+                if self.state.best_model_checkpoint == str(staging / checkpoint.name):
+                    self.state.best_model_checkpoint = str(checkpoint)
+                    if self.args.should_save:
+                        self.state.save_to_json(str(staging / checkpoint.name / TRAINER_STATE_NAME))
+        finally:
+            self._staging = None
+        self.accelerator.wait_for_everyone()  # every process has written its random state
+        if self.args.should_save:
+            _publish(staging, checkpoint)
+            rotate_checkpoints(str(run_dir), self.args.save_total_limit, self.state.best_model_checkpoint)
+        self.accelerator.wait_for_everyone()
+        if on_this_node and staging.is_dir():  # another node, with a disk of its own
+            _publish(staging, checkpoint)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        folder = Path(output_dir or self.args.output_dir)
+        with nullcontext() if self._staging else _named_write_errors("the model", folder):
+            super()._save(str(folder), state_dict)
+            if self.args.should_save:
+                (folder / TRAINING_ARGS_NAME).unlink()
+                (folder / ARGUMENTS_NAME).write_text(self.args.to_json_string() + "\n", encoding="utf-8")
+
+    def push_to_hub(
+        self,
+        commit_message: str | None = None,
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **kwargs: Any,
+    ) -> str | None:
+        """Saves the model into the output folder, its source beside it, and uploads the folder as one commit.
+
+        Args:
+            commit_message: title of the commit.
+            blocking: has to stay True.
+            token: access token; None: `args.hub_token`, else that of the environment.
+            revision: has to stay None.
+            private: None: `args.hub_private_repo`.
+            kwargs: not taken.
+
+        Returns:
+            The address of the commit; None on every process but the main one.
+
+        Raises:
+            ValueError: an option that a push of one folder does not have, and as `push_folder` raises.
+        """
+        if kwargs or revision is not None or not blocking:
+            raise ValueError("a push is one blocking commit on the main branch: leave out revision, blocking, ...")
+        self.save_model(_internal_call=True)
+        if not self.args.should_save:
+            return None
+        add_remote_code(self.args.output_dir)
+        return push_folder(
+            self.args.output_dir,
+            self.args.hub_model_id or Path(self.args.output_dir).name,
+            private=bool(self.args.hub_private_repo if private is None else private),
+            token=token or self.args.hub_token,
+            commit_message=commit_message or "End of training",
+        )
+
+
+def _publish(staging: Path, checkpoint: Path) -> None:
+    """Renames the staged checkpoint into place; one of the same step, of an earlier run, gives way."""
+    if checkpoint.exists():
+        checkpoint.rename(staging / "replaced")
+    (staging / checkpoint.name).rename(checkpoint)
+    shutil.rmtree(staging)
+
+
+@contextmanager
+def _named_write_errors(what: str, folder: Path) -> Iterator[None]:
+    """Turns the errors of a full disk, which seldom name a file, into one that says what, where and what is left."""
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:  # torch.save raises RuntimeError
+        place, last = "", None
+        if folder.is_dir():
+            place = f" ({shutil.disk_usage(folder).free / 2**20:.0f} MiB free)"
+            last = get_last_checkpoint(str(folder))
+        cure = f"resume from {last}, which is whole" if last else "start again"
+        raise OSError(f"cannot save {what} in {folder}{place}: {error}. Make room and {cure}") from error

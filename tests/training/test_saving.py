@@ -1,0 +1,117 @@
+"""Checkpoints: whole or absent, without pickled arguments, resumable after a kill, a full disk told from others."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_training import logged, make_trainer
+from transformers.trainer_utils import get_last_checkpoint
+
+from modeling_retainmix.training import saving
+
+SAVING = {"save_strategy": "steps", "save_steps": 2, "max_steps": 6}
+# Every source of chance is on: SNR, masks, layers and (streamed, hence part of the saved random state) dropout.
+CHANCE = {
+    "snr_db": [-5.0, 5.0],
+    "gradient_accumulation_steps": 2,
+    "config": {"layerdrop": 0.3, "hidden_dropout": 0.1},
+    "warmup_steps": 2,
+}
+
+
+def run_until_killed(**request):
+    script = Path(__file__).with_name("tiny_training.py")
+    env = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    process = subprocess.run([sys.executable, script, json.dumps(request)], env=env, capture_output=True)
+    assert process.returncode == -9, process.stderr.decode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill_in_save", [False, True], ids=["in a step", "in a save"])
+def test_when_run_is_killed_then_resumed_losses_equal_those_of_an_unbroken_run(tmp_path, kill_in_save):
+    options = {**SAVING, **CHANCE, "max_steps": 8}
+    unbroken = make_trainer(tmp_path / "unbroken", **options)
+    unbroken.train()
+    # An epoch has 24 // 8 = 3 steps: step 5 lies in the middle of the second one.
+    run_until_killed(output_dir=str(tmp_path / "killed"), kill_at=5, kill_in_save=kill_in_save, **options)
+    newest = get_last_checkpoint(str(tmp_path / "killed"))
+    assert newest.endswith("checkpoint-4")
+    assert (tmp_path / "killed" / saving.STAGING_NAME).exists() == kill_in_save
+    resumed = make_trainer(tmp_path / "killed", **options)
+    resumed.train(resume_from_checkpoint=newest)
+    names = ("loss", "loss_tagging", "loss_mixture", "snr_db", "grad_norm", "learning_rate", "epoch")
+    assert logged(resumed, *names) == logged(unbroken, *names)
+    assert not (tmp_path / "killed" / saving.STAGING_NAME).exists()
+
+
+def test_when_model_is_saved_then_arguments_are_json_without_the_token(tmp_path):
+    trainer = make_trainer(tmp_path, **SAVING, hub_token="hf_secret")
+    trainer.train()
+    trainer.save_model()
+    for folder in (tmp_path, tmp_path / "checkpoint-6"):
+        content = (folder / "training_args.json").read_text()
+        assert json.loads(content)["snr_db"] == [0.0]
+        assert "hf_secret" not in content
+        assert not (folder / "training_args.bin").exists()
+
+
+def test_when_number_of_checkpoints_is_limited_then_the_oldest_go(tmp_path):
+    make_trainer(tmp_path, **SAVING, save_total_limit=2).train()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4", "checkpoint-6"]
+
+
+def test_when_checkpoint_of_a_step_exists_then_it_is_replaced(tmp_path):
+    make_trainer(tmp_path, **SAVING).train()
+    first = load_file(tmp_path / "checkpoint-6" / "model.safetensors")
+    make_trainer(tmp_path, **SAVING, learning_rate=1e-3).train()
+    second = load_file(tmp_path / "checkpoint-6" / "model.safetensors")
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    assert not (tmp_path / saving.STAGING_NAME).exists()
+
+
+@pytest.mark.parametrize("limit", [4096, 100_000], ids=["model", "optimiser state"])
+def test_when_file_cannot_be_written_then_error_names_step_folder_and_last_checkpoint(tmp_path, limit):
+    trainer = make_trainer(tmp_path, **SAVING)
+    save = trainer._save_checkpoint
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def save_on_a_full_disk(model, trial):
+        if trainer.state.global_step == 4:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            save(model, trial)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    trainer._save_checkpoint = save_on_a_full_disk
+    with pytest.raises(
+        OSError, match=rf"step 4 in {tmp_path} \(\d+ MiB free\).*{tmp_path}/checkpoint-2, which is whole"
+    ):
+        trainer.train()
+    resumed = make_trainer(tmp_path, **SAVING)
+    resumed.train(resume_from_checkpoint=True)
+    assert resumed.state.global_step == 6
+
+
+def test_when_pushed_then_the_folder_holds_the_source_and_no_pickle(tmp_path, monkeypatch):
+    pushes = []
+    monkeypatch.setattr(saving, "push_folder", lambda *args, **kwargs: pushes.append((args, kwargs)) or "commit")
+    trainer = make_trainer(tmp_path, hub_model_id="plant/model", hub_private_repo=True)
+    trainer.train()
+    assert trainer.push_to_hub() == "commit"
+    assert pushes[0][0] == (str(tmp_path), "plant/model")
+    assert pushes[0][1]["private"]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"model.safetensors", "modeling_beats.py", "training_args.json"} <= names
+    assert not {name for name in names if name.endswith((".bin", ".pt", ".pth"))}
+
+
+def test_when_push_asks_for_a_revision_then_it_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="revision"):
+        make_trainer(tmp_path).push_to_hub(revision="side")
