@@ -17,8 +17,8 @@ from modeling_retainmix.data.factory.catalogue import MACHINE_TYPES, NOISE_FACTO
 from modeling_retainmix.data.factory.faults import fault_sound
 
 # A change of any sample of any clip is a new version, with a new hash of the sample clips.
-FACTORY_VERSION = "2"
-FACTORY_SHA256 = "6594e2865f1b81dea3c2657b4627e915f42d4e777c1e45a2a06400badedf822e"
+FACTORY_VERSION = "3"
+FACTORY_SHA256 = "b1a2dbf1a2b6a944b0d214051f5f0fa8c0fe3a2af876faf0b4c3d5c500254173"
 
 SOURCE_SPEEDS = (0.88, 1.0, 1.12)
 TARGET_SPEED = 1.3
