@@ -4,6 +4,7 @@ accelerate launch train_accelerate.py                    # the demo recipe
 accelerate launch -m modeling_retainmix.training.main    # the same from an installed package
 """
 
+import os
 import resource
 import shlex
 import sys
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification, EarlyStoppingCallback
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -54,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"most --clip_seconds, {args.clip_seconds:g}"
             )
         checkpoint = _checkpoint(args)
+    if args.device.type == "cpu":
+        torch.set_num_threads(run_args.cpu_threads or max((os.cpu_count() or 1) // args.world_size, 1))
     push_to_hub, args.push_to_hub = args.push_to_hub, False  # one commit of the finished folder, not one per save
     durations: dict[str, float] = {}
     cache = f"cannot write the data into --cache_dir {run_args.cache_dir}, make room or give another: "

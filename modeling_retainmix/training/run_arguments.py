@@ -66,6 +66,13 @@ class RunArguments:
             "help": "Share of the training clips of each class that is set aside for --eval_strategy, in [0, 1)."
         },
     )
+    cpu_threads: int | None = field(
+        default=None,
+        metadata={
+            "help": "Threads of a process that computes on the CPU; default: the cores, shared among the processes "
+            "(accelerate launch alone would leave it one)."
+        },
+    )
     eval_data: str | None = field(
         default=None,
         metadata={
