@@ -179,7 +179,9 @@ def _results(
             sum(machine.reused_segments for machine in data.evaluation),
         ),
         "data": data.description,
-        "settings": args.method_settings(),
+        "settings": args.method_settings()
+        | run_args.starting_settings()
+        | {"benchmark_seed": run_args.benchmark_seed},
         "model": {
             "name": args.hub_model_id or Path(student).name,
             "num_parameters": model.num_parameters(),

@@ -109,6 +109,13 @@ class RunArguments:
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"--protocol must be one of {sorted(PROTOCOLS)}, got {self.protocol!r}")
 
+    def starting_settings(self) -> dict[str, Any]:
+        """Where the encoders came from, by name, as the model card prints it."""
+        if self.model is not None:
+            return {"model": Path(self.model).name, "teacher": Path(self.teacher or self.model).name}
+        fields = ("teacher_clip_seconds", "teacher_steps", "teacher_learning_rate", "teacher_batch_size")
+        return {"encoder_config": self.encoder_options} | {name: getattr(self, name) for name in fields}
+
 
 def _json_object(name: str, value: dict | str | None) -> dict[str, Any]:
     """A mapping of options: a recipe gives it as such, the command line as JSON."""
