@@ -99,6 +99,7 @@ class MemoryBank:
         if len(bank) < self.k or distance.isinf().any():
             raise ValueError(
                 f"the {domain} domain has too few references to leave one recording out with k={self.k}: "
-                "add references, lower k, or use normalization=None"
+                f"give at least {self.k + 1} recordings of it or lower k; scores, not thresholds, also work with "
+                "normalization=None"
             )
         return distance

@@ -52,6 +52,10 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
     """
     protocol = replace(PROTOCOLS[run_args.protocol], clip_seconds=run_args.eval_clip_seconds or args.clip_seconds)
     config = FactoryConfig(clip_seconds=args.clip_seconds, seed=run_args.benchmark_seed, **run_args.factory_options)
+    # The user's recordings first: a broken folder is told before minutes go into generated data.
+    folders = None
+    if run_args.eval_data is not None and run_args.noise is not None:
+        folders = _folder_benchmark(run_args.eval_data, run_args.noise, run_args, protocol)
     wanted = {"train": not run_args.train_data, "validation": True, "evaluation": run_args.eval_data is None}
     factory = build_factory(
         run_args.cache_dir,
@@ -68,14 +72,15 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
     validation = build_benchmark(
         factory["validation_machines"], factory["validation_noise"], protocol, seed=run_args.benchmark_seed
     )
-    if run_args.eval_data is None or run_args.noise is None:
+    if folders is None:
         evaluation = build_benchmark(
             factory["evaluation_machines"], factory["evaluation_noise"], protocol, seed=run_args.benchmark_seed
         )
         description["evaluation"] = "procedural factory, machine types and factories disjoint from training"
     else:
-        evaluation = _folder_benchmark(run_args.eval_data, run_args.noise, run_args, protocol)
-        description["evaluation"] = f"{Path(run_args.eval_data).name} with noise of {Path(run_args.noise).name}"
+        evaluation = folders
+        names = [Path(folder).name for folder in (run_args.eval_data, run_args.noise) if folder is not None]
+        description["evaluation"] = " with noise of ".join(names)
         if run_args.train_data and (run_args.train_noise or run_args.noise) == run_args.noise:
             description["shared_noise"] = "training and evaluation draw from the same noise recordings"
     if run_args.train_on_references:
