@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from huggingface_hub.constants import HF_HOME
 from tqdm.auto import tqdm
 from transformers import AutoFeatureExtractor, AutoModel
 
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--evaluation", action="store_true", help="score the evaluation types, not the validation types"
     )
     parser.add_argument("--teacher", help="folder or Hub name of a small tagging encoder")
-    parser.add_argument("--cache_dir", default=str(Path.home() / ".cache" / "retainmix"), help="folder of the tables")
+    parser.add_argument("--cache_dir", default=str(Path(HF_HOME) / "retainmix"), help="folder of the tables")
     parser.add_argument("--num_proc", type=int, default=2, help="processes that make the tables")
     args = parser.parse_args(argv)
     split = "evaluation" if args.evaluation else "validation"

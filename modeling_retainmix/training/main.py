@@ -55,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"--teacher_clip_seconds {run_args.teacher_clip_seconds:g} is longer than the training clips: give at "
                 f"most --clip_seconds, {args.clip_seconds:g}"
             )
+        if args.push_to_hub and not args.do_train:
+            raise ValueError("--push_to_hub uploads what the run trains: leave out --do_train False")
         checkpoint = _checkpoint(args)
     if args.device.type == "cpu":
         torch.set_num_threads(run_args.cpu_threads or max((os.cpu_count() or 1) // args.world_size, 1))
@@ -90,7 +92,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_model_card(args.output_dir)
         _print_results(results, args.output_dir)
     if push_to_hub and args.should_save:
-        print(push_folder(args.output_dir, args.hub_model_id, private=bool(args.hub_private_repo)))
+        name = args.hub_model_id or Path(args.output_dir).name
+        print(push_folder(args.output_dir, name, private=bool(args.hub_private_repo), token=args.hub_token))
 
 
 def _train_student(

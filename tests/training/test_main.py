@@ -3,6 +3,7 @@
 import json
 import resource
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -274,3 +275,31 @@ def test_when_only_one_folder_is_given_then_both_options_are_named(tmp_path, cac
 def test_when_recipe_does_not_exist_then_the_recipes_are_listed(tmp_path, cache_dir):
     with pytest.raises(SystemExit, match=r"error: --config absent.*demo"):
         run(tmp_path, cache_dir, "--config", "absent")
+
+
+@pytest.mark.slow
+def test_when_push_is_asked_for_then_the_finished_folder_goes_up_once_and_holds_no_token(
+    tmp_path, cache_dir, monkeypatch, capsys
+):
+    pushes = []
+
+    def push(folder, repo_id, **options):
+        pushes.append((repo_id, options, {path.name: path.read_bytes() for path in Path(folder).iterdir()}))
+        return "address of the commit"
+
+    monkeypatch.setattr("modeling_retainmix.training.main.push_folder", push)
+    token = "hf_secret"
+    monkeypatch.setattr("sys.argv", ["train_accelerate.py", "--hub_token", token])
+    options = ("--push_to_hub", "True", "--hub_model_id", "acme/press", "--hub_token", token)
+    run(tmp_path, cache_dir, *options, "--hub_private_repo", "True")
+    ((repo_id, push_options, files),) = pushes
+    assert repo_id == "acme/press"
+    assert push_options == {"private": True, "token": token}
+    assert {"README.md", "config.json", "model.safetensors", "modeling_beats.py", "results.json"} <= set(files)
+    assert not [name for name, content in files.items() if token.encode() in content]
+    assert "address of the commit" in capsys.readouterr().out
+
+
+def test_when_nothing_is_trained_then_a_push_is_refused(tmp_path, cache_dir):
+    with pytest.raises(SystemExit, match="--push_to_hub uploads what the run trains"):
+        run(tmp_path, cache_dir, "--push_to_hub", "True", "--do_train", "False")
