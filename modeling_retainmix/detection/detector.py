@@ -16,12 +16,12 @@ from transformers.utils import cached_file
 
 from modeling_retainmix.audio import SAMPLING_RATE, audio_sources
 from modeling_retainmix.data.dcase_folder import parse_dcase_name
-from modeling_retainmix.detection.banks import Bank, build_bank
+from modeling_retainmix.detection.banks import build_bank
 from modeling_retainmix.detection.clip_embedding import embed_clips
 from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.explanation import Explanation, level_deviations, token_contributions
 from modeling_retainmix.detection.memory_bank import DOMAINS, MemoryBank
-from modeling_retainmix.detection.normalization import distance_statistics, standardize
+from modeling_retainmix.detection.normalized_bank import NormalizedBank
 from modeling_retainmix.detection.saved_references import (
     REFERENCES_FILE,
     SETTINGS_FILE,
@@ -75,8 +75,7 @@ class AnomalyDetector:
         )
         self.reference_names: list[str] = []
         self._references: dict[str, torch.Tensor] = {}  # one row for each window of a reference
-        self._bank: Bank | None = None
-        self._left_out: torch.Tensor | None = None
+        self._bank: NormalizedBank | None = None
 
     @classmethod
     def from_pretrained(
@@ -208,13 +207,12 @@ class AnomalyDetector:
         Raises:
             ValueError: no references or too few, or `normalization="test"`, whose scores have no fixed scale.
         """
-        bank = self._require_bank()
+        normalized = self._require_bank()
         if self.settings.normalization == "test":
             raise ValueError("normalization='test' makes scores depend on the other clips of a call: use 'references'")
-        scores = self._domain_scores(self._leave_one_out()).amin(dim=1).double().numpy()
-        by_recording = self.settings.windows.reduce_scores(scores, bank.recording.numpy())
-        lowest = self._domain_scores(bank.lowest).amin()
-        return score_threshold(by_recording, false_alarm_rate, method, float(lowest))
+        scores = normalized.leave_one_out().amin(dim=1).double().numpy()
+        by_recording = self.settings.windows.reduce_scores(scores, normalized.bank.recording.numpy())
+        return score_threshold(by_recording, false_alarm_rate, method, normalized.lowest())
 
     def decide(
         self,
@@ -236,7 +234,8 @@ class AnomalyDetector:
             ValueError: as `score`; or the detector is not a nearest-neighbour one with k=1, one layer, time-mean
                 pooling and Euclidean distances, to whose score the map adds up.
         """
-        bank, settings = self._require_bank(), self.settings
+        normalized, settings = self._require_bank(), self.settings
+        bank = normalized.bank
         kind = (settings.k, settings.metric, settings.pooling, len(self.embedder.layers))
         if not isinstance(bank, MemoryBank) or kind != (1, "euclidean", "time_mean", 1):
             raise ValueError("explain needs backend='knn', k=1, metric='euclidean', pooling='time_mean' and one layer")
@@ -247,7 +246,7 @@ class AnomalyDetector:
             self.embedder.check_length(len(windows[0]), source.name)
             tokens = self.embedder.tokens(torch.from_numpy(np.stack(windows)))
             pooled = self.embedder.pool(tokens)[layer].cpu()
-            scores = self._domain_scores(bank.distances(pooled))
+            scores = normalized.scores(pooled)
             window = int(scores.amin(dim=1).argmax())
             domain = bank.domains[int(scores[window].argmin())]
             reference, recording = bank.nearest(pooled[window], domain)
@@ -302,44 +301,23 @@ class AnomalyDetector:
     def _remember(self, names: list[str], references: dict[str, torch.Tensor]) -> None:
         tensors = references["vectors"], references["recording"], references["is_target"]
         num_bands = self.embedder.model.config.num_mel_patches * len(self.embedder.layers)
-        self._bank = build_bank(self.settings, *tensors, num_bands)
-        self.reference_names, self._references, self._left_out = names, references, None
+        self._bank = NormalizedBank(build_bank(self.settings, *tensors, num_bands), self.settings.normalization)
+        self.reference_names, self._references = names, references
 
-    def _require_bank(self) -> Bank:
+    def _require_bank(self) -> NormalizedBank:
         if self._bank is None:
             raise ValueError("the detector has no references: call fit with normal clips of the machine first")
         return self._bank
-
-    def _leave_one_out(self) -> torch.Tensor:
-        if self._left_out is None:
-            self._left_out = self._require_bank().leave_one_out()
-        return self._left_out
 
     def _score(
         self, audio: Any, sampling_rate: int | None, channel: int | str | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Scores of windows, the clip of each, and where in it they begin in seconds; [windows] each."""
-        bank = self._require_bank()
+        normalized = self._require_bank()
         sources = audio_sources(audio, sampling_rate, channel)
         embeddings = embed_clips(self.embedder, sources, self.settings.windows, self.batch_size, "scoring")
-        scores = self._domain_scores(bank.distances(embeddings.vectors)).amin(dim=1)
+        scores = normalized.scores(embeddings.vectors).amin(dim=1)
         return scores.double().numpy(), embeddings.clip, embeddings.start_seconds
-
-    def _domain_scores(self, distances: torch.Tensor) -> torch.Tensor:
-        """Distances [n, domains] made comparable between domains."""
-        bank, rule = self._require_bank(), self.settings.normalization
-        if rule is None or len(bank.domains) == 1:
-            return distances
-        if rule == "test":
-            stats = [distance_statistics(distance) for distance in distances.T]
-        else:
-            own = (~bank.is_target, bank.is_target)
-            stats = [
-                distance_statistics(distance[rows])
-                for distance, rows in zip(self._leave_one_out().T, own, strict=True)
-            ]
-        columns = zip(distances.T, stats, bank.domains, strict=True)
-        return torch.stack([standardize(*column) for column in columns], dim=1)
 
 
 def _layers(layer: int | tuple[int, ...] | None, config: Any) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from modeling_retainmix.detection.pooling import PoolingMode
 from modeling_retainmix.detection.windows import Reduction, Windows
 
 Backend = Literal["knn", "subband", "density", "mahalanobis", "pca", "fusion"]
+Normalization = Literal["references", "test"]
 
 _USED = {  # settings of the neighbour search that a backend reads; the others read none
     "knn": ("k", "metric", "mix_support"),
@@ -55,7 +56,7 @@ class DetectorSettings:
     density_neighbours: int = 4
     k: int = 1
     metric: Metric = "euclidean"
-    normalization: Literal["references", "test"] | None = "references"
+    normalization: Normalization | None = "references"
     mix_support: int | None = None
     mix_alpha: float = 0.9
     window_seconds: float = 10.0

@@ -5,12 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.stats import hmean
 
 from modeling_retainmix.data.benchmark import SUBSETS, BenchmarkProtocol, MachineBenchmark
-from modeling_retainmix.detection.knn import knn_distance
+from modeling_retainmix.detection.banks import build_bank
+from modeling_retainmix.detection.normalized_bank import NormalizedBank
+from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.benchmark_embeddings import BenchmarkEmbeddings
 from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score
+
+# K = 1, Euclidean, the nearer of both domains (Eq. 2)
+NEAREST_REFERENCE = DetectorSettings(normalization=None)
 
 
 @dataclass
@@ -50,22 +56,25 @@ def score_benchmark(
     benchmark: Iterable[MachineBenchmark],
     protocol: BenchmarkProtocol,
     embed_machine: Callable[[MachineBenchmark], BenchmarkEmbeddings],
-    k: int = 1,
+    settings: DetectorSettings = NEAREST_REFERENCE,
+    num_bands: int = 1,
 ) -> dict[Hashable, BenchmarkScores]:
-    """Scores all subsets with the nearest-neighbour detector: Euclidean, no normalisation between domains.
-
-    The anomaly score of a test clip is its mean distance to the K nearest references of a domain, the smaller one
-    of the two domains (with K = 1 this is the distance to the nearest reference of all; Eq. 2).
+    """Scores all subsets as a detector with these settings does.
 
     Args:
         benchmark: the machine types.
         protocol: gives the SNRs.
         embed_machine: embeddings of one machine type, from `embed_mixtures` or `embed_oracle`; called once for each,
             so that only one machine type's embeddings are held at a time.
-        k: number of neighbours.
+        settings: how clips are compared; what they say of layers, pooling and windows is not read. By default the
+            anomaly score of a test clip is its distance to the nearest reference (Eq. 2).
+        num_bands: frequency bands that lie end to end in an embedding.
 
     Returns:
         Scores for every view that `embed_machine` gives.
+
+    Raises:
+        ValueError: the references do not suffice for these settings.
     """
     collected: dict[Any, dict[tuple[str, float], dict[str, list[np.ndarray]]]] = {}
     for machine in benchmark:
@@ -73,9 +82,10 @@ def score_benchmark(
             for subset, (reference_kind, test_kind) in SUBSETS.items():
                 for snr_db in protocol.snr_db:
                     lists = collected.setdefault(view, {}).setdefault((subset, snr_db), {})
-                    distance = _distances(machine, cells[reference_kind, snr_db], cells[test_kind, snr_db], k)
+                    references, tests = cells[reference_kind, snr_db], cells[test_kind, snr_db]
+                    scores = _anomaly_scores(machine, references, tests, settings, num_bands)
                     test = ~machine.is_reference
-                    lists.setdefault("predictions", []).append(distance)
+                    lists.setdefault("predictions", []).append(scores)
                     lists.setdefault("references", []).append(machine.is_anomaly[test].astype(np.int64))
                     lists.setdefault("domains", []).append(np.where(machine.is_target[test], "target", "source"))
                     lists.setdefault("machines", []).append(np.full(test.sum(), machine.machine_type))
@@ -98,12 +108,16 @@ def _official_score(columns: dict[str, list[np.ndarray]]) -> dict[str, Any]:
     return dcase_score(predictions, references, domains.tolist(), machines.tolist())
 
 
-def _distances(machine: MachineBenchmark, references: Any, tests: Any, k: int) -> np.ndarray:
-    """Anomaly scores of the test clips, [tests] float64."""
-    queries = tests[~machine.is_reference]
-    by_domain = [
-        knn_distance(queries, references[machine.is_reference & (machine.is_target == is_target)], k=k)
-        for is_target in (False, True)
-        if (machine.is_reference & (machine.is_target == is_target)).any()
-    ]
-    return np.minimum.reduce([distance.double().numpy() for distance in by_domain])
+def _anomaly_scores(
+    machine: MachineBenchmark,
+    references: torch.Tensor,
+    tests: torch.Tensor,
+    settings: DetectorSettings,
+    num_bands: int,
+) -> np.ndarray:
+    """Anomaly scores of the test clips, [tests] float64; every recording has an embedding in both arguments."""
+    is_reference = torch.from_numpy(machine.is_reference)
+    is_target = torch.from_numpy(machine.is_target)[is_reference]
+    bank = build_bank(settings, references[is_reference], torch.arange(len(is_target)), is_target, num_bands)
+    scores = NormalizedBank(bank, settings.normalization).scores(tests[~is_reference])
+    return scores.amin(dim=1).double().numpy()

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import cosine
 from scipy.stats import hmean
 from sklearn.metrics import roc_auc_score
 
 from modeling_retainmix.data.benchmark import SUBSETS
+from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.benchmark_embeddings import embed_mixtures
 from modeling_retainmix.evaluation.benchmark_scores import score_benchmark
 
@@ -50,6 +52,36 @@ def test_when_benchmark_is_scored_then_every_cell_equals_the_plain_loop(scores, 
             for machine in tiny_benchmark:
                 expected = naive_official(machine, embeddings[machine.machine_type], subset, snr_db)
                 assert result["machines"][machine.machine_type]["official_score"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_with_sub_bands_and_normalization_the_scores_are_the_detectors(tiny_benchmark, tiny_protocol):
+    """A plain loop over two bands, cosine distances, standardised by references that are left out one by one."""
+
+    def two_bands(waveforms):
+        return {"bands": torch.fft.rfft(waveforms).abs()[:, :24]}
+
+    def embed_machine(machine):
+        return embed_mixtures(machine, tiny_protocol, two_bands)
+
+    def distance(query, references):
+        halves = [slice(0, 12), slice(12, 24)]
+        return np.mean([min(cosine(query[half], reference[half]) for reference in references) for half in halves])
+
+    settings = DetectorSettings(backend="subband", normalization="references")
+    scores = score_benchmark(tiny_benchmark, tiny_protocol, embed_machine, settings, num_bands=2)["bands"]
+    for machine in tiny_benchmark:
+        embeddings = embed_machine(machine)["bands"]
+        tests = embeddings["stationary", -10][~machine.is_reference].double().numpy()
+        references = embeddings["non_stationary", -10][machine.is_reference].double().numpy()
+        columns = []
+        for is_target in (False, True):
+            own = references[machine.is_target[machine.is_reference] == is_target]
+            left_out = [distance(own[row], np.delete(own, row, axis=0)) for row in range(len(own))]
+            columns.append([(distance(test, own) - np.mean(left_out)) / np.std(left_out) for test in tests])
+        anomaly = machine.is_anomaly[~machine.is_reference]
+        expected = roc_auc_score(anomaly, np.min(columns, axis=0))
+        found = scores.cells["Mismatch"][-10]["machines"][machine.machine_type]["auc"]
+        assert found == pytest.approx(expected, abs=1e-9)
 
 
 def test_when_cells_are_averaged_then_the_mean_is_harmonic(scores):
