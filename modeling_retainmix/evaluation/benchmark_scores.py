@@ -19,6 +19,22 @@ from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score
 NEAREST_REFERENCE = DetectorSettings(normalization=None)
 
 
+@dataclass(frozen=True)
+class ClipScores:
+    """Anomaly scores of the test clips of all machine types, clips in the same order in every cell.
+
+    Attributes:
+        machine_types: [clips] str.
+        is_anomaly, is_target: [clips] bool.
+        scores: {(subset, snr_db): [clips] float64}, higher means more anomalous.
+    """
+
+    machine_types: np.ndarray
+    is_anomaly: np.ndarray
+    is_target: np.ndarray
+    scores: dict[tuple[str, float], np.ndarray]
+
+
 @dataclass
 class BenchmarkScores:
     """Official scores of one embedder.
@@ -26,10 +42,12 @@ class BenchmarkScores:
     Attributes:
         cells: {subset: {snr_db: result of `dcase_score` over all machine types}}, fractions in [0, 1].
         low_snr_db: the SNRs that `hmean_low` covers.
+        clips: the scores of single clips, from which `cells` were made.
     """
 
     cells: dict[str, dict[float, dict[str, Any]]]
     low_snr_db: tuple[float, ...]
+    clips: ClipScores
 
     def official(self, subset: str, snr_db: float) -> float:
         """Harmonic mean over machine types of source AUC, target AUC and pAUC, as a fraction."""
@@ -76,36 +94,41 @@ def score_benchmark(
     Raises:
         ValueError: the references do not suffice for these settings.
     """
-    collected: dict[Any, dict[tuple[str, float], dict[str, list[np.ndarray]]]] = {}
+    collected: dict[Any, dict[tuple[str, float], list[np.ndarray]]] = {}
+    machines = []
     for machine in benchmark:
+        machines.append(machine)
         for view, cells in embed_machine(machine).items():
             for subset, (reference_kind, test_kind) in SUBSETS.items():
                 for snr_db in protocol.snr_db:
-                    lists = collected.setdefault(view, {}).setdefault((subset, snr_db), {})
                     references, tests = cells[reference_kind, snr_db], cells[test_kind, snr_db]
                     scores = _anomaly_scores(machine, references, tests, settings, num_bands)
-                    test = ~machine.is_reference
-                    lists.setdefault("predictions", []).append(scores)
-                    lists.setdefault("references", []).append(machine.is_anomaly[test].astype(np.int64))
-                    lists.setdefault("domains", []).append(np.where(machine.is_target[test], "target", "source"))
-                    lists.setdefault("machines", []).append(np.full(test.sum(), machine.machine_type))
+                    collected.setdefault(view, {}).setdefault((subset, snr_db), []).append(scores)
     return {
-        view: BenchmarkScores(
-            cells={
-                subset: {snr_db: _official_score(by_cell[subset, snr_db]) for snr_db in protocol.snr_db}
-                for subset in SUBSETS
-            },
-            low_snr_db=protocol.low_snr_db,
+        view: _official_scores(
+            ClipScores(
+                machine_types=np.concatenate([np.full((~m.is_reference).sum(), m.machine_type) for m in machines]),
+                is_anomaly=np.concatenate([m.is_anomaly[~m.is_reference] for m in machines]),
+                is_target=np.concatenate([m.is_target[~m.is_reference] for m in machines]),
+                scores={cell: np.concatenate(parts) for cell, parts in by_cell.items()},
+            ),
+            protocol,
         )
         for view, by_cell in collected.items()
     }
 
 
-def _official_score(columns: dict[str, list[np.ndarray]]) -> dict[str, Any]:
-    predictions, references, domains, machines = (
-        np.concatenate(columns[name]) for name in ("predictions", "references", "domains", "machines")
-    )
-    return dcase_score(predictions, references, domains.tolist(), machines.tolist())
+def _official_scores(clips: ClipScores, protocol: BenchmarkProtocol) -> BenchmarkScores:
+    labels, machine_types = clips.is_anomaly.astype(np.int64), clips.machine_types.tolist()
+    domains = np.where(clips.is_target, "target", "source").tolist()
+    cells = {
+        subset: {
+            snr_db: dcase_score(clips.scores[subset, snr_db], labels, domains, machine_types)
+            for snr_db in protocol.snr_db
+        }
+        for subset in SUBSETS
+    }
+    return BenchmarkScores(cells, protocol.low_snr_db, clips)
 
 
 def _anomaly_scores(

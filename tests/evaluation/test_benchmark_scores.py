@@ -84,6 +84,18 @@ def test_with_sub_bands_and_normalization_the_scores_are_the_detectors(tiny_benc
         assert found == pytest.approx(expected, abs=1e-9)
 
 
+def test_when_benchmark_is_scored_then_the_scores_of_its_test_clips_are_kept(scores, tiny_benchmark, tiny_protocol):
+    clips = scores["spectrum"].clips
+    assert list(clips.scores) == [(subset, snr_db) for subset in SUBSETS for snr_db in tiny_protocol.snr_db]
+    for machine in tiny_benchmark:
+        of_machine, tests = clips.machine_types == machine.machine_type, ~machine.is_reference
+        assert np.array_equal(clips.is_anomaly[of_machine], machine.is_anomaly[tests])
+        assert np.array_equal(clips.is_target[of_machine], machine.is_target[tests])
+        values = clips.scores["Factory B", 0][of_machine]
+        expected = scores["spectrum"].cells["Factory B"][0]["machines"][machine.machine_type]["auc"]
+        assert roc_auc_score(machine.is_anomaly[tests], values) == pytest.approx(expected, abs=1e-12)
+
+
 def test_when_cells_are_averaged_then_the_mean_is_harmonic(scores):
     view = scores["spectrum"]
     cells = {(subset, snr): view.official(subset, snr) for subset in SUBSETS for snr in (-10, 0)}
