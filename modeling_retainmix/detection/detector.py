@@ -34,6 +34,7 @@ from modeling_retainmix.encoders.fbank import FRAME_SHIFT
 from modeling_retainmix.hub.detector_card import write_detector_card
 from modeling_retainmix.hub.push import push_folder
 from modeling_retainmix.hub.remote_code import add_remote_code
+from modeling_retainmix.model_names import check_model_name
 
 
 class AnomalyDetector:
@@ -98,9 +99,11 @@ class AnomalyDetector:
             settings: fields of `DetectorSettings`, such as `layer=6, k=1`. A saved detector keeps its own.
 
         Raises:
+            FileNotFoundError: neither a folder with a model nor the name of one.
             ValueError: a setting out of range, a layer that the encoder does not have, settings for a saved detector,
                 or one whose files do not belong together.
         """
+        check_model_name(name, revision)
         file = cached_file(
             name,
             SETTINGS_FILE,

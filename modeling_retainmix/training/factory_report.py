@@ -32,6 +32,7 @@ from modeling_retainmix.evaluation.factory_acceptance import (
     same_samples,
 )
 from modeling_retainmix.evaluation.run_evaluation import log_mel_embedder
+from modeling_retainmix.model_names import check_model_name
 
 CLIPS_PER_TYPE = (
     ACCEPTANCE_PROTOCOL.source_references
@@ -61,6 +62,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache_dir", default=str(Path(HF_HOME) / "retainmix"), help="folder of the tables")
     parser.add_argument("--num_proc", type=int, default=2, help="processes that make the tables")
     args = parser.parse_args(argv)
+    if args.teacher:
+        try:
+            check_model_name(args.teacher)
+        except FileNotFoundError as error:
+            parser.error(f"--teacher: {error}")
     split = "evaluation" if args.evaluation else "validation"
 
     factory = build_factory(args.cache_dir, REPORT_CONFIG, args.num_proc, splits=[split])

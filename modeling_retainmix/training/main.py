@@ -25,6 +25,7 @@ from modeling_retainmix.hub.card import write_model_card
 from modeling_retainmix.hub.push import push_folder
 from modeling_retainmix.hub.remote_code import add_remote_code
 from modeling_retainmix.hub.run_record import markdown_table, protocol_sentence
+from modeling_retainmix.model_names import check_model_name
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.recipe import parse_arguments
 from modeling_retainmix.training.run_arguments import RunArguments
@@ -58,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.push_to_hub and not args.do_train:
             raise ValueError("--push_to_hub uploads what the run trains: leave out --do_train False")
         checkpoint = _checkpoint(args)
+        for name in (run_args.model, run_args.teacher):
+            if name is not None:
+                check_model_name(name)
     if args.device.type == "cpu":
         torch.set_num_threads(run_args.cpu_threads or max((os.cpu_count() or 1) // args.world_size, 1))
     push_to_hub, args.push_to_hub = args.push_to_hub, False  # one commit of the finished folder, not one per save

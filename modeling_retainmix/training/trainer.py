@@ -8,6 +8,7 @@ from transformers import AutoModel, EvalPrediction, PreTrainedModel
 
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.losses import mixture_loss, retainmix_loss, tagging_loss, teacher_target
+from modeling_retainmix.model_names import check_model_name
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.mixture_batch import MixtureBatch, MixtureBatchBuilder
 from modeling_retainmix.training.pair_trainer import PairTrainer
@@ -76,6 +77,7 @@ class RetainMixTrainer(PairTrainer):
             raise ValueError("the mixture loss (beta > 0) needs a teacher: pass teacher=, or set beta=0")
         encoder: Any = teacher
         if isinstance(teacher, str):
+            check_model_name(teacher)
             depth = {} if self.args.mixture_layer is None else {"num_hidden_layers": self.args.mixture_layer}
             encoder = AutoModel.from_pretrained(teacher, **depth)  # no layer above the one that is compared
         for field in ("hidden_size", "patch_size", "num_prefix_tokens"):

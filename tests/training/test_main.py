@@ -166,6 +166,15 @@ def test_when_there_is_no_checkpoint_to_resume_from_then_error_names_the_folder(
         run(tmp_path, cache_dir, "--model", "anything", "--resume_from_checkpoint", "True")
 
 
+@pytest.mark.parametrize("option", ["--model", "--teacher"])
+def test_when_folder_of_a_model_is_mistyped_then_run_ends_at_once_in_one_line(tmp_path, option):
+    with pytest.raises(
+        SystemExit, match=r"^error: the folder outputs/dmeo does not exist, and no model .*: check the"
+    ):
+        run(tmp_path, tmp_path / "cache", option, "outputs/dmeo")
+    assert not (tmp_path / "cache").exists()
+
+
 def test_when_disk_of_the_data_is_full_then_error_names_the_folder(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))

@@ -1,0 +1,58 @@
+"""Names of models: a folder on this machine or a repository on the Hub, and one line where a name is neither.
+
+transformers takes every name that is no folder for one on the Hub; a mistyped folder then fails far from its cause.
+"""
+
+import os
+from pathlib import Path
+
+from huggingface_hub import is_offline_mode
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from transformers import CONFIG_NAME
+from transformers.utils import cached_file
+
+
+def check_model_name(name: str | os.PathLike[str], revision: str | None = None) -> None:
+    """Sees to it that there is a model of this name, by looking for its configuration as transformers does.
+
+    Args:
+        name: folder with a `config.json`, or name of a model on the Hub or in its cache.
+        revision: branch, tag or commit on the Hub; None: the main branch.
+
+    Raises:
+        FileNotFoundError: there is no such folder or file in it, and what the Hub answered to the name.
+    """
+    if Path(name).is_file():
+        raise FileNotFoundError(f"{name} is a file: give the folder of the model, in which it lies")
+    try:
+        file = cached_file(name, CONFIG_NAME, revision=revision)
+    except OSError as error:
+        # transformers wraps what huggingface_hub raised into long lines of its own
+        raise FileNotFoundError(_explain(name, revision, error.__cause__ or error)) from error
+    if file is None:
+        where = "the folder" if Path(name).is_dir() else "on the Hub it"
+        raise FileNotFoundError(f"{name} is no model, {where} has no {CONFIG_NAME}: check the name")
+
+
+def _explain(name: str | os.PathLike[str], revision: str | None, answer: BaseException) -> str:
+    """The Hub's answer to a name that is no folder, in one line."""
+    missing = f"the folder {name} does not exist, and"
+    if isinstance(answer, HFValidationError):
+        return f"{missing} no model on the Hub can have that name: check the path"
+    if isinstance(answer, RevisionNotFoundError):
+        return f"the model {name} on the Hub has no revision {revision!r}: check the branch, tag or commit"
+    if isinstance(answer, GatedRepoError):
+        return f"{missing} the model on the Hub is gated: ask for access on its page, then log in (hf auth login)"
+    if isinstance(answer, RepositoryNotFoundError):
+        return f"{missing} the Hub has no model of that name, or a private one: check the path, or log in"
+    if isinstance(answer, LocalEntryNotFoundError):
+        why = "and the Hub is not asked in offline mode" if is_offline_mode() else "and the Hub cannot be reached"
+        wanted = "that name" if revision is None else f"that name at the revision {revision!r}"
+        return f"{missing} no model of {wanted} is in the Hub's cache, {why}: check the path, or download the model"
+    return f"{missing} the Hub answered: {' '.join(str(answer).split())}"
