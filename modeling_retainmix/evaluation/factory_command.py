@@ -1,0 +1,94 @@
+"""What the commands share that score one encoder on the procedural factory: options, machines, tables."""
+
+import argparse
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.constants import HF_HOME
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+
+from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, build_benchmark
+from modeling_retainmix.data.factory import FactoryConfig, build_factory
+from modeling_retainmix.detection.embedder import Embedder
+
+FACTORY = FactoryConfig()
+
+
+@dataclass(frozen=True)
+class EncoderOnFactory:
+    """An encoder and the machines that it is scored on.
+
+    Attributes:
+        machines: one benchmark per machine type.
+        protocol: counts, clip length and SNRs.
+        embedder: of one layer.
+        sentence: says which machines, clips and layer these are.
+    """
+
+    machines: list[MachineBenchmark]
+    protocol: BenchmarkProtocol
+    embedder: Embedder
+    sentence: str
+
+
+def factory_parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that `load_encoder_and_machines` reads, and `--output`."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--model", required=True, help="folder or Hub name of an encoder")
+    parser.add_argument("--layer", type=int, help="default: embedding_layer of its config, or the last one")
+    parser.add_argument(
+        "--evaluation", action="store_true", help="score the evaluation machines, not the validation machines"
+    )
+    parser.add_argument("--seed", type=int, default=FACTORY.seed, help="of the factory and of the choice of clips")
+    parser.add_argument("--cache_dir", default=str(Path(HF_HOME) / "retainmix"), help="folder of the factory's tables")
+    parser.add_argument("--num_proc", type=int, help="processes that make the tables; default: this one")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="of the encoder")
+    parser.add_argument("--output", help="CSV file that the table is written to as well")
+    return parser
+
+
+def load_encoder_and_machines(args: argparse.Namespace) -> EncoderOnFactory:
+    """Loads what the options name; the factory's tables are those that the demo makes, and are made only once.
+
+    Raises:
+        ValueError: a layer that the encoder does not have.
+    """
+    config = AutoConfig.from_pretrained(args.model)
+    layer = args.layer
+    if layer is None:
+        chosen = getattr(config, "embedding_layer", None)
+        layer = config.num_hidden_layers if chosen is None else chosen
+    extractor = AutoFeatureExtractor.from_pretrained(args.model)
+    embedder = Embedder(AutoModel.from_pretrained(args.model), extractor, [layer], args.device)
+    split = "evaluation" if args.evaluation else "validation"
+    # All splits, as the demo asks for them: another choice of splits would be another cache.
+    factory = build_factory(args.cache_dir, replace(FACTORY, seed=args.seed), args.num_proc)
+    protocol = replace(PROTOCOLS["small"], clip_seconds=FACTORY.clip_seconds)
+    machines = build_benchmark(factory[f"{split}_machines"], factory[f"{split}_noise"], protocol, seed=args.seed)
+    sentence = (
+        f"{split.capitalize()} machines of the procedural factory (seed {args.seed}), official score in %, protocol "
+        f"`{protocol.name}`, clips of {protocol.clip_seconds:g} s; `{Path(args.model).name}`, layer {layer}."
+    )
+    return EncoderOnFactory(machines, protocol, embedder, sentence)
+
+
+def write_csv(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes rows of `results.result_row`: system, layer, a column per subset and SNR, and the harmonic means."""
+    cells = [(subset, snr_db) for subset, scores in rows[0]["scores"].items() for snr_db in scores]
+    header = ["system", "layer", *(f"{subset} {snr_db} dB" for subset, snr_db in cells), "hmean_low", "hmean_all"]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        for row in rows:
+            numbers = [
+                *(row["scores"][subset][snr_db] for subset, snr_db in cells),
+                row["hmean_low"],
+                row["hmean_all"],
+            ]
+            writer.writerow([row["name"], row["layer"], *(f"{number:.2f}" for number in numbers)])

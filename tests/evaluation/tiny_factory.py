@@ -1,0 +1,39 @@
+"""Arguments of the commands on the procedural factory, at a size that takes seconds."""
+
+import pytest
+import torch
+
+from modeling_retainmix import BeatsConfig, BeatsFeatureExtractor, BeatsModel
+from modeling_retainmix.data.factory import FactoryConfig
+from modeling_retainmix.evaluation import factory_command
+
+TINY_FACTORY = FactoryConfig(
+    clip_seconds=1.0,
+    instances_per_type=1,
+    clips_per_instance=1,
+    source_references=7,
+    target_references=6,
+    tests_per_cell=5,
+    clips_per_noise_class=1,
+    segments_per_kind=33,
+)
+
+
+@pytest.fixture(scope="session")
+def factory_folders(tmp_path_factory):
+    """An encoder with random weights, and an empty folder for the tables."""
+    torch.manual_seed(0)
+    config = BeatsConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16, patch_embed_size=8
+    )
+    encoder, tables = tmp_path_factory.mktemp("encoder"), tmp_path_factory.mktemp("tables")
+    BeatsModel(config).save_pretrained(encoder)
+    BeatsFeatureExtractor().save_pretrained(encoder)
+    return encoder, tables
+
+
+@pytest.fixture
+def factory_arguments(factory_folders, monkeypatch):
+    monkeypatch.setattr(factory_command, "FACTORY", TINY_FACTORY)
+    encoder, tables = factory_folders
+    return ["--model", str(encoder), "--cache_dir", str(tables), "--device", "cpu"]
