@@ -191,8 +191,8 @@ def _take_channel(samples: np.ndarray, name: str, channel: int | str | None) -> 
     channels = samples.shape[1]
     if channel == "mean":
         return samples.mean(axis=1)
-    if channel is None and channels == 1:
-        channel = 0
+    if channels == 1:
+        return samples[:, 0]
     if not isinstance(channel, int) or not 0 <= channel < channels:
         raise ValueError(
             f"{name} has {channels} channels and channel is {channel!r}: pass channel=0 to {channels - 1} or 'mean'"

@@ -37,7 +37,10 @@ def read_dcase_2020(machine: Path) -> list[dict[str, str]]:
         for path in list_audio_files(machine / split):
             match = _NAME.fullmatch(path.stem)
             if match is None:
-                raise ValueError(f"{path} breaks the naming rule of 2020, {_RULE}: rename or remove it")
+                raise ValueError(
+                    f"{path} breaks the naming rule of 2020, {_RULE}: rename or remove it, "
+                    "or list all recordings in a metadata.csv"
+                )
             if split == "train" and match["label"] != "normal":
                 raise ValueError(f"{path} is not named normal, as references must be: move it to test or rename it")
             row = {"path": str(path), "machine_type": machine.name, "section": match["section"], "domain": "source"}

@@ -27,6 +27,7 @@ _REFERENCE_RULE = "section_<NN>_<source|target>_train_normal_<nnnn>[_<attributes
 _TEST_RULE = (
     "section_<NN>_<source|target>_test_<normal|anomaly>_<nnnn>[_<attributes>], in evaluation sets section_<NN>_<nnnn>"
 )
+_CURE = "rename or move it, or list all recordings in a metadata.csv"
 
 
 def read_dcase_sections(machine: Path) -> list[dict[str, str]]:
@@ -51,7 +52,7 @@ def read_dcase_sections(machine: Path) -> list[dict[str, str]]:
     return [{"machine_type": machine.name, "factory": "", "fault": "", **row} for row in rows]
 
 
-def parse_section_name(stem: str) -> dict[str, str] | None:
+def parse_dcase_name(stem: str) -> dict[str, str] | None:
     """Section, domain, split, label and attributes that a file name (without suffix) tells.
 
     What it does not tell is empty, as are the attributes of machines without any. The word `test` may be missing
@@ -71,16 +72,16 @@ def parse_section_name(stem: str) -> dict[str, str] | None:
 
 
 def _reference(path: Path) -> dict[str, str]:
-    parts = parse_section_name(path.stem)
+    parts = parse_dcase_name(path.stem)
     if parts is None or (parts["split"], parts["label"]) != ("train", "normal"):
-        raise ValueError(f"{path} breaks the naming rule of references, {_REFERENCE_RULE}: rename or move it")
+        raise ValueError(f"{path} breaks the naming rule of references, {_REFERENCE_RULE}: {_CURE}")
     return {"path": str(path), **parts}
 
 
 def _test(path: Path, domain: str | None) -> dict[str, str]:
-    parts = parse_section_name(path.stem)
+    parts = parse_dcase_name(path.stem)
     if parts is None or parts["split"] != "test":
-        raise ValueError(f"{path} breaks the naming rule of tests, {_TEST_RULE}: rename or move it")
+        raise ValueError(f"{path} breaks the naming rule of tests, {_TEST_RULE}: {_CURE}")
     if domain is not None and parts["domain"] != domain:
         raise ValueError(
             f"{path} is not named as of the {domain} domain, to which its folder belongs: move or rename it"

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from modeling_retainmix.data.challenge_tables import read_ground_truth
-from modeling_retainmix.data.dcase_sections import parse_section_name
+from modeling_retainmix.data.dcase_sections import parse_dcase_name
 
 
 def merge_ground_truth(rows: list[dict[str, str]], root: str | os.PathLike[str]) -> list[dict[str, str]]:
@@ -41,7 +41,7 @@ def merge_ground_truth(rows: list[dict[str, str]], root: str | os.PathLike[str])
         found.add(key)
         label = "anomaly" if clips[key]["label"] else "normal"
         domain = clips[key]["domain"] or row["domain"]
-        name = parse_section_name((clips[key]["labelled_name"] or "").removesuffix(".wav"))
+        name = parse_dcase_name((clips[key]["labelled_name"] or "").removesuffix(".wav"))
         attributes = name["attributes"] if name and (name["label"], name["domain"]) == (label, domain) else ""
         merged.append(row | {"label": label, "domain": domain, "attributes": attributes})
     if not found:

@@ -17,24 +17,41 @@ def has_metadata(root: Path) -> bool:
 
 
 def read_metadata_folder(root: str | os.PathLike[str]) -> list[dict[str, str]]:
-    """Lists the recordings of a folder whose metadata lies in one file, or in one file per subfolder.
+    """Lists the recordings of machines in a folder with metadata.
 
-    A line gives a recording's path, relative to the metadata file, in the column `file_name`, and its further columns
-    as in `row_from_metadata`. Without a column `split`, a folder `train` or `test` on the path from the root tells it;
-    where neither does, the recording is a reference.
+    A line's columns are those of `row_from_metadata`. Without a column `split`, a folder `train` or `test` on the path
+    from the root tells it; where neither does, the recording is a reference.
 
     Returns:
         Rows of a table of recordings, in the order of the lines.
 
     Raises:
-        FileNotFoundError: there is no metadata file, or a recording that one lists does not exist.
-        ValueError: a line that breaks a rule, a recording that is listed twice, or a sound file that none lists.
+        FileNotFoundError, ValueError: as in `read_entries`, or a value that breaks a rule.
+    """
+    rows = []
+    for path, entry, where in read_entries(root):
+        split = "test" if "test" in path.relative_to(root).parts[:-1] else "train"
+        rows.append({"path": str(path), **row_from_metadata(entry, where, split)})
+    return rows
+
+
+def read_entries(root: str | os.PathLike[str]) -> list[tuple[Path, dict[str, str], str]]:
+    """Lists the sound files of a folder whose metadata lies in one file, or in one file per subfolder.
+
+    A line gives a sound file's path, relative to the metadata file, in the column `file_name`.
+
+    Returns:
+        Path, {column: value} and place (file and line, for messages) of every sound file, in the order of the lines.
+
+    Raises:
+        FileNotFoundError: there is no metadata file, or a sound file that one lists does not exist.
+        ValueError: a sound file that is listed twice, or that none lists.
     """
     root = Path(root)
     files = sorted(root.rglob(METADATA_NAME))
     if not files:
         raise FileNotFoundError(f"{root} holds no {METADATA_NAME}: check the path")
-    rows: list[dict[str, str]] = []
+    entries: list[tuple[Path, dict[str, str], str]] = []
     listed: set[Path] = set()
     for file in files:
         with file.open(newline="", encoding="utf-8-sig") as lines:
@@ -49,12 +66,10 @@ def read_metadata_folder(root: str | os.PathLike[str]) -> list[dict[str, str]]:
                 if path.resolve() in listed:
                     raise ValueError(f"{where} lists {path} for the second time: remove the line")
                 listed.add(path.resolve())
-                folders = path.relative_to(root).parts[:-1]
-                split = "test" if "test" in folders else "train"
-                rows.append({"path": str(path), **row_from_metadata(entry, where, split)})
+                entries.append((path, entry, where))
     unlisted = [path for path in list_audio_files(root) if path.resolve() not in listed]
     if unlisted:
         raise ValueError(
             f"{unlisted[0]} is in no {METADATA_NAME} of {root} ({len(unlisted)} such files): add a line or remove it"
         )
-    return rows
+    return entries

@@ -6,23 +6,18 @@ import os
 import shutil
 import uuid
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-from datasets import Dataset, Features, List, Value
-from tqdm.auto import tqdm
+from datasets import Dataset
 
-from modeling_retainmix.audio import SAMPLING_RATE, AudioSource, audio_sources
+from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
+from modeling_retainmix.data.int16_table import fingerprint, sound_sources, to_int16, write_int16
 
 SHORTEST_SECONDS = 0.175  # 2800 samples at 16 kHz: one patch of the encoders
 SHOWN_CLIPS = 5
-
-_VERSION = 1  # of what a prepared sample is; part of the cache's name
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -77,32 +72,18 @@ def prepare_training_clips(
         FileNotFoundError: a file does not exist.
         ValueError: no recording is usable.
     """
-    names = [name for name in table.column_names if name != "audio"]
-    sources = audio_sources(table["path"][:] if "path" in names else table["audio"], None, channel, sampling_rate)
-    digest = hashlib.sha256(json.dumps([_VERSION, channel, sampling_rate, names]).encode())
-    for source, row in zip(sources, table.select_columns(names), strict=True):
-        digest.update(json.dumps([source.name, row, _file_state(source.name) if "path" in names else None]).encode())
-    if "path" not in names:
-        digest.update(table._fingerprint.encode())
-    folder = Path(cache_dir) / f"prepared-{digest.hexdigest()[:16]}"
+    folder = Path(cache_dir) / f"prepared-{fingerprint(table, channel, sampling_rate)}"
     if not folder.is_dir():
         temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
         temporary.mkdir(parents=True)
         try:
-            _prepare(table.select_columns(names), sources, temporary, round(SHORTEST_SECONDS * sampling_rate))
+            sources = sound_sources(table, channel, sampling_rate)
+            _prepare(table, sources, temporary, round(SHORTEST_SECONDS * sampling_rate))
             _rename(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     report = PreparationReport(**json.loads((folder / "report.json").read_text(encoding="utf-8")))
     return Dataset.from_file(str(folder / "clips.arrow")), report
-
-
-def _file_state(path: str) -> list[int]:
-    try:
-        status = Path(path).stat()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path} does not exist: check the path") from None
-    return [status.st_size, status.st_mtime_ns]
 
 
 def _rename(temporary: Path, folder: Path) -> None:
@@ -114,37 +95,16 @@ def _rename(temporary: Path, folder: Path) -> None:
 
 
 def _prepare(table: Dataset, sources: list[AudioSource], folder: Path, min_samples: int) -> None:
-    features = Features({"audio": List(Value("int16")), **table.features})
     first_of: dict[bytes, int] = {}  # content of a clip -> the first recording that has it
-    dropped: dict[str, str] = {}
-    kept = 0
-    with (
-        pa.OSFile(str(folder / "clips.arrow"), "wb") as sink,
-        pa.ipc.new_stream(sink, features.arrow_schema) as writer,
-        ThreadPoolExecutor(os.cpu_count()) as executor,
-        tqdm(total=len(table), desc="preparing", unit="clip") as progress,
-    ):
-        for start in range(0, len(table), _BATCH):
-            batch = sources[start : start + _BATCH]
-            clips = list(executor.map(partial(_read, min_samples=min_samples), batch))
-            good = []
-            for index, (source, clip) in enumerate(zip(batch, clips, strict=True)):
-                if isinstance(clip, np.ndarray):
-                    original = first_of.setdefault(hashlib.sha256(clip.tobytes()).digest(), start + index)
-                    if original == start + index:
-                        good.append(index)
-                        continue
-                    clip = f"duplicate: of {sources[original].name}"
-                dropped[source.name] = clip
-            if good:
-                audio = [clips[index] for index in good]
-                offsets = np.cumsum([0, *map(len, audio)], dtype=np.int32)
-                rows = table.with_format("arrow")[start + np.asarray(good)]
-                columns = {"audio": pa.ListArray.from_arrays(offsets, np.concatenate(audio))}
-                columns |= {name: rows.column(name).combine_chunks() for name in table.column_names}
-                writer.write_table(pa.table(columns, schema=features.arrow_schema))
-            kept += len(good)
-            progress.update(len(batch))
+
+    def duplicate(row: int, clip: np.ndarray) -> str | None:
+        original = first_of.setdefault(hashlib.sha256(clip.tobytes()).digest(), row)
+        return None if original == row else f"duplicate: of {sources[original].name}"
+
+    read = partial(_read, min_samples=min_samples)
+    refused = write_int16(table, sources, folder / "clips.arrow", read, duplicate, title="preparing")
+    dropped = {sources[row].name: why for row, why in refused.items()}
+    kept = len(table) - len(refused)
     report = PreparationReport(kept, dropped)
     if kept == 0:
         raise ValueError(f"nothing to train on: {report}")
@@ -158,7 +118,7 @@ def _read(source: AudioSource, min_samples: int) -> np.ndarray | str:
     except ValueError as error:
         # read_audio finds silence before the conversion; its other complaints say themselves what they are
         return f"{'silent' if 'is silent' in str(error) else 'undecodable'}: {error}"
-    clip = np.clip(np.round(waveform * 32768.0), -32768, 32767).astype(np.int16)
+    clip = to_int16(waveform)
     if len(clip) < min_samples:
         return f"too short: {len(clip)} samples, at least {min_samples} are needed"
     if clip.min() == clip.max():

@@ -6,8 +6,7 @@ from typing import Any
 
 from datasets import Dataset, Features, Value
 
-from modeling_retainmix.data.dcase_folder import COLUMNS
-
+COLUMNS = ("path", "machine_type", "section", "domain", "split", "label", "attributes", "factory", "fault")
 SUPPLEMENTAL = "supplemental"
 _NAMES = {  # of a column in metadata: ours, and that of the RMIS data sets on the Hub
     "machine_type": ("machine_type", "mt"),
@@ -32,9 +31,10 @@ def row_from_metadata(entry: Mapping[str, Any], where: str, split: str | None = 
     """Checks a row of metadata and gives it the columns of a table of recordings, without the path.
 
     Args:
-        entry: {column: value}. `machine_type` (or `mt`) is needed. `section` (`sec`; a number, `section_03` or
-            `id_03`) is "00" where it is missing, `domain` "source", `label` (`status`: normal, anomaly or abnormal)
-            "normal" for references and empty for tests; `attributes` (`attri`), `factory` and `fault` are empty.
+        entry: {column: value}. `machine_type` (or `mt`) is needed; where there is no such column, `label` is taken
+            for it, as in data sets for audio classification. `section` (`sec`; a number, `section_03` or `id_03`) is
+            "00" where it is missing, `domain` "source", `label` (`status`: normal, anomaly or abnormal) "normal" for
+            references and empty for tests; `attributes` (`attri`), `factory` and `fault` are empty.
         where: file and line, for messages.
         split: "train" or "test" where there is no column `split`.
 
@@ -42,6 +42,8 @@ def row_from_metadata(entry: Mapping[str, Any], where: str, split: str | None = 
         ValueError: a missing column or a value that breaks a rule; the message gives `where`.
     """
     values = {column: _find(entry, names) for column, names in _NAMES.items()}
+    if values["machine_type"] is None and values["label"] not in (None, *_LABELS):
+        values["machine_type"], values["label"] = values["label"], None
     split = values["split"] or split
     if not values["machine_type"]:
         raise ValueError(f"{where} has no machine type: add the column machine_type (or mt)")

@@ -13,7 +13,9 @@ from modeling_retainmix.data.metadata_folder import has_metadata, read_metadata_
 from modeling_retainmix.data.recording_columns import recordings_table
 
 
-def read_recordings(root: str | os.PathLike[str], ground_truth: str | os.PathLike[str] | None = None) -> Dataset:
+def read_recordings(
+    root: str | os.PathLike[str], ground_truth: str | os.PathLike[str] | None = None, split: str | None = None
+) -> Dataset:
     """Lists the recordings of a data set; sound is not opened (`decode_table` does, and lists what it cannot decode).
 
     Args:
@@ -22,6 +24,7 @@ def read_recordings(root: str | os.PathLike[str], ground_truth: str | os.PathLik
             (`read_hub_table`).
         ground_truth: folder of the official ground truth of an evaluation set, whose tests have no labels in their
             names.
+        split: "train" (references) or "test": only these recordings; None: all, supplemental ones too.
 
     Returns:
         A table with the string columns path, machine_type, section, domain ("source" or "target"), split ("train",
@@ -31,7 +34,7 @@ def read_recordings(root: str | os.PathLike[str], ground_truth: str | os.PathLik
 
     Raises:
         FileNotFoundError: there is no such folder or data set, or a file that another one lists.
-        ValueError: a file breaks a rule of its layout; the message names both.
+        ValueError: a file breaks a rule of its layout (the message names both), or there is no recording of the split.
     """
     folder = Path(root)
     if not folder.is_dir():
@@ -39,6 +42,11 @@ def read_recordings(root: str | os.PathLike[str], ground_truth: str | os.PathLik
             raise FileNotFoundError(f"{root} does not exist or is no folder: check the path")
         if ground_truth is not None:
             raise ValueError(f"{root} is no folder, to which ground_truth={str(ground_truth)!r} belongs: leave it out")
-        return read_hub_table(str(root))
+        return read_hub_table(str(root), split)
     rows = read_metadata_folder(folder) if has_metadata(folder) else read_dcase_layouts(folder)
-    return recordings_table(rows if ground_truth is None else merge_ground_truth(rows, ground_truth))
+    if ground_truth is not None:
+        rows = merge_ground_truth(rows, ground_truth)
+    chosen = [row for row in rows if split in (None, row["split"])]
+    if not chosen:
+        raise ValueError(f"{root} holds {len(rows)} recordings, but none of the split {split!r}: check the path")
+    return recordings_table(chosen)

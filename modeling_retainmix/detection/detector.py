@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 from transformers.utils import cached_file
 
 from modeling_retainmix.audio import SAMPLING_RATE, audio_sources
-from modeling_retainmix.data.dcase_folder import parse_dcase_name
+from modeling_retainmix.data.dcase_sections import parse_dcase_name
 from modeling_retainmix.detection.banks import build_bank
 from modeling_retainmix.detection.clip_embedding import embed_clips
 from modeling_retainmix.detection.embedder import Embedder
@@ -334,8 +334,9 @@ def _layers(layer: int | tuple[int, ...] | None, config: Any) -> tuple[int, ...]
 def _domains(names: list[str], domains: Sequence[str] | None) -> Sequence[str]:
     """The domain of each reference."""
     if domains is None:
-        parsed = [parse_dcase_name(Path(name).stem) for name in names]
-        return [parts["domain"] if parts and all(parsed) else "source" for parts in parsed]
+        parsed = [parse_dcase_name(Path(name).stem) or {"domain": ""} for name in names]
+        told = [parts["domain"] for parts in parsed]
+        return told if all(told) else ["source"] * len(names)
     if len(domains) != len(names):
         raise ValueError(f"{len(domains)} domains for {len(names)} references: pass one for each clip")
     for name, domain in zip(names, domains, strict=True):

@@ -45,8 +45,8 @@ class RunArguments:
     train_data: list[str] | None = field(
         default=None,
         metadata={
-            "help": "Machine sounds to train on: folders in the DCASE naming or with a metadata.csv, or data sets on "
-            "the Hub; default: the procedural factory."
+            "help": "Machine sounds to train on: the references of folders in a layout of DCASE Task 2 or with a "
+            "metadata.csv, or of data sets on the Hub; default: the procedural factory."
         },
     )
     train_noise: str | None = field(
@@ -58,7 +58,8 @@ class RunArguments:
         metadata={"help": "Add the references of the evaluation and their noise to the training data (Table 5)."},
     )
     channel: int | None = field(
-        default=None, metadata={"help": "Channel of training recordings that have several, from 0."}
+        default=None,
+        metadata={"help": "Channel of own recordings that have several, from 0; default: such are an error."},
     )
     validation_share: float = field(
         default=0.0,
@@ -76,8 +77,14 @@ class RunArguments:
     eval_data: str | None = field(
         default=None,
         metadata={
-            "help": "Folder of recordings to evaluate on, in the DCASE naming; default: the procedural factory."
+            "help": "Recordings to evaluate on: a folder in a layout of DCASE Task 2 or with a metadata.csv, or a "
+            "data set on the Hub; default: the procedural factory. Its validation machines are generated in any case "
+            "(about a minute, once): the teacher's best layer is chosen on them."
         },
+    )
+    ground_truth: str | None = field(
+        default=None,
+        metadata={"help": "Folder of the official ground truth, for --eval_data whose tests do not tell their label."},
     )
     noise: str | None = field(
         default=None,
@@ -98,6 +105,8 @@ class RunArguments:
         self.factory_options = _json_object("factory_config", self.factory_config)
         if self.eval_data is not None and self.noise is None:
             raise ValueError("--eval_data and --noise belong together: give both folders, or neither")
+        if self.ground_truth is not None and self.eval_data is None:
+            raise ValueError("--ground_truth belongs to --eval_data: give the recordings that it labels")
         if self.train_data and self.noise is None and self.train_noise is None:
             raise ValueError("--train_data and --noise belong together: give noise to mix the machine sounds with")
         if not self.train_data and self.train_noise is not None:

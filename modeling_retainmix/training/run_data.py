@@ -9,8 +9,8 @@ import numpy as np
 from datasets import Dataset, concatenate_datasets
 
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, build_benchmark
-from modeling_retainmix.data.dcase_folder import read_dcase_folder
 from modeling_retainmix.data.decode import decode_table
+from modeling_retainmix.data.evaluation_recordings import read_evaluation_recordings
 from modeling_retainmix.data.factory import FACTORY_VERSION, FactoryConfig, build_factory, factory_fingerprint
 from modeling_retainmix.data.noise_folder import read_noise_folder
 from modeling_retainmix.data.noise_segments import make_noise_segments
@@ -152,8 +152,13 @@ def _folder_benchmark(
     eval_data: str, noise_folder: str, run_args: RunArguments, protocol: BenchmarkProtocol
 ) -> list[MachineBenchmark]:
     cache_dir = Path(run_args.cache_dir) / "decoded"
-    clean = decode_table(read_dcase_folder(eval_data), cache_dir, clip_seconds=protocol.clip_seconds)
-    noise = decode_table(read_noise_folder(noise_folder), cache_dir)
+    clean = decode_table(
+        read_evaluation_recordings(eval_data, run_args.ground_truth),
+        cache_dir,
+        clip_seconds=protocol.clip_seconds,
+        channel=run_args.channel,
+    )
+    noise = decode_table(read_noise_folder(noise_folder), cache_dir, channel=run_args.channel)
     segments = make_noise_segments(noise, protocol.clip_seconds, seed=run_args.benchmark_seed)
     return build_benchmark(
         clean, segments, protocol, seed=run_args.benchmark_seed, allow_noise_reuse=run_args.allow_noise_reuse

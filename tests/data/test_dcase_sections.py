@@ -2,7 +2,7 @@
 
 import pytest
 
-from modeling_retainmix.data.dcase_sections import parse_section_name, read_dcase_sections
+from modeling_retainmix.data.dcase_sections import parse_dcase_name, read_dcase_sections
 
 
 def write(machine, *names):
@@ -51,12 +51,22 @@ def test_supplemental_clips_are_told_by_one_word_wherever_it_stands(tmp_path, na
 
 
 def test_when_machines_have_no_attributes_then_the_word_for_it_is_none():
-    assert parse_section_name("section_00_source_train_normal_0000_noAttribute")["attributes"] == ""
-    assert parse_section_name("section_00_source_train_normal_0000_car_A1_spd_2.5")["attributes"] == "car_A1_spd_2.5"
+    assert parse_dcase_name("section_00_source_train_normal_0000_noAttribute")["attributes"] == ""
+
+
+def test_when_attributes_hold_underscores_and_dots_then_they_stay_whole():
+    parts = parse_dcase_name("section_03_target_test_anomaly_0123_car_B2_spd_2.5_mic_1")
+    assert parts == {
+        "section": "03",
+        "domain": "target",
+        "split": "test",
+        "label": "anomaly",
+        "attributes": "car_B2_spd_2.5_mic_1",
+    }
 
 
 def test_when_the_word_test_is_missing_before_a_label_then_it_is_a_test():
-    parts = parse_section_name("section_00_source_anomaly_0012_loc_B")
+    parts = parse_dcase_name("section_00_source_anomaly_0012_loc_B")
     assert (parts["split"], parts["label"], parts["attributes"]) == ("test", "anomaly", "loc_B")
 
 

@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 import soundfile as sf
-from datasets import Dataset
+from datasets import Audio, Dataset
 
-from modeling_retainmix.data import decode
+from modeling_retainmix.data import decode, int16_table
 from modeling_retainmix.data.decode import decode_table
 
 
@@ -37,13 +37,13 @@ def test_when_clip_seconds_is_given_then_longer_clips_are_cut(table, tmp_path):
 
 def test_when_table_is_longer_than_a_batch_then_no_row_is_lost(table, tmp_path, monkeypatch):
     whole = decode_table(table, tmp_path / "cache")
-    monkeypatch.setattr(decode, "_BATCH", 2)
+    monkeypatch.setattr(int16_table, "_BATCH", 2)
     assert decode_table(table, tmp_path / "other")["audio"][:] == whole["audio"][:]
 
 
 def test_when_decoded_before_then_files_are_not_read_again(table, tmp_path, monkeypatch):
     first = decode_table(table, tmp_path / "cache")
-    monkeypatch.setattr(decode, "read_audio", None)  # a call would fail
+    monkeypatch.setattr(decode, "write_int16", None)  # a call would fail
     assert decode_table(table, tmp_path / "cache")["audio"][:] == first["audio"][:]
 
 
@@ -68,6 +68,23 @@ def test_when_the_part_that_is_kept_is_silent_then_error_says_so(table, tmp_path
     sf.write(table["path"][1], np.r_[np.zeros(5000, np.int16), np.arange(4000, dtype=np.int16)], 16000)
     with pytest.raises(ValueError, match=r"clip_1\.wav is silent in its first 4000 samples"):
         decode_table(table, tmp_path / "cache", clip_seconds=0.25)
+
+
+def test_when_more_files_are_broken_than_an_error_shows_then_it_counts_the_others(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "SHOWN_CLIPS", 2)
+    for path in table["path"]:
+        sf.write(path, np.zeros(4000, np.int16), 16000)
+    with pytest.raises(ValueError, match=r"3 clips cannot be used: .*clip_0\.wav.*clip_1\.wav.*; and 1 more$"):
+        decode_table(table, tmp_path / "cache")
+
+
+def test_when_sound_lies_in_the_table_then_it_is_decoded_once(table, tmp_path, monkeypatch):
+    sounds = table.rename_column("path", "audio").cast_column("audio", Audio(decode=False))
+    decoded = decode_table(sounds.select([2, 0]), tmp_path / "cache")
+    assert decoded["label"][:] == ["label 2", "label 0"]
+    assert decoded["audio"][0] == sf.read(table["path"][2], dtype="int16")[0].tolist()
+    monkeypatch.setattr(decode, "write_int16", None)
+    assert decode_table(sounds.select([2, 0]), tmp_path / "cache")["audio"][:] == decoded["audio"][:]
 
 
 def test_when_a_file_is_missing_then_error_names_it(table, tmp_path):

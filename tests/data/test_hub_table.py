@@ -63,6 +63,15 @@ def test_when_a_row_or_a_split_breaks_a_rule_then_error_names_it(load):
         read_hub_table("acme/machines")
 
 
+def test_when_a_split_is_chosen_then_the_others_may_have_any_name(load):
+    load(train={"mt": ["fan", "pump"]}, validation={"mt": ["fan", "fan"]})
+    assert read_hub_table("acme/machines", "train")["machine_type"][:] == ["fan", "pump"]
+    load(all={"mt": ["fan", "pump"], "split": ["test", "train"]})
+    assert read_hub_table("acme/machines", "train")["machine_type"][:] == ["pump"]
+    with pytest.raises(ValueError, match="acme/machines has no recording of the split supplemental"):
+        read_hub_table("acme/machines", "supplemental")
+
+
 def test_when_there_is_no_audio_column_then_error_says_so(monkeypatch):
     tables = DatasetDict(train=Dataset.from_dict({"mt": ["fan"]}))
     monkeypatch.setattr(hub_table, "load_dataset", lambda name: tables)

@@ -27,6 +27,13 @@ def test_when_columns_are_missing_then_a_reference_is_normal_and_a_test_unknown(
     assert (test["split"], test["domain"], test["label"]) == ("test", "", "")
 
 
+def test_when_label_is_no_state_of_a_machine_and_there_is_no_machine_type_then_it_is_one():
+    row = row_from_metadata({"label": "fan"}, "row 0", "train")
+    assert (row["machine_type"], row["label"]) == ("fan", "normal")
+    with pytest.raises(ValueError, match="row 0 has no machine type"):
+        row_from_metadata({"label": "anomaly"}, "row 0", "test")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -5,9 +5,9 @@ import pytest
 import soundfile as sf
 
 from modeling_retainmix.data import recordings
-from modeling_retainmix.data.dcase_folder import COLUMNS
 from modeling_retainmix.data.dcase_sections import FAR_CHANNEL, NEAR_CHANNEL
 from modeling_retainmix.data.decode import decode_table
+from modeling_retainmix.data.recording_columns import COLUMNS
 from modeling_retainmix.data.recordings import read_recordings
 
 RATE = 16000
@@ -39,7 +39,9 @@ def test_when_recordings_have_two_channels_then_near_and_far_are_decoded(tmp_pat
         for channel in (NEAR_CHANNEL, FAR_CHANNEL)
     )
     np.testing.assert_allclose(near, 2 * far, atol=2)
-    with pytest.raises(ValueError, match="section_00_source_train_normal_0000"):  # no channel was chosen
+    with pytest.raises(
+        ValueError, match=r"train_normal_0000.* has 2 channels and channel is None: pass channel=0 to 1"
+    ):
         decode_table(table, tmp_path / "cache")
 
 
@@ -64,10 +66,18 @@ def test_when_ground_truth_is_given_then_it_is_merged(tmp_path):
 
 
 def test_when_there_is_no_folder_then_a_name_is_looked_up_on_the_hub(monkeypatch):
-    monkeypatch.setattr(recordings, "read_hub_table", lambda name: f"table of {name}")
-    assert read_recordings("acme/no-such-folder") == "table of acme/no-such-folder"
+    monkeypatch.setattr(recordings, "read_hub_table", lambda name, split: f"table of {name}, {split}")
+    assert read_recordings("acme/no-such-folder") == "table of acme/no-such-folder, None"
     with pytest.raises(ValueError, match="acme/no-such-folder is no folder, to which ground_truth='truth' belongs"):
         read_recordings("acme/no-such-folder", "truth")
+
+
+def test_when_a_split_is_chosen_then_others_are_left_out(tmp_path):
+    for name in ("train/section_00_source_train_normal_0000", "supplemental/section_00_noise_0000"):
+        write(tmp_path / f"fan/{name}.wav")
+    assert read_recordings(tmp_path, split="train")["split"][:] == ["train"]
+    with pytest.raises(ValueError, match="holds 2 recordings, but none of the split 'test'"):
+        read_recordings(tmp_path, split="test")
 
 
 def test_when_there_is_neither_folder_nor_name_then_error_names_it(tmp_path):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import soundfile
-from datasets import Audio, ClassLabel, Dataset
+from datasets import Audio, ClassLabel, Dataset, DatasetDict
 
-from modeling_retainmix.data import training_sources
+from modeling_retainmix.data import hub_table
 from modeling_retainmix.data.prepare import prepare_training_clips
 from modeling_retainmix.data.training_sources import read_training_machines, read_training_noise
 
@@ -56,7 +56,7 @@ def test_when_noise_folder_has_no_metadata_then_file_names_tell_the_class(tmp_pa
 @pytest.mark.parametrize(
     ("content", "error", "named"),
     [
-        ("file_name,class\na.wav,fan\n", ValueError, "no column machine_type"),
+        ("file_name,class\na.wav,fan\n", ValueError, "metadata.csv, line 2 has no machine type"),
         ("path,machine_type\na.wav,fan\n", ValueError, "no column file_name"),
         ("file_name,machine_type\nabsent.wav,fan\n", FileNotFoundError, "absent.wav"),
     ],
@@ -75,7 +75,7 @@ def test_when_file_breaks_the_naming_then_error_names_it(tmp_path):
 
 
 def test_when_folder_is_empty_then_error_names_both_forms(tmp_path):
-    with pytest.raises(ValueError, match=r"metadata\.csv nor sound files"):
+    with pytest.raises(ValueError, match=r"holds neither a metadata\.csv nor a machine type"):
         read_training_machines(str(tmp_path))
 
 
@@ -86,12 +86,12 @@ def hub(tmp_path, monkeypatch):
     table = Dataset.from_dict({"sound": paths, "label": [1, 0, 1]}).cast_column("sound", Audio(decode=False))
     tables = {"plant/sounds": table.cast_column("label", ClassLabel(names=["fan", "pump"]))}
 
-    def load(name, split):
+    def load(name):
         if name not in tables:
             raise FileNotFoundError(f"Couldn't find any data file at {name}")
-        return tables[name]
+        return DatasetDict(train=tables[name], validation=tables[name].select([0]))
 
-    monkeypatch.setattr(training_sources, "load_dataset", load)
+    monkeypatch.setattr(hub_table, "load_dataset", load)
     return paths
 
 
@@ -102,6 +102,20 @@ def test_when_source_is_a_data_set_then_its_audio_and_labels_are_read(hub, tmp_p
     assert report.kept == 3
     expected = soundfile.read(hub[1], dtype="int16")[0]
     assert clips["audio"][1] == expected.tolist()
+
+
+def test_when_noise_is_a_data_set_then_its_classes_are_read(hub, tmp_path):
+    table = read_training_noise("plant/sounds")
+    assert table["noise_class"][:] == ["pump", "fan", "pump"]
+    clips, _ = prepare_training_clips(table, tmp_path / "cache")
+    assert clips["audio"][2] == soundfile.read(hub[2], dtype="int16")[0].tolist()
+
+
+def test_when_noise_has_no_class_then_error_names_the_line(tmp_path):
+    write(tmp_path / "a.wav")
+    (tmp_path / "metadata.csv").write_text("file_name,place\na.wav,hall\n")
+    with pytest.raises(ValueError, match=r"metadata\.csv, line 2 names no noise_class .*file_name, place: add it"):
+        read_training_noise(str(tmp_path))
 
 
 def test_when_source_is_nothing_then_error_names_it(hub):

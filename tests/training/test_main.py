@@ -120,6 +120,39 @@ def test_when_own_recordings_are_given_then_the_model_is_trained_on_them(
 
 
 @pytest.mark.slow
+def test_when_tests_are_anonymous_and_have_two_channels_then_ground_truth_and_channel_make_a_benchmark(
+    tmp_path, cache_dir, recordings, noise
+):
+    truth = {"data": "", "domain": ""}
+    for index, path in enumerate(sorted((recordings / "press" / "test").iterdir())):
+        name = f"section_00_{index:04d}.wav"
+        truth["data"] += f"{name},{int('_anomaly_' in path.name)}\n"
+        truth["domain"] += f"{name},{int('_target_' in path.name)}\n"
+        path.rename(path.with_name(name))
+    for kind, lines in truth.items():
+        file = tmp_path / "truth" / f"ground_truth_{kind}" / "ground_truth_press_section_00_test.csv"
+        file.parent.mkdir(parents=True)
+        file.write_text(lines)
+    far = {}
+    for path in sorted(recordings.rglob("*.wav")):
+        near, _ = soundfile.read(path, dtype="int16")
+        far[path.name] = near // 2
+        soundfile.write(path, np.stack([near, far[path.name]], axis=1), RATE)
+    options = ("--eval_data", recordings, "--noise", noise, "--ground_truth", tmp_path / "truth")
+    (machine,) = load_run_data(*parse_arguments(options_of(tmp_path, cache_dir, *options, "--channel", 1))).evaluation
+    assert machine.counts() == {
+        "source references": 3,
+        "target references": 3,
+        "normal tests": 4,
+        "anomalous tests": 4,
+    }
+    for row in machine.clean:
+        assert row["audio"] == far[Path(row["path"]).name][: len(row["audio"])].tolist()
+    with pytest.raises(ValueError, match=r"14 clips cannot be used: .* has 2 channels and channel is None"):
+        load_run_data(*parse_arguments(options_of(tmp_path, cache_dir, *options)))
+
+
+@pytest.mark.slow
 def test_when_references_join_the_training_then_tests_and_their_noise_do_not(tmp_path, cache_dir):
     run_args, args = parse_arguments(options_of(tmp_path, cache_dir, "--config", "mixture_with_references", "demo"))
     data = load_run_data(run_args, args)
@@ -274,6 +307,7 @@ def test_when_input_is_bad_then_run_ends_in_one_line_that_names_it(breakage, tmp
         ("--train_data", "--train_data and --noise"),
         ("--train_noise", "--train_noise and --train_data"),
         ("--noise", "--train_data or --eval_data"),
+        ("--ground_truth", "--ground_truth belongs to --eval_data"),
     ],
 )
 def test_when_only_one_folder_is_given_then_both_options_are_named(tmp_path, cache_dir, recordings, option, named):

@@ -7,9 +7,9 @@ import pytest
 import soundfile
 
 from modeling_retainmix.data.clips import read_clips
-from modeling_retainmix.data.dcase_folder import read_dcase_folder
 from modeling_retainmix.data.factory import export_dcase
 from modeling_retainmix.data.noise_folder import read_noise_folder
+from modeling_retainmix.data.recordings import read_recordings
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def exported(tiny_factory, tmp_path_factory) -> Path:
 @pytest.mark.parametrize("split", ["validation", "evaluation"])
 def test_the_dcase_reader_finds_every_clip_with_its_columns(exported, tiny_factory, split):
     columns = ["machine_type", "section", "domain", "split", "label", "attributes"]
-    read, written = read_dcase_folder(exported / f"{split}_machines"), tiny_factory[f"{split}_machines"]
+    read, written = read_recordings(exported / f"{split}_machines"), tiny_factory[f"{split}_machines"]
 
     def rows(table):
         return sorted(zip(*(table[name] for name in columns), strict=True))
