@@ -42,6 +42,12 @@ def test_filter_bank_equals_the_original_but_for_rounding_of_the_fft(variant):
     assert difference.max() < 5e-4
 
 
+def test_when_a_batch_exceeds_what_a_cpu_takes_at_once_then_no_clip_changes():
+    waveform = noise(7, 160_000) * 1000
+    clip_by_clip = torch.cat([kaldi_fbank(clip[None]) for clip in waveform])
+    torch.testing.assert_close(kaldi_fbank(waveform), clip_by_clip, atol=1e-5, rtol=0)
+
+
 def test_silence_gives_the_floor():
     assert torch.equal(kaldi_fbank(torch.zeros(1, 1600)), torch.full((1, 8, 128), 2.0**-23).log())
 
