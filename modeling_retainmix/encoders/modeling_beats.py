@@ -21,6 +21,7 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_beats import BeatsConfig
+from .gated_attention_beats import gated_attention
 from .modeling_encoder import (
     EncoderClassifierOutput,
     check_inputs,
@@ -101,15 +102,22 @@ class BeatsAttention(nn.Module):
         query = self.q_proj(hidden_states).view(shape).transpose(1, 2)
         key = self.k_proj(hidden_states).view(shape).transpose(1, 2)
         value = self.v_proj(hidden_states).view(shape).transpose(1, 2)
+        dropout = self.config.attention_dropout if self.training else 0.0
+        implementation = self.config._attn_implementation
+        if implementation == "sdpa" and query.device.type == "cpu":
+            plain = attention_mask is None and dropout == 0 and not torch.compiler.is_compiling()
+            if plain and position_bias is not None and self.config.gru_rel_pos:
+                gate, position_bias = self.gate(query).to(query.dtype), position_bias.to(query.dtype)
+                output = gated_attention(query, key, value, gate, position_bias, self.scaling)
+                return self.out_proj(output.reshape(batch, tokens, width)), None
+            if torch.is_grad_enabled():
+                # The fused kernel of the CPU has no gradient of the bias; torch's fallback is slower than ours.
+                implementation = "eager"
         if position_bias is not None:
             position_bias = position_bias.to(query.dtype)
             if self.config.gru_rel_pos:
                 position_bias = self.gate(query).to(query.dtype) * position_bias
             position_bias = position_bias.expand(batch, -1, -1, -1)
-        implementation = self.config._attn_implementation
-        if implementation == "sdpa" and query.device.type == "cpu" and torch.is_grad_enabled():
-            # The fused kernel of the CPU has no gradient of the bias; torch's fallback is slower than ours.
-            implementation = "eager"
         attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
         output, weights = attend(
             self,
@@ -118,7 +126,7 @@ class BeatsAttention(nn.Module):
             value,
             attention_mask,
             position_bias=position_bias,
-            dropout=self.config.attention_dropout if self.training else 0.0,
+            dropout=dropout,
             scaling=self.scaling,
             **kwargs,
         )

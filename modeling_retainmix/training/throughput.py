@@ -1,6 +1,7 @@
 """How fast a training is: time of its steps, operations of its models, and what plain matrix products reach."""
 
 import functools
+import math
 import time
 from typing import Any
 
@@ -41,11 +42,16 @@ def forward_flops(model: torch.nn.Module, **inputs: Any) -> float:
     """
     training = model.training
     model.eval()
-    # With gradients on, since the counter does not know the fused attention of CPUs, which is used without them.
-    with torch.enable_grad(), FlopCounterMode(display=False) as counter:
+    unknown = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=unknown) as counter:
         model(**inputs)
     model.train(training)
     return float(counter.get_total_flops())
+
+
+def _attention_flops(query: torch.Size, key: torch.Size, *args: Any, **kwargs: Any) -> int:
+    """From the shapes [batch, heads, tokens, dim]: products of queries and keys, and of weights and values."""
+    return 4 * math.prod(query) * key[-2]
 
 
 @functools.cache
