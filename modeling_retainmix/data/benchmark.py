@@ -5,7 +5,7 @@ scales the noise. So a subset at an SNR is two selections of mixtures: reference
 of its own: its references are Factory B's and its tests are Factory A's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from datasets import Dataset
 from modeling_retainmix.data.clips import INT16_SCALE, read_clips, to_waveform
 
 KINDS = ("stationary", "non_stationary")
+DOMAINS = ("source", "target")
 
 # subset -> (kind of noise on the references, kind of noise on the tests)
 SUBSETS = {
@@ -116,8 +117,9 @@ def build_benchmark(
     """Pairs clean recordings with noise segments, machine type by machine type.
 
     Counts of the protocol are maxima. Within a machine type every recording gets a segment of its own of each kind;
-    where the recordings name a factory, only noise of that factory is used. Which clips and segments are taken
-    depends on the seed and the machine type's name alone.
+    where recordings and noise name a factory, it is the same one. Which clips and segments are taken depends on the
+    seed and the machine type's name alone. Tests of one domain alone, as all are in DCASE Task 2 of 2020, do where no
+    machine type has others.
 
     Args:
         clean: recordings with columns audio, machine_type, domain, split, label and, optionally, factory.
@@ -137,16 +139,20 @@ def build_benchmark(
     kinds = np.asarray(noise["kind"])
     noise_factories = np.asarray(noise["factory"]) if "factory" in noise.column_names else np.full(len(noise), "")
     columns = {name: np.asarray(clean[name]) for name in ("machine_type", "domain", "split", "label")}
+    of_tests = columns["domain"][columns["split"] == "test"]
+    test_domains = [domain for domain in DOMAINS if domain in of_tests] or DOMAINS
     factories = np.asarray(clean["factory"]) if "factory" in clean.column_names else np.full(len(clean), "")
     benchmark = []
     for machine_type in sorted(set(clean["machine_type"])):
         generator = np.random.default_rng([seed, *machine_type.encode()])
         of_type = columns["machine_type"] == machine_type
-        rows = _select_recordings(columns, of_type, machine_type, protocol, generator)
+        rows = _select_recordings(columns, of_type, machine_type, protocol, test_domains, generator)
         factory = factories[rows[0]]
         noise_rows, reused = {}, 0
         for kind in KINDS:
-            pool = np.flatnonzero((kinds == kind) & ((noise_factories == factory) | (factory == "")))
+            pool = np.flatnonzero(
+                (kinds == kind) & ((noise_factories == factory) | (noise_factories == "") | (factory == ""))
+            )
             if len(pool) == 0 or (len(pool) < len(rows) and not allow_noise_reuse):
                 raise ValueError(
                     f"machine type {machine_type!r} has {len(rows)} clips but only {len(pool)} {kind} noise segments "
@@ -175,6 +181,12 @@ def build_benchmark(
     return benchmark
 
 
+def domains_of_tests(benchmark: Sequence[MachineBenchmark]) -> list[str]:
+    """The domains that tests are of: "source", "target" or both; the official score is another one without both."""
+    is_target = np.concatenate([machine.is_target[~machine.is_reference] for machine in benchmark])
+    return [domain for domain in DOMAINS if (is_target == (domain == "target")).any()]
+
+
 def with_snr(protocol: BenchmarkProtocol, snr_db: tuple[float, ...]) -> BenchmarkProtocol:
     """The protocol with other SNRs; its low ones are those that were low before."""
     return replace(protocol, snr_db=snr_db, low_snr_db=tuple(s for s in snr_db if s in protocol.low_snr_db))
@@ -185,13 +197,14 @@ def _select_recordings(
     of_type: np.ndarray,
     machine_type: str,
     protocol: BenchmarkProtocol,
+    test_domains: Sequence[str],
     generator: np.random.Generator,
 ) -> np.ndarray:
     """Rows of the references, then of the tests; at most as many of each cell as the protocol says."""
     maxima = {
         ("train", "source", "normal"): protocol.source_references,
         ("train", "target", "normal"): protocol.target_references,
-    } | {("test", d, label): protocol.tests_per_cell for d in ("source", "target") for label in ("normal", "anomaly")}
+    } | {("test", d, label): protocol.tests_per_cell for d in test_domains for label in ("normal", "anomaly")}
     chosen = []
     for (split, domain, label), maximum in maxima.items():
         cell = np.flatnonzero(

@@ -50,7 +50,10 @@ class BenchmarkScores:
     clips: ClipScores
 
     def official(self, subset: str, snr_db: float) -> float:
-        """Harmonic mean over machine types of source AUC, target AUC and pAUC, as a fraction."""
+        """Harmonic mean over machine types of source AUC, target AUC and pAUC, as a fraction.
+
+        Where all tests are of one domain: of AUC and pAUC.
+        """
         return float(self.cells[subset][snr_db]["official_score"])
 
     def hmean(self, snr_db: Sequence[float] | None = None, subset: str | None = None) -> float:
@@ -120,7 +123,8 @@ def score_benchmark(
 
 def _official_scores(clips: ClipScores, protocol: BenchmarkProtocol) -> BenchmarkScores:
     labels, machine_types = clips.is_anomaly.astype(np.int64), clips.machine_types.tolist()
-    domains = np.where(clips.is_target, "target", "source").tolist()
+    both = len(set(clips.is_target.tolist())) == 2
+    domains = np.where(clips.is_target, "target", "source").tolist() if both else None
     cells = {
         subset: {
             snr_db: dcase_score(clips.scores[subset, snr_db], labels, domains, machine_types)

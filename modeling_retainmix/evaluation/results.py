@@ -1,10 +1,11 @@
 """`results.json`: everything that a reader needs to judge a number, and to make it again."""
 
 import json
+import math
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -35,7 +36,8 @@ def result_row(name: str, scores: BenchmarkScores, layer: int | None = None) -> 
                 f"{snr_db:g}": {
                     machine: {
                         part: 100 * float(values[part])
-                        for part in ("official_score", "auc_source", "auc_target", "pauc")
+                        for part in ("official_score", "auc_source", "auc_target", "auc", "pauc")
+                        if not math.isnan(values[part])  # of a domain that no test is of
                     }
                     for machine, values in result["machines"].items()
                 }
@@ -47,15 +49,20 @@ def result_row(name: str, scores: BenchmarkScores, layer: int | None = None) -> 
 
 
 def protocol_record(
-    protocol: BenchmarkProtocol, counts: Mapping[str, Mapping[str, int]], reused_segments: int, k: int = 1
+    protocol: BenchmarkProtocol,
+    counts: Mapping[str, Mapping[str, int]],
+    reused_segments: int,
+    k: int = 1,
+    domains: Sequence[str] = ("source", "target"),
 ) -> dict[str, Any]:
-    """The protocol with the clips really used per machine type, as tables and cards print it."""
+    """The protocol, the clips really used and the domains of tests, as tables and cards print them."""
     return {
         **asdict(protocol),
         "k": k,
         "normalization": "none",
         "clips": {machine: dict(roles) for machine, roles in counts.items()},
         "noise_segments_reused": reused_segments,
+        "domains": list(domains),
     }
 
 

@@ -99,9 +99,11 @@ def protocol_sentence(protocol: Mapping[str, Any]) -> str:
     )
     reuse = protocol["noise_segments_reused"]
     rule = protocol["normalization"]
+    domains = protocol.get("domains", ("source", "target"))  # older records do not name them
+    parts = "source AUC, target AUC and pAUC" if len(domains) == 2 else "AUC and pAUC"
     return (
-        f"Official score in % (harmonic mean of source AUC, target AUC and pAUC over {len(protocol['clips'])} machine "
-        f"types), protocol `{protocol['name']}`, clips of {protocol['clip_seconds']:g} s; per machine type {clips}; "
+        f"Official score in % (harmonic mean of {parts} over {len(protocol['clips'])} machine types), "
+        f"protocol `{protocol['name']}`, clips of {protocol['clip_seconds']:g} s; per machine type {clips}; "
         f"K = {protocol['k']}, {'no normalisation' if rule == 'none' else f'normalisation `{rule}`'} between domains; "
         + (f"{reuse} noise segments used more than once." if reuse else "no noise segment used twice in a subset.")
     )

@@ -18,6 +18,7 @@ import torch
 from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification, EarlyStoppingCallback
 from transformers.trainer_utils import get_last_checkpoint
 
+from modeling_retainmix.data.benchmark import domains_of_tests
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.evaluation.results import environment_record, protocol_record, write_results
 from modeling_retainmix.evaluation.run_evaluation import table_rows
@@ -184,6 +185,7 @@ def _results(
             data.protocol,
             {machine.machine_type: machine.counts() for machine in data.evaluation},
             sum(machine.reused_segments for machine in data.evaluation),
+            domains=domains_of_tests(data.evaluation),
         ),
         "data": data.description,
         "settings": args.method_settings()

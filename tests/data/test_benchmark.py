@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from modeling_retainmix.data.benchmark import KINDS, PROTOCOLS, SUBSETS, BenchmarkProtocol, build_benchmark
+from modeling_retainmix.data.benchmark import (
+    KINDS,
+    PROTOCOLS,
+    SUBSETS,
+    BenchmarkProtocol,
+    build_benchmark,
+    domains_of_tests,
+)
 
 RATE = 100
 PROTOCOL = BenchmarkProtocol("tiny", 4, 2, 2, (-10, 0), (-10,), clip_seconds=0.5)
@@ -92,6 +99,22 @@ def test_when_machine_type_is_added_then_pairing_of_the_others_stays():
 def test_when_recordings_name_a_factory_then_only_its_noise_is_used():
     (machine,) = build(clean_table(["fan"], factory="north"), noise_table(factories=("south", "north")))
     assert set(machine.noise.select(machine.noise_rows["stationary"])["factory"]) == {"north"}
+
+
+def test_when_noise_names_no_factory_then_it_suits_recordings_of_any():
+    (machine,) = build(clean_table(["fan"], factory="north"), noise_table())
+    assert set(machine.noise.select(machine.noise_rows["stationary"])["factory"]) == {""}
+
+
+def test_when_all_tests_are_of_one_domain_then_they_make_a_benchmark():
+    both = build(clean_table(), noise_table())
+    clean = clean_table().filter(lambda row: row["domain"] == "source")
+    benchmark = build(clean, noise_table())
+    assert (domains_of_tests(both), domains_of_tests(benchmark)) == (["source", "target"], ["source"])
+    assert benchmark[0].counts()["normal tests"] == 2
+    mixed = clean_table().filter(lambda row: row["domain"] == "source" or row["machine_type"] == "fan")
+    with pytest.raises(ValueError, match="'pump' has no target normal test"):  # one score needs the same domains
+        build(mixed, noise_table())
 
 
 def test_when_noise_is_short_then_error_says_how_many_are_missing():
