@@ -38,7 +38,7 @@ def read_audio(
     Args:
         path: of any format that libsndfile reads (WAV, FLAC, Ogg, MP3, ...).
         sampling_rate: of the result, in Hz; a file of another rate is resampled.
-        channel: what to take of several channels: an index from 0, or "mean".
+        channel: what to take of several channels: an index from 0, or "mean"; a file of one channel is taken as it is.
 
     Returns:
         float32 [samples] in [-1, 1].

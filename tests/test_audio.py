@@ -69,6 +69,12 @@ def test_when_file_has_several_channels_then_one_must_be_chosen(tmp_path):
     np.testing.assert_allclose(read_audio(tmp_path / "stereo.wav", channel="mean"), stereo.mean(axis=1), atol=1e-7)
 
 
+def test_when_file_has_one_channel_then_a_choice_among_several_does_not_concern_it(tmp_path):
+    sf.write(tmp_path / "mono.wav", tone(), 16000, subtype="FLOAT")
+    for channel in (None, 1, "mean"):
+        np.testing.assert_array_equal(read_audio(tmp_path / "mono.wav", channel=channel), tone().astype(np.float32))
+
+
 def test_when_folder_holds_sound_in_subfolders_then_files_are_sorted(tmp_path):
     (tmp_path / "sub").mkdir()
     for name in ("b.wav", "a.WAV", "sub/c.flac"):

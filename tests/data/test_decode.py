@@ -7,7 +7,7 @@ import pytest
 import soundfile as sf
 from datasets import Audio, Dataset
 
-from modeling_retainmix.data import decode, int16_table
+from modeling_retainmix.data import decode
 from modeling_retainmix.data.decode import decode_table
 
 
@@ -33,12 +33,6 @@ def test_decoded_samples_are_those_of_the_files(table, tmp_path):
 def test_when_clip_seconds_is_given_then_longer_clips_are_cut(table, tmp_path):
     decoded = decode_table(table, tmp_path / "cache", clip_seconds=0.375)
     assert [len(audio) for audio in decoded["audio"]] == [4000, 6000, 6000]
-
-
-def test_when_table_is_longer_than_a_batch_then_no_row_is_lost(table, tmp_path, monkeypatch):
-    whole = decode_table(table, tmp_path / "cache")
-    monkeypatch.setattr(int16_table, "_BATCH", 2)
-    assert decode_table(table, tmp_path / "other")["audio"][:] == whole["audio"][:]
 
 
 def test_when_decoded_before_then_files_are_not_read_again(table, tmp_path, monkeypatch):

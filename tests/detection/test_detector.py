@@ -149,6 +149,13 @@ def test_when_files_have_dcase_names_then_they_tell_the_domains(tiny_checkpoint,
     np.testing.assert_allclose(from_files, load(tiny_checkpoint).fit(references, RATE, DOMAINS).score(tests, RATE))
 
 
+def test_when_a_name_tells_no_domain_then_all_references_count_as_one(tiny_checkpoint, references, tests, tmp_path):
+    for name, clip in zip(("0000", "target_train_normal_0001", "source_train_normal_0002"), references, strict=False):
+        sf.write(tmp_path / f"section_00_{name}.wav", clip, RATE, subtype="FLOAT")
+    from_files = load(tiny_checkpoint).fit(tmp_path).score(tests, RATE)
+    np.testing.assert_allclose(from_files, load(tiny_checkpoint).fit(references[:3], RATE).score(tests, RATE))
+
+
 def test_when_a_file_has_another_rate_then_it_is_resampled(tiny_checkpoint, references, tmp_path):
     time = np.arange(48000) / 48000
     tone = 0.3 * np.sin(2 * np.pi * 500 * time)
