@@ -1,4 +1,4 @@
-"""The model card of a trained encoder, generated from the `results.json` of its run."""
+"""The model cards of a trained encoder and of its teacher, generated from the `results.json` of the run."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from modeling_retainmix.hub.run_record import machine_table, markdown_table, model_row, protocol_sentence, read_results
 
-TEMPLATE = Path(__file__).parent / "templates" / "model_card.md"
+TEMPLATES = Path(__file__).parent / "templates"
 TAGS = ["anomaly-detection", "anomalous-sound-detection", "dcase", "audio", "retainmix"]
 
 
@@ -33,8 +33,27 @@ def write_model_card(folder: str | os.PathLike, license: str = "apache-2.0") -> 
     return path
 
 
+def write_teacher_card(folder: str | os.PathLike, run_folder: str | os.PathLike, license: str = "apache-2.0") -> Path:
+    """Writes `README.md` into the folder of a teacher, from the `results.json` of the run that trained it first.
+
+    Args:
+        folder: checkpoint folder of the teacher.
+        run_folder: output folder of the run, with `results.json`.
+        license: licence of the weights, an identifier of the Hub.
+
+    Returns:
+        The written file.
+
+    Raises:
+        FileNotFoundError, ValueError: `results.json` is missing or incomplete.
+    """
+    path = Path(folder) / "README.md"
+    teacher_card(read_results(Path(run_folder) / "results.json"), license).save(path)
+    return path
+
+
 def model_card(results: Mapping[str, Any], license: str = "apache-2.0") -> ModelCard:
-    """Builds the card of a run.
+    """Builds the card of a run's model.
 
     Args:
         results: content of `results.json`, as `read_results` returns it.
@@ -43,35 +62,61 @@ def model_card(results: Mapping[str, Any], license: str = "apache-2.0") -> Model
     Returns:
         The card; its front matter holds the measured official scores as a model index.
     """
+    base_model = hub_name(results["model"]["base_model"])
     name = results["model"]["name"]
+    return _card("model_card.md", name, results, model_row(results), results["settings"], license, base_model)
+
+
+def teacher_card(results: Mapping[str, Any], license: str = "apache-2.0") -> ModelCard:
+    """Builds the card of the teacher that a run trained first; arguments and result as in `model_card`."""
+    own = ("encoder_config", "seed", "clip_seconds")
+    settings = {
+        name: value for name, value in results["settings"].items() if name in own or name.startswith("teacher_")
+    }
+    row = next(row for row in results["rows"] if row["name"] == "Frozen teacher, same layer")
+    return _card("teacher_card.md", f"{results['model']['name']}-teacher", results, row, settings, license, None)
+
+
+def _card(
+    template: str,
+    name: str,
+    results: Mapping[str, Any],
+    row: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    license: str,
+    base_model: str | None,
+) -> ModelCard:
+    """The card of the model that `row` of the results belongs to."""
     card_data = ModelCardData(
         license=license,
         library_name="transformers",
         pipeline_tag="audio-classification",
-        base_model=hub_name(results["model"]["base_model"]),
+        base_model=base_model,
+        datasets=results["data"].get("datasets"),
         metrics=["dcase_score"],
         tags=TAGS,
         model_name=name,
-        eval_results=eval_results(results),
+        eval_results=eval_results(results, row),
     )
     return ModelCard.from_template(
         card_data,
-        template_path=str(TEMPLATE),
+        template_path=str(TEMPLATES / template),
         results=results,
+        name=name,
         title=name.split("/")[-1],
         num_parameters=f"{results['model']['num_parameters']:,}",
         table=markdown_table(results["rows"], results["protocol"]),
         protocol=protocol_sentence(results["protocol"]),
-        machines=machine_table(model_row(results), results["protocol"]),
-        settings=key_value_table(results["settings"]),
+        machines=machine_table(row, results["protocol"]),
+        settings=key_value_table(settings),
         data=key_value_table(results["data"]),
         provenance=key_value_table(_provenance(results)),
     )
 
 
-def eval_results(results: Mapping[str, Any]) -> list[EvalResult]:
-    """The measured official scores in %, one entry per subset and SNR, and the two harmonic means."""
-    row, protocol = model_row(results), results["protocol"]
+def eval_results(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[EvalResult]:
+    """The official scores of a row in %, one entry per subset and SNR, and the two harmonic means."""
+    protocol = results["protocol"]
 
     def entry(subset: str, metric_name: str, value: float, snr_db: list[float]) -> EvalResult:
         return EvalResult(

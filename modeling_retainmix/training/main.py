@@ -22,7 +22,7 @@ from modeling_retainmix.data.benchmark import domains_of_tests
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.evaluation.results import environment_record, protocol_record, write_results
 from modeling_retainmix.evaluation.run_evaluation import table_rows
-from modeling_retainmix.hub.card import write_model_card
+from modeling_retainmix.hub.card import write_model_card, write_teacher_card
 from modeling_retainmix.hub.push import push_folder
 from modeling_retainmix.hub.remote_code import add_remote_code
 from modeling_retainmix.hub.run_record import markdown_table, protocol_sentence
@@ -31,7 +31,7 @@ from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.recipe import parse_arguments
 from modeling_retainmix.training.run_arguments import RunArguments
 from modeling_retainmix.training.run_data import RunData, load_run_data
-from modeling_retainmix.training.teacher import train_teacher
+from modeling_retainmix.training.teacher import train_teacher, trained_teacher
 from modeling_retainmix.training.trainer import RetainMixTrainer
 
 
@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     with _one_line(ValueError, FileNotFoundError):
         run_args, args = parse_arguments(argv)
+        if run_args.model is None and not run_args.train_teacher:
+            run_args.model = trained_teacher(run_args.encoder_options)
         if run_args.model is None and run_args.teacher_steps < 1:
             raise ValueError(
                 "--model is missing, and the recipe trains no encoder of its own: give the folder or the Hub name of "
@@ -84,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not (checkpoint and Path(start, "preprocessor_config.json").is_file()):
             with _one_line(OSError, FloatingPointError), _timed(durations, "teacher"):
                 train_teacher(run_args, args, data.train_machines, data.train_noise, start)
+                if args.should_save:
+                    add_remote_code(start)
     if args.do_train:
         with _one_line(OSError, FloatingPointError), _timed(durations, "training"):
             _train_student(args, pairs, validation, start, run_args.teacher or start, checkpoint)
@@ -95,6 +99,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_results(Path(args.output_dir) / "results.json", results)
         if args.do_train:
             write_model_card(args.output_dir)
+            if run_args.model is None:
+                write_teacher_card(start, args.output_dir)
         _print_results(results, args.output_dir)
     if push_to_hub and args.should_save:
         name = args.hub_model_id or Path(args.output_dir).name

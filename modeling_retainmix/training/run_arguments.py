@@ -16,14 +16,20 @@ class RunArguments:
 
     model: str | None = field(
         default=None,
-        metadata={"help": "Folder or Hub name of the encoder to start from; default: a small BEATs, trained first."},
+        metadata={
+            "help": "Folder or Hub name of the encoder to start from; default: the small BEATs of the recipe, which a "
+            "checkout holds in hub_cards/retainmix-beats-tiny-teacher, and which is trained first elsewhere."
+        },
     )
     teacher: str | None = field(
         default=None, metadata={"help": "Folder or Hub name of the frozen teacher; default: the encoder started from."}
     )
     encoder_config: dict | str | None = field(
         default=None,
-        metadata={"help": "Configuration of the small encoder that is trained where no --model is given (JSON)."},
+        metadata={"help": "Configuration of the small encoder to start from where no --model is given (JSON)."},
+    )
+    train_teacher: bool = field(
+        default=False, metadata={"help": "Train that encoder even where the checkout holds it trained."}
     )
     teacher_clip_seconds: float | None = field(
         default=None, metadata={"help": "Length of a clip in that training, in seconds; default: as in training."}
@@ -103,6 +109,8 @@ class RunArguments:
     def __post_init__(self) -> None:
         self.encoder_options = _json_object("encoder_config", self.encoder_config)
         self.factory_options = _json_object("factory_config", self.factory_config)
+        if self.train_teacher and self.model is not None:
+            raise ValueError("--train_teacher trains the encoder to start from, and --model names one: leave one out")
         if self.eval_data is not None and self.noise is None:
             raise ValueError("--eval_data and --noise belong together: give both folders, or neither")
         if self.ground_truth is not None and self.eval_data is None:

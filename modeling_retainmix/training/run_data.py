@@ -114,6 +114,9 @@ def _prepare_training(
         print(f"{noise_name}: {report}")
     description[f"preparation of {Path(noise_name).name}"] = {"kept": report.kept, "dropped": report.counts()}
     description["training"] = f"{', '.join(Path(name).name for name in names)} with noise of {Path(noise_name).name}"
+    from_hub = [name for name in (*names, noise_name) if not Path(name).is_dir()]
+    if from_hub:
+        description["datasets"] = from_hub  # the card's front matter names them
     for column in ("kind", "factory"):  # told apart by evaluations only
         noise = noise.add_column(column, [""] * len(noise))
     return concatenate_datasets(tables), make_noise_segments(noise, args.clip_seconds, seed=run_args.benchmark_seed)

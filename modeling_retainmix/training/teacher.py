@@ -5,7 +5,9 @@ whose embeddings are not noise.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +21,25 @@ from modeling_retainmix.losses import tagging_loss
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.pair_trainer import PairTrainer
 from modeling_retainmix.training.run_arguments import RunArguments
+
+# What a checkout holds trained; a wheel leaves it out.
+TINY_TEACHER = Path(__file__).resolve().parents[2] / "hub_cards" / "retainmix-beats-tiny-teacher"
+
+
+def trained_teacher(encoder_options: Mapping[str, Any]) -> str | None:
+    """The folder of the trained teacher in this checkout.
+
+    Args:
+        encoder_options: configuration of the encoder that the run asks for.
+
+    Returns:
+        None where there is no such folder, or the encoder in it is of another configuration.
+    """
+    if not encoder_options or not (TINY_TEACHER / "config.json").is_file():
+        return None
+    config = BeatsConfig.from_pretrained(TINY_TEACHER)
+    same = all(getattr(config, name) == value for name, value in encoder_options.items())
+    return str(TINY_TEACHER) if same else None
 
 
 class SourceTaggingTrainer(PairTrainer):

@@ -1,4 +1,4 @@
-"""The model card: valid for huggingface_hub's own classes, every number from results.json."""
+"""The model cards: valid for huggingface_hub's own classes, every number from results.json."""
 
 import ast
 import json
@@ -7,7 +7,7 @@ import re
 import pytest
 from huggingface_hub import ModelCard
 
-from modeling_retainmix.hub.card import write_model_card
+from modeling_retainmix.hub.card import write_model_card, write_teacher_card
 
 
 def card_of(folder) -> ModelCard:
@@ -48,6 +48,13 @@ def test_base_model_is_in_the_front_matter_only_if_it_is_a_name_on_the_hub(
     card = card_of(checkpoint_folder)
     assert (card.data.base_model == base_model) is kept
     assert f"Started from `{base_model}`" in card.text
+
+
+def test_data_sets_of_the_hub_that_the_model_was_trained_on_are_in_the_front_matter(checkpoint_folder, results):
+    assert "datasets" not in card_of(checkpoint_folder).data.to_dict()
+    results["data"]["datasets"] = ["acme/machines"]
+    rewrite(checkpoint_folder, results)
+    assert card_of(checkpoint_folder).data.datasets == ["acme/machines"]
 
 
 def test_local_folder_with_the_shape_of_a_hub_name_is_no_base_model(checkpoint_folder, results, tmp_path, monkeypatch):
@@ -103,3 +110,18 @@ def test_card_names_both_ways_to_the_code_where_transformers_refuses_to_load(che
     usage = text[text.index("## How to use") : text.index("## Results")]
     assert "install `retainmix`" in usage and "`import modeling_retainmix` before loading" in usage
     assert "`trust_remote_code=True`, without the package" in usage
+
+
+def test_card_of_a_teacher_holds_its_own_row_its_own_settings_and_its_own_name(checkpoint_folder, results, tmp_path):
+    results["settings"] |= {"teacher_steps": 750, "encoder_config": {"hidden_size": 192}, "seed": 5}
+    rewrite(checkpoint_folder, results)
+    card = ModelCard.load(write_teacher_card(tmp_path, checkpoint_folder))
+    assert card.data.model_name == "acme/hum-teacher" and "base_model" not in card.data.to_dict()
+    (low,) = [entry.metric_value for entry in card.data.eval_results if "low SNR" in entry.metric_name]
+    assert low == 55.5 + 4
+    for fragment in ("| teacher_steps | 750 |", "| seed | 5 |", "start, of `acme/hum`", "| Factory A | pump | 54.5 |"):
+        assert fragment in card.text
+    assert "| lam |" not in card.text and "{{" not in card.text
+    for block in re.findall(r"```python\n(.*?)```", card.text, re.DOTALL):
+        ast.parse(block)
+        assert '"acme/hum-teacher"' in block

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from datasets import Audio, Dataset, DatasetDict
 
+from modeling_retainmix.data import hub_table
 from modeling_retainmix.hub.run_record import read_results
 from modeling_retainmix.training.main import main
 from modeling_retainmix.training.recipe import parse_arguments
@@ -150,6 +152,20 @@ def test_when_tests_are_anonymous_and_have_two_channels_then_ground_truth_and_ch
         assert row["audio"] == far[Path(row["path"]).name][: len(row["audio"])].tolist()
     with pytest.raises(ValueError, match=r"14 clips cannot be used: .* has 2 channels and channel is None"):
         load_run_data(*parse_arguments(options_of(tmp_path, cache_dir, *options)))
+
+
+@pytest.mark.slow
+def test_when_noise_is_a_data_set_on_the_hub_then_the_record_names_it(
+    tmp_path, cache_dir, recordings, noise, monkeypatch
+):
+    paths = sorted(map(str, noise.rglob("*.wav")))
+    table = Dataset.from_dict({"sound": paths, "label": ["hall"] * len(paths)})
+    table = table.cast_column("sound", Audio(decode=False))
+    monkeypatch.setattr(hub_table, "load_dataset", lambda name: DatasetDict(train=table))
+    options = ("--train_data", recordings, "--train_noise", "plant/hall")
+    data = load_run_data(*parse_arguments(options_of(tmp_path, cache_dir, *options)))
+    assert data.description["datasets"] == ["plant/hall"]
+    assert data.description["training_noise_classes"] == 1
 
 
 @pytest.mark.slow
