@@ -5,8 +5,10 @@ scales the noise. So a subset at an SNR is two selections of mixtures: reference
 of its own: its references are Factory B's and its tests are Factory A's.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -94,6 +96,16 @@ class MachineBenchmark:
             clean, _ = read_clips(self.clean, self.clean_rows[positions], self.num_samples)
             noise, _ = read_clips(self.noise, self.noise_rows[kind][positions], self.num_samples)
             yield positions, to_waveform(clean), to_waveform(noise)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of every sample that is mixed, and of the powers that set the gains: equal data, equal mixtures."""
+        digest = hashlib.sha256(repr([self.num_samples, self.clean_power, self.noise_power]).encode())
+        pools = [(self.clean, self.clean_rows)] + [(self.noise, self.noise_rows[kind]) for kind in KINDS]
+        for table, rows in pools:
+            for start in range(0, len(rows), 256):
+                digest.update(read_clips(table, rows[start : start + 256], self.num_samples)[0].tobytes())
+        return digest.hexdigest()
 
     def counts(self) -> dict[str, int]:
         """Number of clips of each role, as a table of results prints them."""

@@ -59,22 +59,25 @@ class Embedder:
         self.feature_extractor = feature_extractor
         self.pooling = pooling
 
-    def embed(self, waveforms: torch.Tensor) -> dict[Hashable, torch.Tensor]:
+    def embed(self, waveforms: torch.Tensor, features: torch.Tensor | None = None) -> dict[Hashable, torch.Tensor]:
         """Embeds a batch of clips of one length.
 
         Args:
             waveforms: [batch, samples] float in [-1, 1] at the feature extractor's sampling rate, on any device.
+            features: [batch, frames, mel bins] of the same clips, on the embedder's device, where an equal feature
+                extractor has made them already.
 
         Returns:
             {layer: [batch, dim] float32} on the embedder's device; dim = F * D with time-mean pooling.
         """
-        return self.pool(self.tokens(waveforms))
+        return self.pool(self.tokens(waveforms, features))
 
     @torch.inference_mode()
-    def tokens(self, waveforms: torch.Tensor) -> ClipTokens:
-        """The tokens of a batch before pooling; `waveforms` as in `embed`."""
+    def tokens(self, waveforms: torch.Tensor, features: torch.Tensor | None = None) -> ClipTokens:
+        """The tokens of a batch before pooling; arguments as in `embed`."""
         waveforms, config = waveforms.to(self.device, torch.float32), self.model.config
-        features = self.feature_extractor.extract_features(waveforms)
+        if features is None:
+            features = self.feature_extractor.extract_features(waveforms)
         hidden_states = self.model(features, output_hidden_states=self.layers).hidden_states
         hidden = {layer: hidden_states[layer][:, config.num_prefix_tokens :].float() for layer in self.layers}
         columns = hidden[self.layers[0]].shape[1] // config.num_mel_patches

@@ -52,12 +52,14 @@ def embed_oracle(
     Arguments and result as in `embed_mixtures`; `lam` is the weight of the clean clip.
     """
     collected: dict[Any, dict[tuple[str, float], list[torch.Tensor]]] = {}
+    clean_batches: list[dict[Hashable, torch.Tensor]] = []  # both kinds come with the same clean clips
     for kind in KINDS:
-        for _, clean, noise in machine.batches(kind, batch_size):
-            clean_embeddings = embed(clean)
+        for batch, (_, clean, noise) in enumerate(machine.batches(kind, batch_size)):
+            if batch == len(clean_batches):
+                clean_batches.append(embed(clean))
             for snr_db in protocol.snr_db:
                 for view, noise_values in embed(machine.gain(kind, snr_db) * noise).items():
-                    values = teacher_target(clean_embeddings[view], noise_values, lam)
+                    values = teacher_target(clean_batches[batch][view], noise_values, lam)
                     collected.setdefault(view, {}).setdefault((kind, snr_db), []).append(values.cpu())
     return _joined(collected)
 

@@ -9,10 +9,8 @@ import numpy as np
 from datasets import Dataset, concatenate_datasets
 
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, build_benchmark
-from modeling_retainmix.data.decode import decode_table
-from modeling_retainmix.data.evaluation_recordings import read_evaluation_recordings
-from modeling_retainmix.data.factory import FACTORY_VERSION, FactoryConfig, build_factory, factory_fingerprint
-from modeling_retainmix.data.noise_folder import read_noise_folder
+from modeling_retainmix.data.benchmark_sources import factory_config, load_benchmark
+from modeling_retainmix.data.factory import FACTORY_VERSION, build_factory, factory_fingerprint
 from modeling_retainmix.data.noise_segments import make_noise_segments
 from modeling_retainmix.data.prepare import prepare_training_clips
 from modeling_retainmix.data.training_sources import (
@@ -51,11 +49,20 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
         FileNotFoundError, ValueError: a folder is missing, empty or broken; the message names the file and the cure.
     """
     protocol = replace(PROTOCOLS[run_args.protocol], clip_seconds=run_args.eval_clip_seconds or args.clip_seconds)
-    config = FactoryConfig(clip_seconds=args.clip_seconds, seed=run_args.benchmark_seed, **run_args.factory_options)
+    config = factory_config(protocol, args.clip_seconds, run_args.benchmark_seed, run_args.factory_options)
     # The user's recordings first: a broken folder is told before minutes go into generated data.
     folders = None
     if run_args.eval_data is not None and run_args.noise is not None:
-        folders = _folder_benchmark(run_args.eval_data, run_args.noise, run_args, protocol)
+        folders = load_benchmark(
+            protocol,
+            run_args.cache_dir,
+            run_args.benchmark_seed,
+            run_args.eval_data,
+            run_args.noise,
+            run_args.ground_truth,
+            run_args.channel,
+            run_args.allow_noise_reuse,
+        )
     wanted = {"train": not run_args.train_data, "validation": True, "evaluation": run_args.eval_data is None}
     factory = build_factory(
         run_args.cache_dir,
@@ -148,21 +155,4 @@ def _with_references(machines: Dataset, noise: Dataset, evaluation: list[Machine
     return (
         concatenate_datasets(machine_tables),
         concatenate_datasets([noise.select_columns(noise_columns), reference_noise]),
-    )
-
-
-def _folder_benchmark(
-    eval_data: str, noise_folder: str, run_args: RunArguments, protocol: BenchmarkProtocol
-) -> list[MachineBenchmark]:
-    cache_dir = Path(run_args.cache_dir) / "decoded"
-    clean = decode_table(
-        read_evaluation_recordings(eval_data, run_args.ground_truth),
-        cache_dir,
-        clip_seconds=protocol.clip_seconds,
-        channel=run_args.channel,
-    )
-    noise = decode_table(read_noise_folder(noise_folder), cache_dir, channel=run_args.channel)
-    segments = make_noise_segments(noise, protocol.clip_seconds, seed=run_args.benchmark_seed)
-    return build_benchmark(
-        clean, segments, protocol, seed=run_args.benchmark_seed, allow_noise_reuse=run_args.allow_noise_reuse
     )

@@ -34,8 +34,8 @@ def build_factory(
 ) -> DatasetDict:
     """Makes the procedural factory, or opens it where it has been made before.
 
-    The tables are memory-mapped. A build that is interrupted leaves no cache behind, and processes that build at the
-    same time do not disturb each other.
+    The tables are memory-mapped. A build of all splits serves requests for some of them. A build that is interrupted
+    leaves no cache behind, and processes that build at the same time do not disturb each other.
 
     Args:
         cache_dir: folder of the caches; each configuration has a folder of its own in it.
@@ -56,7 +56,7 @@ def build_factory(
     if num_proc is not None and num_proc < 1:
         raise ValueError(f"num_proc must be at least 1, or None for the calling process: {num_proc}")
     name = factory_fingerprint(config)
-    if set(splits) != set(SPLITS):
+    if set(splits) != set(SPLITS) and not (Path(cache_dir) / name).is_dir():
         name += "-" + "-".join(split for split in SPLITS if split in splits)
     folder = Path(cache_dir) / name
     plan = planned_tables(config, splits)

@@ -1,0 +1,89 @@
+"""Embeddings of benchmark clips kept on disk, so that an interrupted evaluation goes on where it stopped.
+
+A file holds one view of one machine type: the vectors of all its clips. Its name is a hash of everything that the
+vectors depend on, so that a file is right or not there: the samples themselves (a fingerprint of the data), and
+weights, configuration, layer, pooling and preprocessing (the identity of the view). Layers are apart: a run that reads
+more of them computes only those that are missing.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import uuid
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+logger = logging.getLogger(__name__)
+
+Tensors = dict[str, torch.Tensor]
+
+_VERSION = 1  # of what an embedding is; part of the file's name
+
+
+class EmbeddingCache:
+    """A folder of embeddings.
+
+    Files are written beside their place and renamed, so that a torn one is never found; processes may share a folder.
+
+    Args:
+        folder: made where it does not exist.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    def fetch(
+        self,
+        data: Any,
+        identities: Mapping[Hashable, Mapping[str, Any]],
+        compute: Callable[[list[Hashable]], dict[Hashable, Tensors]],
+    ) -> dict[Hashable, Tensors]:
+        """Reads the views that are there; computes and keeps the others.
+
+        Args:
+            data: what tells the clips apart from all others, and how they are mixed, as JSON takes it.
+            identities: {view: what its vectors depend on beside the clips, as JSON takes it}.
+            compute: gives the embeddings of the views that are missing, all at once, on the CPU.
+
+        Returns:
+            {view: {name: [clips, dim]}} as `compute` gives it, views in the order of `identities`.
+        """
+        paths = {view: self._path(data, identity) for view, identity in identities.items()}
+        found = {view: tensors for view, path in paths.items() if (tensors := _read(path)) is not None}
+        missing = [view for view in paths if view not in found]
+        if missing:
+            for view, tensors in compute(missing).items():
+                _write(paths[view], tensors)
+                found[view] = tensors
+        return {view: found[view] for view in paths}
+
+    def _path(self, data: Any, identity: Mapping[str, Any]) -> Path:
+        content = json.dumps([_VERSION, data, identity], sort_keys=True)
+        return self.folder / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.safetensors"
+
+
+def _read(path: Path) -> Tensors | None:
+    """The content of a file; None: there is none, or the disk has damaged it."""
+    if not path.is_file():
+        return None
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        logger.warning("%s cannot be read (%s): its embeddings are computed again", path, error)
+        return None
+
+
+def _write(path: Path, tensors: Tensors) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}")
+    try:
+        save_file({name: values.contiguous() for name, values in tensors.items()}, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,177 @@
+"""Scores of several encoders on one benchmark in one pass: every clip is read, mixed and filtered once for all."""
+
+import hashlib
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache as cache_results
+from functools import cached_property
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+
+from modeling_retainmix.data.benchmark import KINDS, BenchmarkProtocol, MachineBenchmark
+from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.evaluation.benchmark_embeddings import (
+    BenchmarkEmbeddings,
+    EmbedFunction,
+    embed_mixtures,
+    embed_oracle,
+)
+from modeling_retainmix.evaluation.benchmark_scores import BenchmarkScores, score_benchmark
+from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache, Tensors
+
+LOG_MEL = "log-mel"
+
+
+@dataclass(frozen=True)
+class NamedEncoder:
+    """An encoder among others.
+
+    Attributes:
+        name: tells its views apart from those of the others: (name, layer).
+        model: the encoder; None: none, the mean over time of the log-mel features is the embedding, of layer 0.
+        feature_extractor: its feature extractor.
+        layers: indices into `hidden_states`.
+    """
+
+    name: str
+    model: Any
+    feature_extractor: Any
+    layers: tuple[int, ...]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of weights and configuration."""
+        if self.model is None:
+            return LOG_MEL
+        config = self.model.config.to_dict()
+        known = {
+            name: value for name, value in config.items() if name not in ("_name_or_path", "transformers_version")
+        }
+        digest = hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode())
+        for name, values in sorted(self.model.state_dict().items()):
+            digest.update(f"{name} {values.dtype} {list(values.shape)}".encode())
+            digest.update(values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    def identity(self, layer: int, oracle: bool) -> dict[str, Any]:
+        """What the embeddings of a layer depend on beside the clips."""
+        return {
+            "encoder": self.fingerprint,
+            "features": self.feature_extractor.to_json_string(),
+            "layer": layer,
+            "pooling": "time_mean",
+            "oracle": oracle,
+        }
+
+
+def log_mel_mean(feature_extractor: Any) -> NamedEncoder:
+    """The plainest embedding, the mean over time of the normalised log-mel features."""
+    return NamedEncoder(LOG_MEL, None, feature_extractor, (0,))
+
+
+def score_encoders(
+    benchmark: Sequence[MachineBenchmark],
+    protocol: BenchmarkProtocol,
+    encoders: Sequence[NamedEncoder],
+    oracle: bool = False,
+    cache: EmbeddingCache | None = None,
+    device: torch.device | str = "cpu",
+    batch_size: int = 64,
+    description: str = "scoring",
+    show_progress: bool = True,
+) -> dict[Hashable, BenchmarkScores]:
+    """Scores every layer of every encoder with the nearest-neighbour detector (`score_benchmark`).
+
+    The embeddings of one machine type and all encoders are held at a time.
+
+    Args:
+        benchmark: machine types.
+        protocol: SNRs in dB.
+        encoders: with names that differ.
+        oracle: average the embeddings of clean clip and noise (Table 3) instead of embedding the mixture.
+        cache: embeddings that are there are not computed again; None: nothing is kept.
+        device: where to compute.
+        batch_size: clips of one forward.
+        description: label of the progress bar over machine types.
+        show_progress: show the bar.
+
+    Returns:
+        {(name, layer): scores}.
+    """
+    by_name = {encoder.name: encoder for encoder in encoders}
+    identities: dict[Hashable, Mapping[str, Any]] = {
+        (encoder.name, layer): encoder.identity(layer, oracle) if cache else {}
+        for encoder in encoders
+        for layer in encoder.layers
+    }
+    embed_clips = embed_oracle if oracle else embed_mixtures
+
+    @cache_results  # a cut encoder is a copy: make it once for all machine types
+    def embedder(views: tuple[Any, ...]) -> EmbedFunction:
+        layers: dict[str, list[int]] = {}
+        for name, layer in views:
+            layers.setdefault(name, []).append(layer)
+        return embed_together([(by_name[name], wanted) for name, wanted in layers.items()], device)
+
+    def compute(machine: MachineBenchmark, views: Iterable[Hashable]) -> BenchmarkEmbeddings:
+        return embed_clips(machine, protocol, embedder(tuple(views)), batch_size=batch_size)
+
+    def embed_machine(machine: MachineBenchmark) -> BenchmarkEmbeddings:
+        if cache is None:
+            return compute(machine, identities)
+        data = [machine.fingerprint, [float(snr_db) for snr_db in protocol.snr_db]]
+        found = cache.fetch(data, identities, lambda views: _named(compute(machine, views)))
+        return {
+            view: {(kind, snr_db): tensors[f"{kind} {snr_db:g}"] for kind in KINDS for snr_db in protocol.snr_db}
+            for view, tensors in found.items()
+        }
+
+    machines = tqdm(benchmark, desc=description, disable=not show_progress)
+    return score_benchmark(machines, protocol, embed_machine)
+
+
+def _named(embeddings: BenchmarkEmbeddings) -> dict[Hashable, Tensors]:
+    """Embeddings with names of the cells, as the cache keeps them."""
+    return {
+        view: {f"{kind} {snr_db:g}": values for (kind, snr_db), values in cells.items()}
+        for view, cells in embeddings.items()
+    }
+
+
+def embed_together(
+    encoders: Sequence[tuple[NamedEncoder, Sequence[int]]], device: torch.device | str = "cpu"
+) -> EmbedFunction:
+    """One embedder of layers of several encoders; those with equal feature extractors share the features.
+
+    Returns:
+        Waveforms [batch, samples] -> {(name, layer): [batch, dim] float32}.
+    """
+    groups: dict[str, tuple[Any, list[tuple[str, _EmbedFeatures]]]] = {}
+    for encoder, layers in encoders:
+        extractor = encoder.feature_extractor
+        embed: _EmbedFeatures = (
+            _log_mel_mean if encoder.model is None else Embedder(encoder.model, extractor, layers, device).embed
+        )
+        groups.setdefault(extractor.to_json_string(), (extractor, []))[1].append((encoder.name, embed))
+
+    @torch.inference_mode()
+    def embed_all(waveforms: torch.Tensor) -> dict[Hashable, torch.Tensor]:
+        waveforms = waveforms.to(device, torch.float32)
+        embeddings: dict[Hashable, torch.Tensor] = {}
+        for extractor, members in groups.values():
+            features = extractor.extract_features(waveforms)
+            for name, embed in members:
+                embeddings |= {(name, layer): values for layer, values in embed(waveforms, features).items()}
+        return embeddings
+
+    return embed_all
+
+
+_EmbedFeatures = Callable[[torch.Tensor, torch.Tensor], dict[Hashable, torch.Tensor]]
+
+
+def _log_mel_mean(waveforms: torch.Tensor, features: torch.Tensor) -> dict[Hashable, torch.Tensor]:
+    return {0: features.mean(dim=1)}

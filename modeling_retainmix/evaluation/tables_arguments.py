@@ -1,0 +1,117 @@
+"""`TablesArguments`: which encoders `evaluation.tables` scores, and on what."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.constants import HF_HOME
+
+from modeling_retainmix.data.benchmark import PROTOCOLS
+from modeling_retainmix.evaluation.experiments import BACKBONES, TRAINED
+
+
+@dataclass
+class TablesArguments:
+    """Options of `python -m modeling_retainmix.evaluation.tables`."""
+
+    output_dir: str = field(
+        metadata={
+            "help": "Folder of the tables; the rows of all calls that name it go into them, whatever their seed."
+        }
+    )
+    teacher: str | None = field(
+        default=None,
+        metadata={"help": "Folder or Hub name of the frozen backbone; default: score nothing, make the tables again."},
+    )
+    models: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Encoders of the rows, as ROW=FOLDER. Rows of trained models have the names of their recipes "
+            f"({', '.join(TRAINED)}), those of further backbones are {', '.join(BACKBONES)}."
+        },
+    )
+    seed: int = field(default=0, metadata={"help": "Seed that the rows are filed under; also of the random weights."})
+    embedding_layer: int | None = field(
+        default=None,
+        metadata={
+            "help": "Layer of the trained models, and of the frozen, random and oracle rows beside them; default: the "
+            "one that their configurations name."
+        },
+    )
+    benchmark_seed: int = field(default=0, metadata={"help": "Seed of the procedural factory and of clip selection."})
+    protocol: str = field(default="small", metadata={"help": "Size of the benchmark.", "choices": sorted(PROTOCOLS)})
+    clip_seconds: float | None = field(
+        default=None, metadata={"help": "Length of a clip in seconds; default: the protocol's, 10."}
+    )
+    eval_data: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder of recordings, one's own or public, in a layout of DCASE Task 2, MIMII DG or ToyADMOS2+, "
+            "or with a metadata.csv; default: the procedural factory."
+        },
+    )
+    noise: str | None = field(
+        default=None,
+        metadata={"help": "Folder of noise for --eval_data, with stationary/ and non_stationary/ inside."},
+    )
+    ground_truth: str | None = field(
+        default=None, metadata={"help": "Folder of the official ground truth, where the tests of --eval_data need it."}
+    )
+    channel: int | None = field(
+        default=None,
+        metadata={"help": "Channel of own recordings that have several, from 0; default: such are an error."},
+    )
+    allow_noise_reuse: bool = field(
+        default=False, metadata={"help": "Mix a noise segment into more than one clip where the pool is too small."}
+    )
+    factory_config: str | None = field(
+        default=None,
+        metadata={"help": "Sizes of the procedural factory where they differ from the protocol's (JSON)."},
+    )
+    cache_dir: str = field(
+        default=str(Path(HF_HOME) / "retainmix"),
+        metadata={"help": "Folder of generated and decoded data, and of embeddings."},
+    )
+    data_workers: int | None = field(
+        default=None, metadata={"help": "Processes that generate data; default: one per core."}
+    )
+    device: str | None = field(default=None, metadata={"help": "Where to compute; default: a GPU if there is one."})
+    cpu_threads: int | None = field(
+        default=None, metadata={"help": "Threads where the CPU computes; default: one per core."}
+    )
+    batch_size: int = field(default=32, metadata={"help": "Clips of one forward."})
+    disable_tqdm: bool = field(default=False, metadata={"help": "Show no progress bars."})
+
+    def __post_init__(self) -> None:
+        if self.models and self.teacher is None:
+            raise ValueError("--models needs --teacher, the frozen backbone that they are compared with")
+        if (self.eval_data is None) != (self.noise is None):
+            raise ValueError("--eval_data and --noise belong together: give both folders, or neither")
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"--protocol must be one of {sorted(PROTOCOLS)}, got {self.protocol!r}")
+        self.folders: dict[str, str] = {}
+        for entry in self.models or []:
+            row, separator, folder = entry.partition("=")
+            if not separator or row not in TRAINED | BACKBONES:
+                raise ValueError(f"--models {entry}: give ROW=FOLDER, ROW one of {', '.join([*TRAINED, *BACKBONES])}")
+            if row in self.folders:
+                raise ValueError(f"--models names {row} twice: seeds are calls of their own, with --seed")
+            self.folders[row] = folder
+
+    @property
+    def factory_options(self) -> dict[str, Any]:
+        """Sizes of the procedural factory.
+
+        Raises:
+            ValueError: no JSON object.
+        """
+        try:
+            options = json.loads(self.factory_config or "{}")
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"--factory_config must be a JSON object, got {self.factory_config!r}: {error}"
+            ) from error
+        if not isinstance(options, dict):
+            raise ValueError(f"--factory_config must be a JSON object, got {self.factory_config!r}")
+        return options

@@ -1,0 +1,93 @@
+"""One call for every source of a benchmark."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from modeling_retainmix.data.benchmark import BenchmarkProtocol
+from modeling_retainmix.data.benchmark_sources import factory_config, load_benchmark
+
+PROTOCOL = BenchmarkProtocol("tiny", 2, 1, 1, (0,), (0,), clip_seconds=1.0)
+
+
+def write_clip(path, generator):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, generator.uniform(-0.3, 0.3, 16000), 16000)
+
+
+@pytest.fixture
+def noise(tmp_path):
+    generator = np.random.default_rng(1)
+    for kind in ("stationary", "non_stationary"):
+        for index in range(9):
+            write_clip(tmp_path / "noise" / kind / f"hall_{index}.wav", generator)
+    return tmp_path / "noise"
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """The layout of DCASE Task 2 from 2022 on."""
+    generator = np.random.default_rng(0)
+    root = tmp_path / "recordings"
+    for domain, references in (("source", 2), ("target", 1)):
+        for index in range(references):
+            write_clip(root / "fan" / "train" / f"section_00_{domain}_train_normal_{index:04}_a.wav", generator)
+        for label in ("normal", "anomaly"):
+            write_clip(root / "fan" / "test" / f"section_00_{domain}_test_{label}_0000_a.wav", generator)
+    return root
+
+
+def test_when_no_folder_is_given_then_the_factory_has_as_many_clips_as_the_protocol_takes(tmp_path):
+    benchmark = load_benchmark(PROTOCOL, tmp_path, seed=3)
+    assert len(benchmark) == 6
+    assert benchmark[0].counts() == {
+        "source references": 2,
+        "target references": 1,
+        "normal tests": 2,
+        "anomalous tests": 2,
+    }
+    again = load_benchmark(PROTOCOL, tmp_path / "elsewhere", seed=3)
+    assert [machine.fingerprint for machine in benchmark] == [machine.fingerprint for machine in again]
+    assert load_benchmark(PROTOCOL, tmp_path, seed=4)[0].fingerprint != benchmark[0].fingerprint
+
+
+def test_when_sizes_are_given_then_they_stand_above_those_of_the_protocol():
+    config = factory_config(PROTOCOL, 2.0, 5, {"tests_per_cell": 7})
+    assert (config.clip_seconds, config.seed, config.source_references, config.tests_per_cell) == (2.0, 5, 2, 7)
+
+
+def test_when_a_folder_is_given_then_the_seed_decides_which_noise_lies_on_which_clip(tmp_path, recordings, noise):
+    def fingerprint(seed):
+        (fan,) = load_benchmark(PROTOCOL, tmp_path / "cache", seed, recordings, noise)
+        assert fan.counts()["source references"] == 2
+        return fan.fingerprint
+
+    assert fingerprint(0) == fingerprint(0) != fingerprint(1)
+
+
+def test_when_tests_have_no_labels_then_the_ground_truth_is_asked_for_and_used(tmp_path, recordings, noise):
+    """The layout of a public evaluation set: file names of tests tell nothing."""
+    columns = {"data": [], "domain": []}
+    for index, path in enumerate(sorted((recordings / "fan" / "test").iterdir())):
+        name = f"section_00_{index:04}.wav"
+        columns["data"].append([name, int("anomaly" in path.name)])
+        columns["domain"].append([name, int("target" in path.name)])
+        path.rename(path.with_name(name))
+    for kind, rows in columns.items():
+        file = tmp_path / f"truth/ground_truth_{kind}/ground_truth_fan_section_00_test.csv"
+        file.parent.mkdir(parents=True)
+        file.write_text("".join(f"{name},{value}\n" for name, value in rows))
+    with pytest.raises(ValueError, match="4 of 4 tests of the machine type fan tell no label"):
+        load_benchmark(PROTOCOL, tmp_path / "cache", 0, recordings, noise)
+    (fan,) = load_benchmark(PROTOCOL, tmp_path / "cache", 0, recordings, noise, tmp_path / "truth")
+    assert fan.counts()["anomalous tests"] == 2
+
+
+def test_when_only_one_folder_is_given_then_the_error_says_so(tmp_path, recordings):
+    with pytest.raises(ValueError, match="belong together"):
+        load_benchmark(PROTOCOL, tmp_path, recordings=recordings)
+
+
+def test_when_the_folder_is_missing_then_the_error_names_it(tmp_path, noise):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load_benchmark(PROTOCOL, tmp_path, recordings=tmp_path / "nowhere", noise=noise)

@@ -1,0 +1,103 @@
+"""The bootstrap against a plain loop with scikit-learn over repeated clips."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import hmean
+from sklearn.metrics import roc_auc_score
+
+from modeling_retainmix.evaluation.benchmark_scores import ClipScores
+from modeling_retainmix.evaluation.bootstrap import (
+    draw_counts,
+    harmonic_mean,
+    interval,
+    official_score_draws,
+    official_scores,
+    roc_area,
+)
+from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score
+
+
+@pytest.fixture(scope="module")
+def clips():
+    generator = np.random.default_rng(0)
+    machine_types = np.repeat(["fan", "pump"], 60)
+    is_anomaly = np.tile([False, True], 60)
+    is_target = np.tile([False, False, True], 40)
+    scores = {
+        ("Factory A", 0): generator.normal(size=120) + is_anomaly,
+        ("Factory A", 10): np.round(generator.normal(size=120) + is_anomaly, 1),  # ties
+    }
+    return ClipScores(machine_types, is_anomaly, is_target, scores)
+
+
+@pytest.mark.parametrize("cell", [("Factory A", 0), ("Factory A", 10)])
+def test_when_clips_are_drawn_then_every_draw_scores_as_the_metric_scores_the_repeated_clips(clips, cell):
+    counts = draw_counts(clips, "benchmark", num_draws=20, seed=3).astype(int)
+    found = official_score_draws(clips, "benchmark", num_draws=20, seed=3)[cell]
+    for drawn, value in zip(counts, found, strict=True):
+        rows = np.repeat(np.arange(120), drawn)
+        expected = dcase_score(
+            clips.scores[cell][rows],
+            clips.is_anomaly[rows].astype(int),
+            np.where(clips.is_target, "target", "source")[rows].tolist(),
+            clips.machine_types[rows].tolist(),
+        )
+        assert value == pytest.approx(expected["official_score"], abs=1e-12)
+
+
+def test_when_all_tests_are_of_one_domain_then_the_score_is_the_metrics_without_domains(clips):
+    alone = replace(clips, is_target=np.zeros(120, dtype=bool))
+    found = official_scores(clips.scores["Factory A", 0], alone, np.ones((1, 120)))
+    expected = dcase_score(clips.scores["Factory A", 0], clips.is_anomaly.astype(int), machines=clips.machine_types)
+    assert found == pytest.approx(expected["official_score"], abs=1e-12)
+
+
+@pytest.mark.parametrize("max_fpr", [0.1, 0.37, 1.0])
+@pytest.mark.parametrize("decimals", [0, 1, 8])
+def test_when_no_clip_repeats_then_the_area_is_that_of_scikit_learn(max_fpr, decimals):
+    generator = np.random.default_rng(decimals)
+    labels = generator.random(50) < 0.4
+    scores = np.round(generator.normal(size=50) + labels, decimals)
+    area = roc_area(scores, labels, np.ones((1, 50)), max_fpr)[0]
+    least = max_fpr**2 / 2
+    standardised = (1 + (area - least) / (max_fpr - least)) / 2 if max_fpr < 1 else area
+    assert standardised == pytest.approx(roc_auc_score(labels, scores, max_fpr=max_fpr), abs=1e-12)
+
+
+def test_when_clips_are_drawn_then_every_cell_of_domain_and_label_keeps_its_size(clips):
+    counts = draw_counts(clips, "benchmark", num_draws=50, seed=0)
+    for machine_type in ("fan", "pump"):
+        for is_target in (False, True):
+            for is_anomaly in (False, True):
+                stratum = (
+                    (clips.machine_types == machine_type)
+                    & (clips.is_target == is_target)
+                    & (clips.is_anomaly == is_anomaly)
+                )
+                assert (counts[:, stratum].sum(axis=1) == stratum.sum()).all()
+    assert counts.std() > 0.5
+
+
+def test_when_the_benchmark_is_the_same_then_so_are_the_draws_and_else_not(clips):
+    counts = draw_counts(clips, "benchmark", num_draws=5, seed=0)
+    assert np.array_equal(counts, draw_counts(clips, "benchmark", num_draws=5, seed=0))
+    assert not np.array_equal(counts, draw_counts(clips, "another", num_draws=5, seed=0))
+    assert not np.array_equal(counts, draw_counts(clips, "benchmark", num_draws=5, seed=1))
+
+
+def test_when_the_interval_is_taken_then_it_covers_the_score_and_narrows_with_more_clips(clips):
+    many = ClipScores(
+        *(np.tile(column, 9) for column in (clips.machine_types, clips.is_anomaly, clips.is_target)),
+        {cell: np.tile(scores, 9) for cell, scores in clips.scores.items()},
+    )
+    few_low, few_high = interval(official_score_draws(clips, "benchmark")["Factory A", 0])
+    many_low, many_high = interval(official_score_draws(many, "benchmark")["Factory A", 0])
+    assert few_low < many_low < many_high < few_high
+    assert (many_high - many_low) / (few_high - few_low) == pytest.approx(1 / 3, abs=0.08)
+
+
+def test_when_figures_are_averaged_then_the_mean_is_harmonic_along_the_first_axis():
+    figures = np.random.default_rng(0).random((5, 3))
+    assert harmonic_mean(figures) == pytest.approx(hmean(figures, axis=0))

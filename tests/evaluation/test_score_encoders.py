@@ -1,0 +1,120 @@
+"""Several encoders in one pass: as if each were scored alone, and nothing computed twice."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from transformers import set_seed
+
+from modeling_retainmix.data.benchmark import KINDS, BenchmarkProtocol, build_benchmark
+from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsModel
+from modeling_retainmix.evaluation.benchmark_embeddings import embed_mixtures, embed_oracle
+from modeling_retainmix.evaluation.benchmark_scores import score_benchmark
+from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache
+from modeling_retainmix.evaluation.score_encoders import LOG_MEL, NamedEncoder, log_mel_mean, score_encoders
+
+PROTOCOL = BenchmarkProtocol("tiny", 4, 2, 2, (-10, 0), (-10,), clip_seconds=0.4)
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    generator = np.random.default_rng(0)
+    cells = [("train", "source", "normal", 4), ("train", "target", "normal", 2)]
+    cells += [("test", domain, label, 2) for domain in ("source", "target") for label in ("normal", "anomaly")]
+    clean = [
+        {
+            "audio": generator.integers(-2000, 2000, 6400).astype(np.int16),
+            "machine_type": "fan",
+            "split": split,
+            "domain": domain,
+            "label": label,
+        }
+        for split, domain, label, count in cells
+        for _ in range(count)
+    ]
+    noise = [
+        {"audio": generator.integers(-900, 900, 6400).astype(np.int16), "kind": kind}
+        for kind in KINDS
+        for _ in range(14)
+    ]
+    return build_benchmark(Dataset.from_list(clean), Dataset.from_list(noise), PROTOCOL)
+
+
+def make_encoder(name, seed, layers=(1, 2)):
+    set_seed(seed)
+    config = BeatsConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, patch_embed_size=8
+    )
+    return NamedEncoder(name, BeatsModel(config).eval(), BeatsFeatureExtractor(), layers)
+
+
+def score(benchmark, encoders, **options):
+    return score_encoders(benchmark, PROTOCOL, encoders, show_progress=False, **options)
+
+
+@pytest.mark.parametrize("oracle", [False, True])
+def test_when_encoders_are_scored_together_then_each_scores_as_it_does_alone(benchmark, oracle):
+    encoders = [make_encoder("one", 0), make_encoder("two", 1, (1,))]
+    together = score(benchmark, encoders, oracle=oracle)
+    assert list(together) == [("one", 1), ("one", 2), ("two", 1)]
+    embed_clips = embed_oracle if oracle else embed_mixtures
+    for encoder in encoders:
+        for layer in encoder.layers:
+            embed = Embedder(encoder.model, encoder.feature_extractor, [layer]).embed
+            alone = score_benchmark(benchmark, PROTOCOL, lambda m, embed=embed: embed_clips(m, PROTOCOL, embed))[layer]
+            for cell, values in alone.clips.scores.items():
+                assert np.array_equal(together[encoder.name, layer].clips.scores[cell], values)
+
+
+def test_when_log_mel_is_among_them_then_it_is_the_mean_of_the_features(benchmark):
+    extractor = BeatsFeatureExtractor()
+    found = score(benchmark, [log_mel_mean(extractor)])[LOG_MEL, 0]
+
+    def embed(waveforms):
+        return {0: extractor.extract_features(waveforms).mean(dim=1)}
+
+    expected = score_benchmark(benchmark, PROTOCOL, lambda m: embed_mixtures(m, PROTOCOL, embed))[0]
+    assert found.cells == expected.cells
+
+
+def test_when_a_cache_is_given_then_scores_are_equal_and_no_clip_is_embedded_again(benchmark, tmp_path, monkeypatch):
+    encoders, cache = [make_encoder("one", 0)], EmbeddingCache(tmp_path)
+    plain = score(benchmark, encoders)
+    first = score(benchmark, encoders, cache=cache)
+    monkeypatch.setattr(BeatsFeatureExtractor, "extract_features", lambda *_: pytest.fail("clips were embedded again"))
+    again = score(benchmark, encoders, cache=cache)
+    assert plain["one", 2].cells == first["one", 2].cells == again["one", 2].cells
+
+
+def test_when_features_can_be_shared_then_they_are_computed_once_for_all_encoders(benchmark, monkeypatch):
+    calls = []
+    extract = BeatsFeatureExtractor.extract_features
+
+    def counted(self, waveform, lengths=None):
+        calls.append(len(waveform))
+        return extract(self, waveform, lengths)
+
+    monkeypatch.setattr(BeatsFeatureExtractor, "extract_features", counted)
+    score(benchmark, [make_encoder("one", 0), make_encoder("two", 1), log_mel_mean(BeatsFeatureExtractor())])
+    assert sum(calls) == 14 * len(KINDS) * len(PROTOCOL.snr_db)
+    other = replace(make_encoder("two", 1), feature_extractor=BeatsFeatureExtractor(mean=3.0))
+    calls.clear()
+    score(benchmark, [make_encoder("one", 0), other])
+    assert sum(calls) == 2 * 14 * len(KINDS) * len(PROTOCOL.snr_db)
+
+
+def test_when_weights_configuration_layer_or_features_change_then_so_does_the_identity():
+    encoder = make_encoder("one", 0)
+    identities = [encoder.identity(1, False), encoder.identity(2, False), encoder.identity(1, True)]
+    changed = make_encoder("one", 0)
+    with torch.no_grad():
+        changed.model.get_parameter("patch_embeddings.projection.weight").view(-1)[0] += 1e-6
+    narrower = make_encoder("one", 0)
+    narrower.model.config.max_bucket_distance = 10
+    for other in (changed, narrower, replace(encoder, feature_extractor=BeatsFeatureExtractor(std=1.0))):
+        identities.append(other.identity(1, False))
+    assert len({str(identity) for identity in identities}) == len(identities)
+    assert make_encoder("another name", 0).identity(1, False) == identities[0]
