@@ -28,6 +28,8 @@ class Stream(IntEnum):
     LAYERDROP = 8
     VALIDATION_NOISE = 9
     MIXUP = 10
+    FAR_NOISE = 11
+    FAR_MACHINE = 12
 
 
 def _mix(z: np.ndarray) -> np.ndarray:

@@ -1,0 +1,67 @@
+"""A second microphone that stands away from the machine, simulated from the machine sound and the noise.
+
+The near microphone hears x = s + v, machine and noise. The far one hears
+
+    y = R_v[v] + 10^(leak_db / 20) R_s[s]
+
+where R[u] is u delayed by d samples, filtered by h, and scaled to the power (mean of squares over the clip) that u
+has. Samples before the clip's beginning are zero. Delays and filters are drawn for each clip, for noise and machine
+apart, as functions of (seed, position of the clip):
+
+    d    uniform on 1, ..., 160 (up to 10 ms, some 3.4 m of way in air)
+    h_k  = u_k c^k for k = 0, ..., 15;  u_0 = 1, other u_k uniform in [0, 1), c uniform in [0.3, 0.8)
+
+h is a low-pass filter that is coloured by chance, as a direct path with near reflections is. So the far channel is not
+the noise itself, its filter changes from clip to clip, and the machine leaks into it.
+"""
+
+import numpy as np
+import torch
+
+from modeling_retainmix.keyed_random import Stream, keyed_uniform
+
+MAX_DELAY = 160
+NUM_TAPS = 16
+LEAK_DB = -10.0
+
+
+def far_channel(
+    machine: torch.Tensor, noise: torch.Tensor, positions: np.ndarray, seed: int = 0, leak_db: float = LEAK_DB
+) -> torch.Tensor:
+    """What the far microphone hears.
+
+    Args:
+        machine: machine sound at the near microphone, [batch, samples] floating point.
+        noise: noise at the near microphone, scaled as in the mixture, of the same shape and device.
+        positions: [batch] non-negative integers that key the draws of each clip.
+        seed: of the draws.
+        leak_db: power of the machine at the far microphone against that at the near one, in dB.
+
+    Returns:
+        [batch, samples], of the machine's dtype.
+    """
+    leak = 10.0 ** (leak_db / 20.0) * _through_room(machine, positions, seed, Stream.FAR_MACHINE)
+    return _through_room(noise, positions, seed, Stream.FAR_NOISE) + leak
+
+
+def room_filters(positions: np.ndarray, seed: int, stream: Stream) -> np.ndarray:
+    """Impulse responses, delay included, [batch, MAX_DELAY + NUM_TAPS] float64; arguments as in `far_channel`."""
+    draws = keyed_uniform(seed, positions, stream, width=NUM_TAPS + 1)
+    delay = 1 + np.floor(MAX_DELAY * draws[:, 0]).astype(np.int64)
+    taps = (0.3 + 0.5 * draws[:, 1, None]) ** np.arange(NUM_TAPS)
+    taps[:, 1:] *= draws[:, 2:]
+    filters = np.zeros((len(delay), MAX_DELAY + NUM_TAPS))
+    filters[np.arange(len(delay))[:, None], delay[:, None] + np.arange(NUM_TAPS)] = taps
+    return filters
+
+
+def _through_room(waveform: torch.Tensor, positions: np.ndarray, seed: int, stream: Stream) -> torch.Tensor:
+    """R[u]: delayed, filtered, at the power it had."""
+    samples = waveform.shape[1]
+    filters = torch.from_numpy(room_filters(positions, seed, stream)).to(waveform)
+    size = samples + filters.shape[1] - 1  # so that the product of spectra is no circular convolution
+    spectrum = torch.fft.rfft(waveform, size) * torch.fft.rfft(filters, size)
+    heard = torch.fft.irfft(spectrum, size)[:, :samples]
+    tiny = torch.finfo(waveform.dtype).tiny  # a silent clip stays silent
+    gain = waveform.square().mean(dim=1) / heard.square().mean(dim=1).clamp(min=tiny)
+    return gain.sqrt()[:, None] * heard

@@ -1,0 +1,66 @@
+"""The simulated far microphone against a plain loop over samples."""
+
+import numpy as np
+import pytest
+import torch
+
+from modeling_retainmix.data.far_channel import MAX_DELAY, NUM_TAPS, far_channel, room_filters
+from modeling_retainmix.keyed_random import Stream, keyed_uniform
+
+POSITIONS = np.array([4, 0, 1071])
+
+
+@pytest.fixture(scope="module")
+def sounds():
+    generator = np.random.default_rng(0)
+    return generator.normal(0, 0.1, (3, 700)), np.cumsum(generator.normal(0, 0.1, (3, 700)), axis=1)
+
+
+def naive_room(waveform, position, seed, stream):
+    draws = [float(draw) for draw in keyed_uniform(seed, np.array(position), stream, width=17)]
+    delay, decay = 1 + int(160 * draws[0]), 0.3 + 0.5 * draws[1]
+    taps = [1.0] + [draws[1 + k] * decay**k for k in range(1, 16)]
+    heard = np.zeros(len(waveform))
+    for n in range(len(waveform)):
+        for k, tap in enumerate(taps):
+            if n - delay - k >= 0:
+                heard[n] += tap * waveform[n - delay - k]
+    return heard * np.sqrt(np.mean(waveform**2) / np.mean(heard**2))
+
+
+def test_far_channel_equals_the_plain_loop(sounds):
+    machine, noise = sounds
+    heard = far_channel(torch.from_numpy(machine), torch.from_numpy(noise), POSITIONS, seed=3)
+    for row, position in enumerate(POSITIONS):
+        expected = naive_room(noise[row], position, 3, Stream.FAR_NOISE)
+        expected += 10 ** (-10 / 20) * naive_room(machine[row], position, 3, Stream.FAR_MACHINE)
+        np.testing.assert_allclose(heard[row].numpy(), expected, atol=1e-10)
+
+
+def test_power_of_the_noise_stays_and_that_of_the_machine_falls_by_the_leak(sounds):
+    machine, noise = map(torch.from_numpy, sounds)
+    silence = torch.zeros_like(machine)
+
+    def power(waveform):
+        return waveform.square().mean(dim=1)
+
+    torch.testing.assert_close(power(far_channel(silence, noise, POSITIONS)), power(noise))
+    torch.testing.assert_close(power(far_channel(machine, silence, POSITIONS, leak_db=-20)), power(machine) / 100)
+
+
+def test_draws_of_a_clip_do_not_depend_on_its_batch(sounds):
+    machine, noise = (torch.from_numpy(sound).float() for sound in sounds)
+    whole = far_channel(machine, noise, POSITIONS)
+    alone = far_channel(machine[1:2], noise[1:2], POSITIONS[1:2])
+    torch.testing.assert_close(whole[1:2], alone)
+    assert whole.dtype == torch.float32
+
+
+def test_delays_reach_from_one_sample_to_ten_milliseconds_and_filters_are_low_passes():
+    filters = room_filters(np.arange(20_000), 0, Stream.FAR_NOISE)
+    delay = (filters > 0).argmax(axis=1)
+    assert (delay.min(), delay.max()) == (1, MAX_DELAY)
+    assert filters.shape == (20_000, MAX_DELAY + NUM_TAPS)
+    gain = np.abs(np.fft.rfft(filters[:500], 512)) ** 2
+    assert (gain[:, :128].mean(axis=1) > gain[:, 128:].mean(axis=1)).mean() > 0.9
+    assert np.std(gain[:, 0] / gain[:, -1]) > 1  # and differ from clip to clip
