@@ -1,20 +1,16 @@
-"""The bank of references that a detector's settings ask for.
-
-Every bank has `vectors`, `recording` and `is_target` of its references, `domains`, `distances(queries)` and
-`leave_one_out()`, both [n, domains], and `lowest` [1, domains], the distances that none falls below.
-"""
+"""The bank of references that a detector's settings ask for."""
 
 import torch
 
 from modeling_retainmix.detection.band_bank import BandBank
+from modeling_retainmix.detection.bank import Bank
 from modeling_retainmix.detection.density_bank import DensityBank
-from modeling_retainmix.detection.fusion_bank import FusionBank, SingleBank
+from modeling_retainmix.detection.far_view import ResidualBank, residual
+from modeling_retainmix.detection.fusion_bank import FusionBank
 from modeling_retainmix.detection.gaussian_bank import GaussianBank
 from modeling_retainmix.detection.memory_bank import MemoryBank
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.subspace_bank import SubspaceBank
-
-Bank = SingleBank | FusionBank
 
 
 def build_bank(
@@ -24,11 +20,13 @@ def build_bank(
     is_target: torch.Tensor,
     num_bands: int,
 ) -> Bank:
-    """Builds the bank of `settings.backend`.
+    """Builds the bank of `settings.backend` for `settings.view`.
+
+    The view "fusion" fuses the bank of the near vectors and that of the residuals as `FusionBank` does.
 
     Args:
         settings: of the detector.
-        vectors: [n, D] float32 pooled references.
+        vectors: [n, D] float32 pooled references; [n, 2 * D], near and far end to end, for every view but "near".
         recording: [n] int64, the recording each vector comes from.
         is_target: [n] bool, the domain of each.
         num_bands: frequency bands that lie end to end in a vector that was pooled over time.
@@ -36,6 +34,26 @@ def build_bank(
     Raises:
         ValueError: the references do not suffice for this backend.
     """
+    if settings.view == "near":
+        return _backend_bank(settings, vectors, recording, is_target, num_bands)
+
+    def residual_bank(far_weight: float) -> ResidualBank:
+        vectors_of_view = residual(vectors, far_weight)
+        return ResidualBank(_backend_bank(settings, vectors_of_view, recording, is_target, num_bands), far_weight)
+
+    if settings.view == "residual":
+        return residual_bank(settings.far_weight)
+    return FusionBank([residual_bank(0.0), residual_bank(settings.far_weight)])
+
+
+def _backend_bank(
+    settings: DetectorSettings,
+    vectors: torch.Tensor,
+    recording: torch.Tensor,
+    is_target: torch.Tensor,
+    num_bands: int,
+) -> Bank:
+    """The bank of one view; `vectors` [n, D]."""
     references = vectors, recording, is_target
     match settings.backend:
         case "mahalanobis":

@@ -20,9 +20,9 @@ class ClipEmbeddings:
     """Embeddings of the windows of some clips, in the order of clips and time.
 
     Attributes:
-        vectors: [windows, dim] float32; the vectors of several layers lie end to end.
+        vectors: [windows, dim] float32; the vectors of several layers lie end to end, and so do those of two channels.
         level_moments: [windows, F, 2] float32, mean over time of the log-mel level of each frequency patch, and of
-            its square.
+            its square, in the first channel.
         clip: [windows] int64, which clip a window belongs to.
         start_seconds: [windows] float64, where in its clip a window begins.
     """
@@ -47,7 +47,7 @@ def embed_clips(
 
     Args:
         embedder: of one or several layers.
-        sources: the clips, at 16 kHz once loaded.
+        sources: the clips, at 16 kHz once loaded: [samples], or [samples, channels].
         windows: how to cut them.
         batch_size: windows of one forward.
         description: label of the progress bar, which a terminal shows.
@@ -66,9 +66,11 @@ def embed_clips(
     num_waiting = 0
 
     def embed(batch: list[tuple[int, np.ndarray]]) -> None:
-        tokens = embedder.tokens(torch.from_numpy(np.stack([window for _, window in batch])))
-        joined = torch.cat(list(embedder.pool(tokens).values()), dim=1).cpu()
-        levels = tokens.levels.cpu()[:, tokens.real_columns]
+        waveforms = torch.from_numpy(np.stack([window for _, window in batch]))
+        tokens = embedder.tokens(waveforms.movedim(1, -1).flatten(0, -2))  # channels of a clip follow each other
+        channels = len(tokens.levels) // len(batch)
+        joined = torch.cat(list(embedder.pool(tokens).values()), dim=1).cpu().view(len(batch), -1)
+        levels = tokens.levels.cpu()[::channels, tokens.real_columns]
         level_moments = torch.stack([levels.mean(dim=1), levels.square().mean(dim=1)], dim=2)
         for (position, _), vector, moment in zip(batch, joined, level_moments, strict=True):
             vectors[position], moments[position] = vector, moment

@@ -20,6 +20,7 @@ from modeling_retainmix.detection.banks import build_bank
 from modeling_retainmix.detection.clip_embedding import embed_clips
 from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.explanation import Explanation, level_deviations, token_contributions
+from modeling_retainmix.detection.far_view import view_sources
 from modeling_retainmix.detection.memory_bank import DOMAINS, MemoryBank
 from modeling_retainmix.detection.normalized_bank import NormalizedBank
 from modeling_retainmix.detection.saved_references import (
@@ -132,6 +133,8 @@ class AnomalyDetector:
         sampling_rate: int | None = None,
         domains: Sequence[str] | None = None,
         channel: int | str | None = None,
+        far: Any = None,
+        far_channel: int | str | None = None,
     ) -> Self:
         """Remembers normal clips; forgets those of an earlier call.
 
@@ -141,12 +144,16 @@ class AnomalyDetector:
             domains: "source" or "target" for each clip; None: what the file names tell where all are DCASE names, or
                 else one domain.
             channel: what to take of files with several channels: an index from 0, or "mean".
+            far: for the views "residual" and "fusion", the same clips as the far microphone heard them, audio in any
+                form and in the same order; None: it is another channel of the files.
+            far_channel: what to take of the files of the far microphone, as `channel`.
 
         Raises:
-            FileNotFoundError, ValueError: no clip, a clip that cannot be read, or domains that do not fit the clips.
+            FileNotFoundError, ValueError: no clip, a clip that cannot be read, domains that do not fit the clips, or
+                far clips that are missing, too many, of another length, or not read by the view.
         """
         self.reference_names, self._references, self._bank = [], {}, None
-        return self.add_references(reference, sampling_rate, domains, channel)
+        return self.add_references(reference, sampling_rate, domains, channel, far, far_channel)
 
     def add_references(
         self,
@@ -154,9 +161,11 @@ class AnomalyDetector:
         sampling_rate: int | None = None,
         domains: Sequence[str] | None = None,
         channel: int | str | None = None,
+        far: Any = None,
+        far_channel: int | str | None = None,
     ) -> Self:
         """Remembers further normal clips; arguments and errors as in `fit`."""
-        sources = audio_sources(reference, sampling_rate, channel)
+        sources = view_sources(self.settings.view, reference, sampling_rate, channel, far, far_channel)
         names = [source.name for source in sources]
         is_target = torch.tensor([domain == "target" for domain in _domains(names, domains)])
         embeddings = embed_clips(self.embedder, sources, self.settings.windows, self.batch_size, "references")
@@ -172,29 +181,42 @@ class AnomalyDetector:
         self._remember(self.reference_names + names, references)
         return self
 
-    def score(self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None) -> np.ndarray:
+    def score(
+        self,
+        audio: Any,
+        sampling_rate: int | None = None,
+        channel: int | str | None = None,
+        far: Any = None,
+        far_channel: int | str | None = None,
+    ) -> np.ndarray:
         """Anomaly scores, [clips] float64; higher is more anomalous.
 
         Args:
             audio: clips of the machine, audio in any form.
             sampling_rate: of arrays, in Hz.
             channel: what to take of files with several channels: an index from 0, or "mean".
+            far, far_channel: the clips of the far microphone, as in `fit`.
 
         Raises:
-            FileNotFoundError, ValueError: a clip that cannot be read, or no references.
+            FileNotFoundError, ValueError: a clip that cannot be read, far clips as in `fit`, or no references.
         """
-        scores, clip, _ = self._score(audio, sampling_rate, channel)
+        scores, clip, _ = self._score(audio, sampling_rate, channel, far, far_channel)
         return self.settings.windows.reduce_scores(scores, clip)
 
     def score_windows(
-        self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None
+        self,
+        audio: Any,
+        sampling_rate: int | None = None,
+        channel: int | str | None = None,
+        far: Any = None,
+        far_channel: int | str | None = None,
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Scores within long recordings; arguments and errors as in `score`.
 
         Returns:
             For each clip: where its windows begin, [windows] in seconds, and their scores, [windows] float64.
         """
-        scores, clip, start_seconds = self._score(audio, sampling_rate, channel)
+        scores, clip, start_seconds = self._score(audio, sampling_rate, channel, far, far_channel)
         edges = np.flatnonzero(np.diff(clip)) + 1
         return list(zip(np.split(start_seconds, edges), np.split(scores, edges), strict=True))
 
@@ -224,9 +246,11 @@ class AnomalyDetector:
         false_alarm_rate: float = 0.1,
         method: ThresholdMethod = "quantile",
         channel: int | str | None = None,
+        far: Any = None,
+        far_channel: int | str | None = None,
     ) -> np.ndarray:
         """Which clips are anomalous, [clips] bool; arguments and errors as in `score` and `threshold`."""
-        return self.score(audio, sampling_rate, channel) > self.threshold(false_alarm_rate, method)
+        return self.score(audio, sampling_rate, channel, far, far_channel) > self.threshold(false_alarm_rate, method)
 
     def explain(
         self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None
@@ -235,13 +259,15 @@ class AnomalyDetector:
 
         Raises:
             ValueError: as `score`; or the detector is not a nearest-neighbour one with k=1, one layer, time-mean
-                pooling and Euclidean distances, to whose score the map adds up.
+                pooling, Euclidean distances and the near view, to whose score the map adds up.
         """
         normalized, settings = self._require_bank(), self.settings
         bank = normalized.bank
         kind = (settings.k, settings.metric, settings.pooling, len(self.embedder.layers))
         if not isinstance(bank, MemoryBank) or kind != (1, "euclidean", "time_mean", 1):
-            raise ValueError("explain needs backend='knn', k=1, metric='euclidean', pooling='time_mean' and one layer")
+            raise ValueError(
+                "explain needs backend='knn', k=1, metric='euclidean', pooling='time_mean', view='near' and one layer"
+            )
         config, (layer,) = self.embedder.model.config, self.embedder.layers
         explanations = []
         for source in audio_sources(audio, sampling_rate, channel):
@@ -313,11 +339,16 @@ class AnomalyDetector:
         return self._bank
 
     def _score(
-        self, audio: Any, sampling_rate: int | None, channel: int | str | None
+        self,
+        audio: Any,
+        sampling_rate: int | None,
+        channel: int | str | None,
+        far: Any,
+        far_channel: int | str | None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Scores of windows, the clip of each, and where in it they begin in seconds; [windows] each."""
         normalized = self._require_bank()
-        sources = audio_sources(audio, sampling_rate, channel)
+        sources = view_sources(self.settings.view, audio, sampling_rate, channel, far, far_channel)
         embeddings = embed_clips(self.embedder, sources, self.settings.windows, self.batch_size, "scoring")
         scores = normalized.scores(embeddings.vectors).amin(dim=1)
         return scores.double().numpy(), embeddings.clip, embeddings.start_seconds

@@ -4,14 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from modeling_retainmix.detection.band_bank import BandBank
-from modeling_retainmix.detection.density_bank import DensityBank
-from modeling_retainmix.detection.gaussian_bank import GaussianBank
-from modeling_retainmix.detection.memory_bank import MemoryBank
+from modeling_retainmix.detection.bank import Bank
 from modeling_retainmix.detection.normalization import distance_statistics, standardize
-from modeling_retainmix.detection.subspace_bank import SubspaceBank
-
-SingleBank = MemoryBank | BandBank | DensityBank | GaussianBank | SubspaceBank
 
 
 class FusionBank:
@@ -25,16 +19,16 @@ class FusionBank:
         banks: at least one, on the same references.
 
     Attributes:
-        domains: those that have references, source first.
+        recording, is_target, domains: those of the banks.
         lowest: [1, domains], what no score falls below.
 
     Raises:
         ValueError: a bank has too few references to leave a recording out, or all of them have the same distance.
     """
 
-    def __init__(self, banks: Sequence[SingleBank]) -> None:
+    def __init__(self, banks: Sequence[Bank]) -> None:
         first = banks[0]
-        self.vectors, self.recording, self.is_target = first.vectors, first.recording, first.is_target
+        self.recording, self.is_target = first.recording, first.is_target
         self.domains = first.domains
         self._banks = banks
         left_out = [bank.leave_one_out() for bank in banks]

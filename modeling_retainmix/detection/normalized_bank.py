@@ -4,7 +4,7 @@ from functools import cached_property
 
 import torch
 
-from modeling_retainmix.detection.banks import Bank
+from modeling_retainmix.detection.bank import Bank
 from modeling_retainmix.detection.normalization import distance_statistics, standardize
 from modeling_retainmix.detection.settings import Normalization
 

@@ -82,7 +82,8 @@ def read_references(
     check(recording.ndim == 1, f"holds recording of shape {list(recording.shape)}, not [n]")
     for key, shape in (("is_target", [count]), ("level_moments", [count, bands, 2])):
         check(list(tensors[key].shape) == shape, f"holds {key} of shape {list(tensors[key].shape)}, not {shape}")
-    width = num_layers * config.hidden_size * (bands if settings.pooling == "time_mean" else 1)
+    channels = 1 if settings.view == "near" else 2
+    width = channels * num_layers * config.hidden_size * (bands if settings.pooling == "time_mean" else 1)
     # Averages over frequency keep the time axis, whose length is that of the references.
     has_width = vectors.ndim == 2 and (
         vectors.shape[1] % width == 0 if settings.pooling == "frequency_mean" else vectors.shape[1] == width

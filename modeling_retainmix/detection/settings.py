@@ -9,6 +9,7 @@ from modeling_retainmix.detection.windows import Reduction, Windows
 
 Backend = Literal["knn", "subband", "density", "mahalanobis", "pca", "fusion"]
 Normalization = Literal["references", "test"]
+View = Literal["near", "residual", "fusion"]
 
 _USED = {  # settings of the neighbour search that a backend reads; the others read none
     "knn": ("k", "metric", "mix_support"),
@@ -41,6 +42,10 @@ class DetectorSettings:
             only; None: the smaller of the two distances.
         mix_support: K_s of MemMixup; None: no MemMixup.
         mix_alpha: weight of the target reference in MemMixup.
+        view: where there is a second, far microphone. "near": it is not read; "residual": clips are compared by their
+            residual embeddings, near - far_weight * far; "fusion": by both, see `build_bank`.
+        far_weight: a of the residual. The default was chosen on validation machines with a simulated far microphone:
+            0.2 and more helped a student and harmed its teacher.
         window_seconds, hop_seconds, reduce: of clips longer than a window, see `Windows`.
         pad: "waveform" puts zeros behind clips shorter than a window, as GenRep does; None leaves them short.
 
@@ -59,6 +64,8 @@ class DetectorSettings:
     normalization: Normalization | None = "references"
     mix_support: int | None = None
     mix_alpha: float = 0.9
+    view: View = "near"
+    far_weight: float = 0.1
     window_seconds: float = 10.0
     hop_seconds: float = 5.0
     reduce: Reduction = "max"
@@ -87,6 +94,10 @@ class DetectorSettings:
             raise ValueError(f"density_neighbours={self.density_neighbours}: use at least 1 neighbour")
         if self.normalization not in ("references", "test", None):
             raise ValueError(f"normalization={self.normalization!r} is unknown: use 'references', 'test' or None")
+        if self.view not in get_args(View):
+            raise ValueError(f"view={self.view!r} is unknown: use one of {', '.join(get_args(View))}")
+        if not self.far_weight > 0:
+            raise ValueError(f"far_weight={self.far_weight} is out of range: use a value above 0")
         if self.pad not in ("waveform", None):
             raise ValueError(f"pad={self.pad!r} is unknown: use 'waveform' or None")
         _ = self.windows  # checks its values

@@ -40,10 +40,15 @@ class Windows:
             raise ValueError(f"reduce={self.reduce!r} is unknown: use one of {', '.join(get_args(Reduction))}")
 
     def cut(self, waveform: np.ndarray, sampling_rate: int) -> list[tuple[int, np.ndarray]]:
-        """Cuts a waveform [samples] into windows: (first sample, [samples of the window]), in the order of time."""
+        """Cuts a waveform into windows: (first sample, samples of the window), in the order of time.
+
+        Args:
+            waveform: [samples], or [samples, channels], as its windows are.
+            sampling_rate: in Hz.
+        """
         window, hop = round(self.window_seconds * sampling_rate), round(self.hop_seconds * sampling_rate)
         if self.pad and len(waveform) < window:
-            waveform = np.pad(waveform, (0, window - len(waveform)))
+            waveform = np.pad(waveform, [(0, window - len(waveform)), *[(0, 0)] * (waveform.ndim - 1)])
         last = len(waveform) - window
         starts = [0] if last <= 0 or self.reduce == "first" else [*range(0, last, hop), last]
         return [(start, waveform[start : start + window]) for start in starts]

@@ -44,24 +44,24 @@ def far_channel(
     return _through_room(noise, positions, seed, Stream.FAR_NOISE) + leak
 
 
-def room_filters(positions: np.ndarray, seed: int, stream: Stream) -> np.ndarray:
-    """Impulse responses, delay included, [batch, MAX_DELAY + NUM_TAPS] float64; arguments as in `far_channel`."""
+def room_responses(positions: np.ndarray, seed: int, stream: Stream) -> tuple[np.ndarray, np.ndarray]:
+    """Delays d [batch] int64 in samples and filters h [batch, NUM_TAPS] float64; arguments as in `far_channel`."""
     draws = keyed_uniform(seed, positions, stream, width=NUM_TAPS + 1)
-    delay = 1 + np.floor(MAX_DELAY * draws[:, 0]).astype(np.int64)
     taps = (0.3 + 0.5 * draws[:, 1, None]) ** np.arange(NUM_TAPS)
     taps[:, 1:] *= draws[:, 2:]
-    filters = np.zeros((len(delay), MAX_DELAY + NUM_TAPS))
-    filters[np.arange(len(delay))[:, None], delay[:, None] + np.arange(NUM_TAPS)] = taps
-    return filters
+    return 1 + np.floor(MAX_DELAY * draws[:, 0]).astype(np.int64), taps
 
 
 def _through_room(waveform: torch.Tensor, positions: np.ndarray, seed: int, stream: Stream) -> torch.Tensor:
-    """R[u]: delayed, filtered, at the power it had."""
-    samples = waveform.shape[1]
-    filters = torch.from_numpy(room_filters(positions, seed, stream)).to(waveform)
-    size = samples + filters.shape[1] - 1  # so that the product of spectra is no circular convolution
-    spectrum = torch.fft.rfft(waveform, size) * torch.fft.rfft(filters, size)
-    heard = torch.fft.irfft(spectrum, size)[:, :samples]
-    tiny = torch.finfo(waveform.dtype).tiny  # a silent clip stays silent
+    """R[u]: delayed, filtered, at the power it had; silent where u is, or is shorter than the delay."""
+    delay, taps = (torch.from_numpy(array) for array in room_responses(positions, seed, stream))
+    before = MAX_DELAY + NUM_TAPS - 1
+    padded = torch.nn.functional.pad(waveform, (before, 0))
+    first = before - (NUM_TAPS - 1) - delay.to(waveform.device)  # of the samples that a clip's first output reads
+    reach = torch.arange(waveform.shape[1] + NUM_TAPS - 1, device=waveform.device)
+    delayed = padded.gather(1, first[:, None] + reach)
+    kernel = taps.flip(1).to(waveform)[:, None]  # conv1d correlates
+    heard = torch.nn.functional.conv1d(delayed[None], kernel, groups=len(kernel))[0]
+    tiny = torch.finfo(waveform.dtype).tiny
     gain = waveform.square().mean(dim=1) / heard.square().mean(dim=1).clamp(min=tiny)
     return gain.sqrt()[:, None] * heard

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from modeling_retainmix.data.far_channel import MAX_DELAY, NUM_TAPS, far_channel, room_filters
+from modeling_retainmix.data.far_microphone import MAX_DELAY, NUM_TAPS, far_channel, room_responses
 from modeling_retainmix.keyed_random import Stream, keyed_uniform
 
 POSITIONS = np.array([4, 0, 1071])
@@ -56,11 +56,15 @@ def test_draws_of_a_clip_do_not_depend_on_its_batch(sounds):
     assert whole.dtype == torch.float32
 
 
+def test_when_a_clip_ends_before_the_delay_then_the_far_microphone_is_silent(sounds):
+    noise = torch.from_numpy(sounds[1])[:, :1]
+    assert far_channel(torch.zeros_like(noise), noise, POSITIONS).tolist() == [[0.0]] * 3
+
+
 def test_delays_reach_from_one_sample_to_ten_milliseconds_and_filters_are_low_passes():
-    filters = room_filters(np.arange(20_000), 0, Stream.FAR_NOISE)
-    delay = (filters > 0).argmax(axis=1)
+    delay, taps = room_responses(np.arange(20_000), 0, Stream.FAR_NOISE)
     assert (delay.min(), delay.max()) == (1, MAX_DELAY)
-    assert filters.shape == (20_000, MAX_DELAY + NUM_TAPS)
-    gain = np.abs(np.fft.rfft(filters[:500], 512)) ** 2
+    assert taps.shape == (20_000, NUM_TAPS)
+    gain = np.abs(np.fft.rfft(taps[:500], 512)) ** 2
     assert (gain[:, :128].mean(axis=1) > gain[:, 128:].mean(axis=1)).mean() > 0.9
     assert np.std(gain[:, 0] / gain[:, -1]) > 1  # and differ from clip to clip

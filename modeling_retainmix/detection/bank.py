@@ -1,0 +1,27 @@
+"""What every bank of references offers."""
+
+from typing import Protocol
+
+import torch
+
+
+class Bank(Protocol):
+    """Reference vectors of one machine, and distances to them.
+
+    Attributes:
+        recording: [n] int64, the recording each vector comes from.
+        is_target: [n] bool, the domain of each.
+        domains: those that have references, source first.
+        lowest: [1, domains], what no distance falls below.
+    """
+
+    recording: torch.Tensor
+    is_target: torch.Tensor
+    domains: list[str]
+    lowest: torch.Tensor
+
+    def distances(self, queries: torch.Tensor) -> torch.Tensor:
+        """Distances of [n, D] queries to each domain, [n, domains]; larger is more anomalous."""
+
+    def leave_one_out(self) -> torch.Tensor:
+        """Distances of the references, each without its own recording, [n, domains]."""
