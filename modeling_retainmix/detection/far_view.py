@@ -94,7 +94,7 @@ def _pair(near: AudioSource, far: AudioSource) -> AudioSource:
         near_clip, far_clip = near.load(), far.load()
         if len(near_clip) != len(far_clip):
             raise ValueError(
-                f"{near.name} has {len(near_clip)} samples and its far clip {far.name} has {len(far_clip)}: cut both "
+                f"{near.name} has {len(near_clip)} samples and its far one ({far.name}) {len(far_clip)}: cut both "
                 "to the same time"
             )
         return np.stack([near_clip, far_clip], axis=1)

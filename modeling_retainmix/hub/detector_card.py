@@ -55,6 +55,7 @@ def write_detector_card(
         num_references=len(detector["references"]),
         num_windows=len(recording),
         recordings=recordings,
+        far=detector["settings"]["view"] != "near",
         settings=key_value_table(detector["settings"]),
     )
     path = folder / "README.md"

@@ -15,7 +15,7 @@ from modeling_retainmix.hub.detector_card import write_detector_card
 @pytest.fixture
 def folder(tmp_path):
     """Six windows of five recordings, two of them of the target domain."""
-    settings = {"layer": [2], "k": 1, "normalization": "references", "mix_support": None}
+    settings = {"layer": [2], "k": 1, "normalization": "references", "mix_support": None, "view": "near"}
     names = [f"normal_{index}.wav" for index in range(5)]
     (tmp_path / "detector.json").write_text(json.dumps({"settings": settings, "references": names}))
     config = {"model_type": "retainmix_beats", "num_hidden_layers": 2, "full_num_hidden_layers": 4}
@@ -37,6 +37,14 @@ def test_front_matter_holds_what_the_hub_shows(folder):
     data = card_of(folder, license="cc-by-4.0", base_model="acme/hum").data
     assert (data.license, data.library_name, data.base_model) == ("cc-by-4.0", "transformers", "acme/hum")
     assert "anomalous-sound-detection" in data.tags and "anomaly-detector" in data.tags
+
+
+def test_when_detector_reads_a_far_microphone_then_card_says_how_to_give_its_clips(folder):
+    assert "far=" not in card_of(folder).content
+    content = json.loads((folder / "detector.json").read_text())
+    content["settings"]["view"] = "residual"
+    (folder / "detector.json").write_text(json.dumps(content))
+    assert "`far=`, or `far_channel=`" in card_of(folder).content
 
 
 def test_local_base_model_is_not_named(folder):
