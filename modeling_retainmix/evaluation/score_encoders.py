@@ -101,7 +101,6 @@ def score_encoders(
     Returns:
         {(name, layer): scores}.
     """
-    by_name = {encoder.name: encoder for encoder in encoders}
     identities: dict[Hashable, Mapping[str, Any]] = {
         (encoder.name, layer): encoder.identity(layer, oracle) if cache else {}
         for encoder in encoders
@@ -109,12 +108,7 @@ def score_encoders(
     }
     embed_clips = embed_oracle if oracle else embed_mixtures
 
-    @cache_results  # a cut encoder is a copy: make it once for all machine types
-    def embedder(views: tuple[Any, ...]) -> EmbedFunction:
-        layers: dict[str, list[int]] = {}
-        for name, layer in views:
-            layers.setdefault(name, []).append(layer)
-        return embed_together([(by_name[name], wanted) for name, wanted in layers.items()], device)
+    embedder = embed_views(encoders, device)
 
     def compute(machine: MachineBenchmark, views: Iterable[Hashable]) -> BenchmarkEmbeddings:
         return embed_clips(machine, protocol, embedder(tuple(views)), batch_size=batch_size)
@@ -139,6 +133,22 @@ def _named(embeddings: BenchmarkEmbeddings) -> dict[Hashable, Tensors]:
         view: {f"{kind} {snr_db:g}": values for (kind, snr_db), values in cells.items()}
         for view, cells in embeddings.items()
     }
+
+
+def embed_views(
+    encoders: Sequence[NamedEncoder], device: torch.device | str = "cpu"
+) -> Callable[[tuple[Any, ...]], EmbedFunction]:
+    """A function from views ((name, layer), ...) of these encoders to the embedder of just these."""
+    by_name = {encoder.name: encoder for encoder in encoders}
+
+    @cache_results  # a cut encoder is a copy: make it once for all machine types
+    def embedder(views: tuple[Any, ...]) -> EmbedFunction:
+        layers: dict[str, list[int]] = {}
+        for name, layer in views:
+            layers.setdefault(name, []).append(layer)
+        return embed_together([(by_name[name], wanted) for name, wanted in layers.items()], device)
+
+    return embedder
 
 
 def embed_together(

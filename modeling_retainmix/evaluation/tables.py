@@ -11,7 +11,7 @@ import hashlib
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from transformers import AutoFeatureExtractor, AutoModel, HfArgumentParser, set_
 
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, domains_of_tests
 from modeling_retainmix.data.benchmark_sources import load_benchmark
+from modeling_retainmix.data.decode import decode_table
+from modeling_retainmix.data.evaluation_recordings import read_evaluation_recordings
+from modeling_retainmix.evaluation.benchmark_scores import ClipScores
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache
 from modeling_retainmix.evaluation.experiments import (
     BACKBONES,
@@ -28,10 +31,18 @@ from modeling_retainmix.evaluation.experiments import (
     FROZEN_LAST,
     FROZEN_SAME,
     LOG_MEL_ROW,
+    NAMES,
     ORACLE,
     RANDOM,
 )
+from modeling_retainmix.evaluation.layer_figure import (
+    layer_scores,
+    read_layer_scores,
+    write_figure,
+    write_layer_scores,
+)
 from modeling_retainmix.evaluation.paper_tables import write_tables
+from modeling_retainmix.evaluation.recording_scores import score_recordings
 from modeling_retainmix.evaluation.results import environment_record, protocol_record
 from modeling_retainmix.evaluation.row_files import read_rows, write_row
 from modeling_retainmix.evaluation.run_evaluation import best_layer
@@ -54,16 +65,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         folder = Path(args.output_dir)
         if args.teacher is not None:
-            score_rows(args, folder / "rows")
-        for path in write_tables(folder, read_rows(folder / "rows")):
-            print(path)
+            score_rows(args, folder)
+        paths = write_tables(folder, read_rows(folder / "rows"))
+        by_layer = read_layer_scores(folder / "layers")
+        paths += write_figure(folder, by_layer) if by_layer else []
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    print("\n".join(map(str, paths)))
     print(f"\n{(folder / 'summary.md').read_text(encoding='utf-8')}")
 
 
 def score_rows(args: TablesArguments, folder: Path) -> None:
-    """Scores the rows that these encoders make and writes them into a folder.
+    """Scores the rows that these encoders make, and their layers, and writes them into `rows` and `layers`.
 
     Raises:
         FileNotFoundError, OSError, ValueError: an encoder or the data cannot be read; the message names it.
@@ -86,12 +99,15 @@ def score_rows(args: TablesArguments, folder: Path) -> None:
 
     validated = score_encoders(validation, encoders=[teacher], description="validation machines", **common)
     layers = {FROZEN_LAST: teacher.layers[-1], FROZEN_SAME: layer, FROZEN_BEST: best_layer(validated), RANDOM: layer}
-    frozen = replace(teacher, layers=tuple(sorted({layers[row] for row in (FROZEN_LAST, FROZEN_SAME, FROZEN_BEST)})))
-    others = [encoder for encoder in encoders.values() if encoder.name != _TEACHER]
-    read = [replace(encoder, layers=(_row_layer(encoder, layer),)) for encoder in others]
+    wanted = {name: {_row_layer(encoder, layer)} for name, encoder in encoders.items()}
+    wanted[_TEACHER] = {layers[row] for row in (FROZEN_LAST, FROZEN_SAME, FROZEN_BEST)}
+    drawn = [encoder for name, encoder in encoders.items() if name != RANDOM]
+    if args.figure:
+        wanted |= {encoder.name: set(encoder.layers) for encoder in drawn}
+    read = [replace(encoder, layers=tuple(sorted(wanted[name]))) for name, encoder in encoders.items()]
     scores = score_encoders(
         evaluation,
-        encoders=[log_mel_mean(teacher.feature_extractor), frozen, *read],
+        encoders=[log_mel_mean(teacher.feature_extractor), *read],
         description="evaluation machines",
         **common,
     )
@@ -100,7 +116,9 @@ def score_rows(args: TablesArguments, folder: Path) -> None:
 
     rows: dict[str, tuple[int | None, Any]] = {LOG_MEL_ROW: (None, scores[LOG_MEL, 0])}
     rows |= {row: (layers[row], scores[_TEACHER, layers[row]]) for row in (FROZEN_LAST, FROZEN_SAME, FROZEN_BEST)}
-    rows |= {encoder.name: (encoder.layers[0], scores[encoder.name, encoder.layers[0]]) for encoder in read}
+    for name, encoder in encoders.items():
+        if name != _TEACHER:
+            rows[name] = (_row_layer(encoder, layer), scores[name, _row_layer(encoder, layer)])
     rows[ORACLE] = (layer, oracle[_TEACHER, layer])
     context = {
         **environment_record(),
@@ -115,7 +133,43 @@ def score_rows(args: TablesArguments, folder: Path) -> None:
         ),
     }
     for row, (row_layer, row_scores) in rows.items():
-        write_row(folder, row, args.seed, row_layer, row_scores, context)
+        write_row(folder / "rows", row, args.seed, row_layer, row_scores, context)
+    if args.figure:
+        clips: dict[Any, ClipScores] = {view: one.clips for view, one in scores.items()}
+        _write_layers(args, folder, "benchmark", drawn, clips, context["benchmark"])
+    for name, recordings in args.figure_folders.items():
+        table = decode_table(
+            read_evaluation_recordings(recordings, args.ground_truths.get(name)),
+            Path(args.cache_dir) / "decoded",
+            clip_seconds=protocol.clip_seconds,
+            channel=args.channel,
+        )
+        clips = score_recordings(
+            table,
+            protocol.clip_seconds,
+            drawn,
+            common["cache"],
+            device,
+            args.batch_size,
+            description=name,
+            show_progress=not args.disable_tqdm,
+        )
+        _write_layers(args, folder, name, drawn, clips, benchmark=name)
+
+
+def _write_layers(
+    args: TablesArguments,
+    folder: Path,
+    data: str,
+    drawn: Sequence[NamedEncoder],
+    clips: Mapping[Any, ClipScores],
+    benchmark: str,
+) -> None:
+    """Writes the scores of all layers of these encoders on one data set."""
+    for encoder in drawn:
+        label = "Frozen backbone" if encoder.name == _TEACHER else NAMES[encoder.name]
+        by_layer = {layer: clips[encoder.name, layer] for layer in encoder.layers}
+        write_layer_scores(folder / "layers", encoder.name, layer_scores(data, label, args.seed, by_layer, benchmark))
 
 
 def _load_encoders(args: TablesArguments) -> dict[str, NamedEncoder]:

@@ -69,6 +69,20 @@ class TablesArguments:
         default=None,
         metadata={"help": "Sizes of the procedural factory where they differ from the protocol's (JSON)."},
     )
+    figure: bool = field(
+        default=False, metadata={"help": "Read all layers of all encoders, for Figure 2 on the benchmark."}
+    )
+    figure_data: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Recordings for Figure 2, scored as they are, as NAME=FOLDER, such as the evaluation sets of "
+            "DCASE Task 2."
+        },
+    )
+    figure_ground_truth: list[str] | None = field(
+        default=None,
+        metadata={"help": "Folders of the official ground truth, where --figure_data need it, as NAME=FOLDER."},
+    )
     cache_dir: str = field(
         default=str(Path(HF_HOME) / "retainmix"),
         metadata={"help": "Folder of generated and decoded data, and of embeddings."},
@@ -90,14 +104,17 @@ class TablesArguments:
             raise ValueError("--eval_data and --noise belong together: give both folders, or neither")
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"--protocol must be one of {sorted(PROTOCOLS)}, got {self.protocol!r}")
-        self.folders: dict[str, str] = {}
-        for entry in self.models or []:
-            row, separator, folder = entry.partition("=")
-            if not separator or row not in TRAINED | BACKBONES:
-                raise ValueError(f"--models {entry}: give ROW=FOLDER, ROW one of {', '.join([*TRAINED, *BACKBONES])}")
-            if row in self.folders:
-                raise ValueError(f"--models names {row} twice: seeds are calls of their own, with --seed")
-            self.folders[row] = folder
+        self.folders = _named_folders("models", self.models)
+        self.figure_folders = _named_folders("figure_data", self.figure_data)
+        self.ground_truths = _named_folders("figure_ground_truth", self.figure_ground_truth)
+        if self.figure_folders and self.teacher is None:
+            raise ValueError("--figure_data needs --teacher, the frozen backbone that is drawn")
+        unknown = [row for row in self.folders if row not in TRAINED | BACKBONES]
+        if unknown:
+            raise ValueError(f"--models {unknown[0]}=...: rows are {', '.join([*TRAINED, *BACKBONES])}")
+        unknown = [name for name in self.ground_truths if name not in self.figure_folders]
+        if unknown:
+            raise ValueError(f"--figure_ground_truth {unknown[0]}=... belongs to no --figure_data of that name")
 
     @property
     def factory_options(self) -> dict[str, Any]:
@@ -115,3 +132,16 @@ class TablesArguments:
         if not isinstance(options, dict):
             raise ValueError(f"--factory_config must be a JSON object, got {self.factory_config!r}")
         return options
+
+
+def _named_folders(option: str, entries: list[str] | None) -> dict[str, str]:
+    """{name: folder} from NAME=FOLDER."""
+    folders: dict[str, str] = {}
+    for entry in entries or []:
+        name, separator, folder = entry.partition("=")
+        if not (name and separator and folder) or "/" in name:
+            raise ValueError(f"--{option} {entry}: give NAME=FOLDER")
+        if name in folders:
+            raise ValueError(f"--{option} names {name} twice")
+        folders[name] = folder
+    return folders

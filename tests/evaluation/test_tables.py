@@ -1,8 +1,11 @@
 """The command, from encoders in folders to tables, on a factory of a few clips."""
 
+import csv
 import json
 
+import numpy as np
 import pytest
+import soundfile
 from transformers import set_seed
 
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsForAudioClassification
@@ -71,6 +74,24 @@ def test_when_two_seeds_are_scored_then_their_rows_accumulate_in_one_summary(tmp
 
 
 @pytest.mark.slow
+def test_when_the_figure_is_asked_for_then_benchmark_and_recordings_are_drawn_by_layer(tmp_path, cache_dir, encoders):
+    generator = np.random.default_rng(0)
+    for split, label, count in (("train", "normal", 3), ("test", "normal", 2), ("test", "anomaly", 2)):
+        for domain in ("source", "target"):
+            for index in range(count):
+                path = tmp_path / f"dcase/fan/{split}/section_00_{domain}_{split}_{label}_{index:04}.wav"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(path, generator.uniform(-0.3, 0.3, 16000), 16000)
+    run(tmp_path / "out", cache_dir, "--teacher", encoders["teacher"], "--models", f"denoising={encoders['student']}",
+        "--figure", True, "--figure_data", f"dcase={tmp_path / 'dcase'}")  # fmt: skip
+    with (tmp_path / "out" / "figure_2.csv").open(newline="") as file:
+        drawn = {(row["data"], row["encoder"], row["layer"]): float(row["score"]) for row in csv.DictReader(file)}
+    assert len(drawn) == 2 * 2 * 3
+    row = json.loads((tmp_path / "out" / "rows" / "denoising_seed0.json").read_text())
+    assert drawn["benchmark", "Denoising", "2"] == pytest.approx(row["hmean_all"], abs=1e-3)
+
+
+@pytest.mark.slow
 def test_when_the_call_is_repeated_then_nothing_is_embedded_and_the_scores_are_the_same(
     tmp_path, cache_dir, encoders, monkeypatch
 ):
@@ -101,8 +122,11 @@ def test_when_models_name_different_layers_then_one_must_be_chosen(encoders):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--teacher", "t", "--figure_data", "dcase"), "--figure_data dcase: give NAME=FOLDER"),
+        (("--figure_data", "dcase=folder"), "--figure_data needs --teacher"),
+        (("--teacher", "t", "--figure_ground_truth", "dcase=folder"), "belongs to no --figure_data"),
         (("--models", "both_0db=folder"), "--models needs --teacher"),
-        (("--teacher", "t", "--models", "ours=folder"), "--models ours=folder: give ROW=FOLDER"),
+        (("--teacher", "t", "--models", "ours=folder"), "--models ours=...: rows are denoising"),
         (("--teacher", "t", "--models", "both_0db=a", "both_0db=b"), "names both_0db twice"),
         (("--teacher", "t", "--eval_data", "a"), "--eval_data and --noise"),
         (("--teacher", "t", "--protocol", "full", "--eval_data", "a", "--noise", "b"), "error: "),
