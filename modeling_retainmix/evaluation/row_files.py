@@ -87,7 +87,8 @@ def read_rows(folder: str | os.PathLike[str]) -> list[ScoredRow]:
 
     Raises:
         FileNotFoundError: there are none.
-        ValueError: a file is broken, or of another protocol than the first one.
+        ValueError: a file is broken, or of another protocol than the first one, or of other clips than the first one
+            of its seed.
     """
     paths = sorted(Path(folder).glob("*.json"))
     if not paths:
@@ -100,6 +101,14 @@ def read_rows(folder: str | os.PathLike[str]) -> list[ScoredRow]:
                     f"{path} was scored with {name} {row.protocol[name]}, {paths[0].name} with "
                     f"{rows[0].protocol[name]}: give one of the two another --output_dir"
                 )
+    of_seed: dict[int, tuple[Path, str]] = {}
+    for path, row in zip(paths, rows, strict=True):
+        first, benchmark = of_seed.setdefault(row.seed, (path, row.benchmark))
+        if row.benchmark != benchmark:
+            raise ValueError(
+                f"{path} was scored on other clips than {first.name}: file one of the two under another --seed, "
+                "or give it another --output_dir"
+            )
     return rows
 
 

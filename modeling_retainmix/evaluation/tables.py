@@ -4,7 +4,8 @@ python -m modeling_retainmix.evaluation.tables --output_dir tables --teacher out
     --models both_0db=outputs/both_0db mixture_0db=outputs/mixture_0db --seed 0
 
 Every row goes into `<output_dir>/rows/<row>_seed<seed>.json`; the tables are made of all rows of the folder, so that
-further seeds and further encoders are further calls. A call that was interrupted goes on where it stopped.
+further seeds and further encoders are further calls. Embeddings are kept in `--cache_dir`: a call that was interrupted
+goes on where it stopped. `--figure True` and `--figure_data` draw Figure 2, the score by layer.
 """
 
 import hashlib

@@ -99,6 +99,15 @@ def test_when_rows_are_of_two_protocols_then_the_error_names_the_file(folder, sc
         read_rows(folder / "rows")
 
 
+def test_when_rows_of_a_seed_are_of_other_clips_then_the_error_names_the_file(folder, scores, context):
+    write_row(folder / "rows", "oracle", 1, 1, scores[1], {**context, "benchmark": "another"})
+    with pytest.raises(ValueError, match=r"oracle_seed1.json was scored on other clips than both_0db_seed1.json"):
+        read_rows(folder / "rows")
+    write_row(folder / "rows", "oracle", 2, 1, scores[1], {**context, "benchmark": "another"})
+    (folder / "rows" / "oracle_seed1.json").unlink()
+    assert len(read_rows(folder / "rows")) == 6
+
+
 def test_when_a_row_file_is_broken_then_the_error_names_it(folder):
     path = folder / "rows" / "log_mel_seed0.json"
     record = json.loads(path.read_text())
