@@ -136,24 +136,29 @@ def score_rows(args: TablesArguments, folder: Path) -> None:
     for row, (row_layer, row_scores) in rows.items():
         write_row(folder / "rows", row, args.seed, row_layer, row_scores, context)
     if args.figure:
-        clips: dict[Any, ClipScores] = {view: one.clips for view, one in scores.items()}
+        clips = {view: one.clips for view, one in scores.items()}
         _write_layers(args, folder, "benchmark", drawn, clips, context["benchmark"])
+    _score_figure_data(args, folder, drawn, protocol.clip_seconds, common["cache"], device)
+
+
+def _score_figure_data(
+    args: TablesArguments,
+    folder: Path,
+    drawn: Sequence[NamedEncoder],
+    clip_seconds: float,
+    cache: EmbeddingCache,
+    device: str,
+) -> None:
+    """Scores all layers of these encoders on the recordings of Figure 2 and writes them into `layers`."""
     for name, recordings in args.figure_folders.items():
         table = decode_table(
             read_evaluation_recordings(recordings, args.ground_truths.get(name)),
             Path(args.cache_dir) / "decoded",
-            clip_seconds=protocol.clip_seconds,
+            clip_seconds=clip_seconds,
             channel=args.channel,
         )
         clips = score_recordings(
-            table,
-            protocol.clip_seconds,
-            drawn,
-            common["cache"],
-            device,
-            args.batch_size,
-            description=name,
-            show_progress=not args.disable_tqdm,
+            table, clip_seconds, drawn, cache, device, args.batch_size, name, show_progress=not args.disable_tqdm
         )
         _write_layers(args, folder, name, drawn, clips, benchmark=name)
 
