@@ -4,19 +4,10 @@ import pytest
 import torch
 
 from modeling_retainmix import BeatsConfig, BeatsFeatureExtractor, BeatsModel
-from modeling_retainmix.data.factory import FactoryConfig
+from modeling_retainmix.data.benchmark import BenchmarkProtocol
 from modeling_retainmix.evaluation import factory_command
 
-TINY_FACTORY = FactoryConfig(
-    clip_seconds=1.0,
-    instances_per_type=1,
-    clips_per_instance=1,
-    source_references=7,
-    target_references=6,
-    tests_per_cell=5,
-    clips_per_noise_class=1,
-    segments_per_kind=33,
-)
+TINY_PROTOCOL = BenchmarkProtocol("tiny", 7, 6, 5, (-10, 0, 10), (-10, 0), clip_seconds=1.0)
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +25,6 @@ def factory_folders(tmp_path_factory):
 
 @pytest.fixture
 def factory_arguments(factory_folders, monkeypatch):
-    monkeypatch.setattr(factory_command, "FACTORY", TINY_FACTORY)
+    monkeypatch.setattr(factory_command, "PROTOCOL", TINY_PROTOCOL)
     encoder, tables = factory_folders
     return ["--model", str(encoder), "--cache_dir", str(tables), "--device", "cpu"]
