@@ -1,19 +1,24 @@
 """Scores a folder of recordings against a folder of healthy ones and writes a CSV.
 
-python examples/score_folder.py --model outputs/demo --references healthy/ --tests suspect/ --output scores.csv
+python examples/score_folder.py --references healthy/ --tests suspect/ --output scores.csv
 """
 
 import argparse
 import csv
 import sys
+from pathlib import Path
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.audio import list_audio_files
 
+TINY_MODEL = Path(__file__).parents[1] / "hub_cards" / "retainmix-beats-tiny"
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="outputs/demo", help="folder or Hub name of an encoder")
+    parser.add_argument(
+        "--model", default=str(TINY_MODEL), help="folder or Hub name of an encoder; default: %(default)s"
+    )
     parser.add_argument("--references", required=True, help="folder of recordings of the healthy machine")
     parser.add_argument("--tests", required=True, help="folder of recordings to score")
     parser.add_argument("--layer", type=int, help="layer to read; default: the one that the encoder names")

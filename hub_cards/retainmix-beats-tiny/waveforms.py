@@ -1,0 +1,114 @@
+"""What a feature extractor may be given (arrays, tensors, lists, int16, channels) as one padded batch of waveforms."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def collect_waveforms(
+    raw_speech: Any,
+    channel: int | str | None = None,
+    padding: bool | str = True,
+    max_length: int | None = None,
+    truncation: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Checks clips and pads them with zeros to one length.
+
+    Args:
+        raw_speech: one clip [samples], a batch [batch, samples] or [batch, channels, samples], or a list of clips
+            [samples] or [channels, samples]; numpy, torch or lists of numbers; float in [-1, 1] or int16.
+        channel: which of several channels to take, or "mean".
+        padding: True or "longest" pads to the longest clip, "max_length" to `max_length`; False pads nothing.
+        max_length: in samples.
+        truncation: cut longer clips to `max_length`.
+
+    Returns:
+        Waveforms [batch, samples] float32, and how many samples of each are real, [batch] int64.
+
+    Raises:
+        ValueError: no clip, an empty or non-finite one, a wrong dtype or number of dimensions, several channels
+            without `channel`, lengths that differ without padding; the message names the clip.
+    """
+    if padding not in (True, False, "longest", "max_length"):
+        raise ValueError(f"padding is {padding!r}, use True, False, 'longest' or 'max_length'")
+    if max_length is None and (truncation or padding == "max_length"):
+        raise ValueError("truncation and padding='max_length' need max_length= in samples")
+    cut = max_length if truncation else None
+    if _is_batch(raw_speech):
+        waveforms = _to_float(_as_tensor(raw_speech), "the batch")
+        if waveforms.ndim == 3:
+            waveforms = _take_channel(waveforms, channel, "the batch")
+        if waveforms.shape[0] == 0:
+            raise ValueError("there is no clip: pass at least one")
+        waveforms = waveforms[:, :cut]
+        lengths = torch.full((waveforms.shape[0],), waveforms.shape[1], device=waveforms.device)
+    else:
+        clips = raw_speech if _is_list_of_clips(raw_speech) else [raw_speech]
+        if len(clips) == 0:
+            raise ValueError("there is no clip: pass at least one")
+        clips = [_read_clip(clip, index, channel)[:cut] for index, clip in enumerate(clips)]
+        lengths = torch.tensor([clip.shape[0] for clip in clips])
+        if not padding and lengths.unique().numel() > 1:
+            raise ValueError(
+                f"the clips have lengths from {lengths.min()} to {lengths.max()} samples: use padding=True"
+            )
+        waveforms = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
+        lengths = lengths.to(waveforms.device)
+    if lengths.min() == 0:
+        raise ValueError(f"clip {int(lengths.argmin())} is empty: leave it out")
+    finite = torch.isfinite(waveforms).all(dim=1)
+    if not finite.all():
+        raise ValueError(f"clip {int((~finite).nonzero()[0])} holds NaN or infinite samples: mend or leave it out")
+    if padding == "max_length" and max_length is not None:
+        if waveforms.shape[1] > max_length:
+            raise ValueError(
+                f"clip {int(lengths.argmax())} has {lengths.max()} samples, more than max_length={max_length}: "
+                "set truncation=True"
+            )
+        waveforms = torch.nn.functional.pad(waveforms, (0, max_length - waveforms.shape[1]))
+    return waveforms, lengths
+
+
+def _is_batch(raw_speech: Any) -> bool:
+    return isinstance(raw_speech, (np.ndarray, torch.Tensor)) and raw_speech.ndim in (2, 3)
+
+
+def _is_list_of_clips(raw_speech: Any) -> bool:
+    return isinstance(raw_speech, (list, tuple)) and not (len(raw_speech) > 0 and np.ndim(raw_speech[0]) == 0)
+
+
+def _as_tensor(values: Any) -> torch.Tensor:
+    return values if isinstance(values, torch.Tensor) else torch.as_tensor(np.asarray(values))
+
+
+def _read_clip(values: Any, index: int, channel: int | str | None) -> torch.Tensor:
+    clip = _to_float(_as_tensor(values), f"clip {index}")
+    if clip.ndim == 2:
+        clip = _take_channel(clip, channel, f"clip {index}")
+    if clip.ndim != 1:
+        raise ValueError(f"clip {index} has shape {list(clip.shape)}: expected [samples] or [channels, samples]")
+    return clip
+
+
+def _to_float(clip: torch.Tensor, name: str) -> torch.Tensor:
+    if clip.dtype == torch.int16:
+        return clip.float() / 2**15
+    if not clip.is_floating_point():
+        raise ValueError(f"{name} has dtype {clip.dtype}: pass float in [-1, 1] or int16")
+    return clip.float()
+
+
+def _take_channel(clip: torch.Tensor, channel: int | str | None, name: str) -> torch.Tensor:
+    """[..., channels, samples] -> [..., samples]"""
+    channels = clip.shape[-2]
+    if channel is None and channels == 1:
+        channel = 0
+    if channel == "mean":
+        return clip.mean(dim=-2)
+    if not isinstance(channel, int) or not 0 <= channel < channels:
+        raise ValueError(
+            f"{name} has {channels} channels and channel is {channel!r}: "
+            f"pass channel=0 to {channels - 1}, or channel='mean'"
+        )
+    return clip[..., channel, :]

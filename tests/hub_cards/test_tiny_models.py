@@ -1,0 +1,58 @@
+"""The two trained models of the repository: complete, small, and with the code of this package beside them."""
+
+import filecmp
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from safetensors import safe_open
+from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
+
+from modeling_retainmix import AnomalyDetector
+from modeling_retainmix.hub.card import model_card, teacher_card
+from modeling_retainmix.hub.remote_code import add_remote_code
+from modeling_retainmix.hub.run_record import read_results
+
+HUB_CARDS = Path(__file__).parents[2] / "hub_cards"
+STUDENT = HUB_CARDS / "retainmix-beats-tiny"
+FOLDERS = [STUDENT, HUB_CARDS / "retainmix-beats-tiny-teacher"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_model_loads_by_its_folder_and_hears_sound(folder):
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    features = extractor(torch.randn(16000).numpy(), sampling_rate=16000, return_tensors="pt")
+    tokens = AutoModel.from_pretrained(folder)(**features).last_hidden_state
+    assert tokens.shape == (1, 6 * 8, 192) and tokens.isfinite().all()
+    labels = AutoModelForAudioClassification.from_pretrained(folder).config.id2label.values()
+    assert any(label.startswith("noise/") for label in labels)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_weights_are_float32_and_at_most_16_megabytes(folder):
+    assert (folder / "model.safetensors").stat().st_size <= 16e6
+    with safe_open(folder / "model.safetensors", "pt") as weights:
+        assert {weights.get_tensor(name).dtype for name in weights.offset_keys()} == {torch.float32}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_code_beside_the_weights_is_that_of_the_package(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / folder.name)
+    add_remote_code(copy)
+    names = sorted(path.name for path in copy.iterdir() if path.suffix in (".py", ".json"))
+    assert names == sorted(path.name for path in folder.iterdir() if path.suffix in (".py", ".json"))
+    different = [name for name in names if not filecmp.cmp(copy / name, folder / name, shallow=False)]
+    assert not different, f"call modeling_retainmix.hub.remote_code.add_remote_code({folder.name!r}) in hub_cards"
+
+
+@pytest.mark.parametrize(("folder", "card"), zip(FOLDERS, [model_card, teacher_card], strict=True))
+def test_card_is_what_the_results_of_the_run_make(folder, card):
+    expected = card(read_results(STUDENT / "results.json"))
+    assert ModelCard.load(folder / "README.md").content == expected.content
+
+
+def test_student_reads_the_layer_that_it_was_trained_for():
+    detector = AnomalyDetector.from_pretrained(STUDENT)
+    assert detector.embedder.layers == [2]
