@@ -9,20 +9,18 @@ which adds flex attention and the compiled model.
 """
 
 import argparse
-import csv
 import importlib.util
-import resource
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from rows import SAMPLING_RATE, describe, peak_gib, report, synchronise
 
 from modeling_retainmix.convert import convert_checkpoint
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsModel
 
-SAMPLING_RATE = 16_000
 BASE_CFG = {
     "deep_norm": True, "relative_position_embedding": True, "gru_rel_pos": True, "num_buckets": 320,
     "max_distance": 800, "conv_pos": 128, "conv_pos_groups": 16, "dropout": 0.0, "attention_dropout": 0.0,
@@ -36,11 +34,6 @@ def forward_flop(config: BeatsConfig, tokens: int) -> float:
     positions = 2 * tokens * width * (width // config.num_conv_pos_embedding_groups) * config.num_conv_pos_embeddings
     layer = 8 * tokens * width**2 + 4 * tokens * width * config.intermediate_size + 4 * tokens**2 * width
     return patches + positions + layers * layer
-
-
-def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def seconds(run: Callable[[], object], device: torch.device) -> float:
@@ -189,20 +182,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--output", type=Path, help="CSV file to write")
     args = parser.parse_args()
-    rows = measure(args)
-    widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]}
-    for row in [{key: key for key in widths}, *rows]:
-        print("  ".join(row[key].ljust(width) for key, width in widths.items()))
-    if args.device == "cpu":
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(f"{torch.get_num_threads()} threads; peak memory of the process, all models loaded: {peak:.2f} GB")
-    else:
-        print(f"{torch.cuda.get_device_name()}; peak memory: {torch.cuda.max_memory_allocated() / 2**30:.2f} GB")
-    if args.output is not None:
-        with args.output.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(widths))
-            writer.writeheader()
-            writer.writerows(rows)
+    report(measure(args), args.output)
+    print(f"{describe(args.device)}; peak memory, all models loaded: {peak_gib(args.device):.2f} GiB")
 
 
 if __name__ == "__main__":

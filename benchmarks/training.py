@@ -9,10 +9,7 @@ GPU: `--device cuda --batch_size 64`.
 """
 
 import argparse
-import csv
 import json
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import Dataset, Features, List, Value
+from rows import SAMPLING_RATE, SIZES, describe, peak_gib, report, run_script, synchronise
 from transformers import TrainerCallback
 
 from modeling_retainmix.data.clips import to_waveform
@@ -33,12 +31,7 @@ from modeling_retainmix.training.sampler import PairSampler
 from modeling_retainmix.training.throughput import forward_flops, matmul_rate
 from modeling_retainmix.training.trainer import RetainMixTrainer
 
-SAMPLING_RATE = 16_000
 ROWS = ("plain loop, float32", "trainer, float32", "trainer, bfloat16")
-SIZES = {
-    "base": {},
-    "tiny": {"hidden_size": 192, "num_hidden_layers": 4, "num_attention_heads": 3, "intermediate_size": 768},
-}
 WARM_UP = 1
 
 
@@ -157,11 +150,6 @@ def our_trainer(args: argparse.Namespace, pairs: TrainingPairs, half: bool) -> t
         return stopwatch.ends[-1] - stopwatch.ends[WARM_UP - 1], trainer.flops_per_example
 
 
-def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
 def measure_row(args: argparse.Namespace) -> dict[str, float]:
     """Runs one row in this process."""
     pairs = random_pairs(args.seconds)
@@ -172,15 +160,11 @@ def measure_row(args: argparse.Namespace) -> dict[str, float]:
     matmul_rate.cache_clear()
     rates.append(matmul_rate(args.device, dtype))
     clips_per_second = args.steps * args.batch_size / elapsed
-    if args.device == "cuda":
-        peak = torch.cuda.max_memory_allocated() / 2**30
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {
         "clips_per_s": clips_per_second,
         "tflops": clips_per_second * flops / 1e12,
         "matrix_tflops": max(rates) / 1e12,
-        "peak_gib": peak,
+        "peak_gib": peak_gib(args.device),
     }
 
 
@@ -190,7 +174,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=8, help="clips of one step")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of a clip")
     parser.add_argument("--steps", type=int, default=3, help="timed steps of one round, after one that warms up")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds over all rows")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds over all rows")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--output", type=Path, help="CSV file to write")
     parser.add_argument("--row", help=argparse.SUPPRESS)  # one row, in a process of its own
@@ -201,9 +185,7 @@ def main() -> None:
     results: dict[str, list[dict[str, float]]] = {row: [] for row in ROWS}
     for _ in range(args.rounds):
         for row in ROWS:
-            command = [sys.executable, __file__, *sys.argv[1:], "--row", row]
-            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-            results[row].append(json.loads(output.splitlines()[-1]))
+            results[row].append(run_script(__file__, *sys.argv[1:], "--row", row))
     rows = []
     plain = max(result["clips_per_s"] for result in results[ROWS[0]])
     for row, rounds in results.items():
@@ -220,16 +202,9 @@ def main() -> None:
                 "peak_memory_gib": f"{max(result['peak_gib'] for result in rounds):.2f}",
             }
         )
-    widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]}
-    for line in [{key: key for key in widths}, *rows]:
-        print("  ".join(line[key].ljust(width) for key, width in widths.items()))
-    device = torch.cuda.get_device_name() if args.device == "cuda" else f"{torch.get_num_threads()} threads of the CPU"
-    print(f"{device}; {args.size}, batches of {args.batch_size} clips of {args.seconds:g} s, best of {args.rounds}")
-    if args.output is not None:
-        with args.output.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(widths))
-            writer.writeheader()
-            writer.writerows(rows)
+    report(rows, args.output)
+    size = f"{args.size}, batches of {args.batch_size} clips of {args.seconds:g} s"
+    print(f"{describe(args.device)}; {size}, best of {args.rounds}")
 
 
 if __name__ == "__main__":
