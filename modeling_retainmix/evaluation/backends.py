@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = factory_parser(__doc__).parse_args(argv)
     loaded = load_encoder_and_machines(args)
     rows = backend_rows(loaded.machines, loaded.protocol, loaded.embedder)
-    print(f"{loaded.sentence}\n\n{markdown_table(rows, asdict(loaded.protocol))}")
+    print(f"{loaded.sentence} Official scores in %.\n\n{markdown_table(rows, asdict(loaded.protocol))}")
     if args.output:
         write_csv(args.output, rows)
 

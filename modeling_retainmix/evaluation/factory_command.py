@@ -35,8 +35,8 @@ class EncoderOnFactory:
     sentence: str
 
 
-def factory_parser(description: str | None) -> argparse.ArgumentParser:
-    """The options that `load_encoder_and_machines` reads, and `--output`."""
+def factory_parser(description: str | None, output: bool = True) -> argparse.ArgumentParser:
+    """The options that `load_encoder_and_machines` reads, and `--output` where the command writes a table."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -49,7 +49,8 @@ def factory_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--cache_dir", default=str(Path(HF_HOME) / "retainmix"), help="folder of the factory's tables")
     parser.add_argument("--num_proc", type=int, help="processes that make the tables; default: this one")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="of the encoder")
-    parser.add_argument("--output", help="CSV file that the table is written to as well")
+    if output:
+        parser.add_argument("--output", help="CSV file that the table is written to as well")
     return parser
 
 
@@ -69,8 +70,8 @@ def load_encoder_and_machines(args: argparse.Namespace) -> EncoderOnFactory:
     split = "evaluation" if args.evaluation else "validation"
     machines = load_benchmark(PROTOCOL, args.cache_dir, args.seed, split=split, num_proc=args.num_proc)
     sentence = (
-        f"{split.capitalize()} machines of the procedural factory (seed {args.seed}), official score in %, protocol "
-        f"`{PROTOCOL.name}`, clips of {PROTOCOL.clip_seconds:g} s; `{Path(args.model).name}`, layer {layer}."
+        f"{split.capitalize()} machines of the procedural factory (seed {args.seed}), protocol `{PROTOCOL.name}`, "
+        f"clips of {PROTOCOL.clip_seconds:g} s; `{Path(args.model).name}`, layer {layer}."
     )
     return EncoderOnFactory(machines, PROTOCOL, embedder, sentence)
 

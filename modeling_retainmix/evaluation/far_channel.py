@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     loaded = load_encoder_and_machines(args)
     rows = far_channel_rows(loaded.machines, loaded.protocol, loaded.embedder, args.far_weight, args.seed)
-    print(f"{loaded.sentence}\n\n{markdown_table(rows, asdict(loaded.protocol))}")
+    print(f"{loaded.sentence} Official scores in %.\n\n{markdown_table(rows, asdict(loaded.protocol))}")
     if args.output:
         write_csv(args.output, rows)
 
