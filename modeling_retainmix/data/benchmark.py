@@ -168,7 +168,7 @@ def build_benchmark(
             if len(pool) == 0 or (len(pool) < len(rows) and not allow_noise_reuse):
                 raise ValueError(
                     f"machine type {machine_type!r} has {len(rows)} clips but only {len(pool)} {kind} noise segments "
-                    f"of {protocol.clip_seconds:g} s{f' of factory {factory!r}' if factory else ''}: "
+                    f"of {protocol.clip_seconds:g} s{f' of factory {str(factory)!r}' if factory else ''}: "
                     f"{len(rows) - len(pool)} are missing. Add noise recordings, or allow reuse (--allow_noise_reuse)."
                 )
             rounds = [generator.permutation(pool) for _ in range(-(-len(rows) // len(pool)))]

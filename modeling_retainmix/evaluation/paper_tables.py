@@ -22,7 +22,7 @@ _CSV_COLUMNS = ("row", "system", "layer", "figure", "seeds", "mean", "std", "low
 _ALL = tuple(SUBSETS)
 _NOTE = (
     "The paper's means are over the SNRs of the heading: as printed, or of its printed cells where it averages over "
-    "others. Its figures seem to be normalised between domains; ours are not."
+    "others. Its figures seem to be normalised between domains."
 )
 
 
@@ -65,7 +65,7 @@ def paper_tables(rows: Sequence[ScoredRow]) -> list[PaperTable]:
             experiments.TABLE_3,
             (*by_machine, Figure("Hmean", *at_0_db)),
             paper_value_table_3,
-            "Neither the paper's figures nor ours are normalised between domains. Its models are those of ±5 dB.",
+            "The paper's figures are not normalised between domains. Its models are those of ±5 dB.",
         ),
         PaperTable(
             "table_4",

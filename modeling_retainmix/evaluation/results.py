@@ -16,7 +16,8 @@ import psutil
 import torch
 
 from modeling_retainmix.data.benchmark import BenchmarkProtocol
-from modeling_retainmix.evaluation.benchmark_scores import BenchmarkScores
+from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.evaluation.benchmark_scores import NEAREST_REFERENCE, BenchmarkScores
 from modeling_retainmix.hub.run_record import FORMAT_VERSION
 
 
@@ -52,14 +53,15 @@ def protocol_record(
     protocol: BenchmarkProtocol,
     counts: Mapping[str, Mapping[str, int]],
     reused_segments: int,
-    k: int = 1,
     domains: Sequence[str] = ("source", "target"),
+    settings: DetectorSettings = NEAREST_REFERENCE,
 ) -> dict[str, Any]:
-    """The protocol, the clips really used and the domains of tests, as tables and cards print them."""
+    """The protocol, the clips really used, the domains of tests and the detector, as tables and cards print them."""
     return {
         **asdict(protocol),
-        "k": k,
-        "normalization": "none",
+        "k": settings.k,
+        "normalization": settings.normalization or "none",
+        "mix_support": settings.mix_support,
         "clips": {machine: dict(roles) for machine, roles in counts.items()},
         "noise_segments_reused": reused_segments,
         "domains": list(domains),

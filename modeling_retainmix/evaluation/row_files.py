@@ -17,7 +17,7 @@ from modeling_retainmix.evaluation.results import result_row, write_results
 from modeling_retainmix.hub.run_record import FORMAT_VERSION
 
 # Rows of one folder are compared: these entries of their protocols must agree.
-_SAME = ("name", "snr_db", "low_snr_db", "clip_seconds", "k", "normalization", "domains")
+_SAME = ("name", "snr_db", "low_snr_db", "clip_seconds", "k", "normalization", "mix_support", "domains")
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,11 @@ def read_rows(folder: str | os.PathLike[str]) -> list[ScoredRow]:
     rows = [_read_row(path) for path in paths]
     for path, row in zip(paths, rows, strict=True):
         for name in _SAME:
-            if row.protocol[name] != rows[0].protocol[name]:
+            own, first = row.protocol.get(name), rows[0].protocol.get(name)
+            if own != first:
                 raise ValueError(
-                    f"{path} was scored with {name} {row.protocol[name]}, {paths[0].name} with "
-                    f"{rows[0].protocol[name]}: give one of the two another --output_dir"
+                    f"{path} was scored with {name} {own}, {paths[0].name} with {first}: give one of the two another "
+                    "--output_dir"
                 )
     of_seed: dict[int, tuple[Path, str]] = {}
     for path, row in zip(paths, rows, strict=True):

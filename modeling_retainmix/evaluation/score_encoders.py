@@ -13,13 +13,14 @@ from tqdm.auto import tqdm
 
 from modeling_retainmix.data.benchmark import KINDS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.benchmark_embeddings import (
     BenchmarkEmbeddings,
     EmbedFunction,
     embed_mixtures,
     embed_oracle,
 )
-from modeling_retainmix.evaluation.benchmark_scores import BenchmarkScores, score_benchmark
+from modeling_retainmix.evaluation.benchmark_scores import NEAREST_REFERENCE, BenchmarkScores, score_benchmark
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache, Tensors
 
 LOG_MEL = "log-mel"
@@ -77,6 +78,7 @@ def score_encoders(
     protocol: BenchmarkProtocol,
     encoders: Sequence[NamedEncoder],
     oracle: bool = False,
+    settings: DetectorSettings = NEAREST_REFERENCE,
     cache: EmbeddingCache | None = None,
     device: torch.device | str = "cpu",
     batch_size: int = 64,
@@ -92,6 +94,7 @@ def score_encoders(
         protocol: SNRs in dB.
         encoders: with names that differ.
         oracle: average the embeddings of clean clip and noise (Table 3) instead of embedding the mixture.
+        settings: how embeddings are compared, see `score_benchmark`.
         cache: embeddings that are there are not computed again; None: nothing is kept.
         device: where to compute.
         batch_size: clips of one forward.
@@ -124,7 +127,7 @@ def score_encoders(
         }
 
     machines = tqdm(benchmark, desc=description, disable=not show_progress)
-    return score_benchmark(machines, protocol, embed_machine)
+    return score_benchmark(machines, protocol, embed_machine, settings)
 
 
 def _named(embeddings: BenchmarkEmbeddings) -> dict[Hashable, Tensors]:

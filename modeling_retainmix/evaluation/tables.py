@@ -92,6 +92,7 @@ def score_rows(args: TablesArguments, folder: Path) -> None:
     validation, evaluation = _load_benchmarks(args, protocol)
     common: dict[str, Any] = {
         "protocol": protocol,
+        "settings": args.detector_settings,
         "cache": EmbeddingCache(Path(args.cache_dir) / "embeddings"),
         "device": device,
         "batch_size": args.batch_size,
@@ -131,6 +132,7 @@ def score_rows(args: TablesArguments, folder: Path) -> None:
             {machine.machine_type: machine.counts() for machine in evaluation},
             sum(machine.reused_segments for machine in evaluation),
             domains=domains_of_tests(evaluation),
+            settings=args.detector_settings,
         ),
     }
     for row, (row_layer, row_scores) in rows.items():

@@ -3,11 +3,12 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from huggingface_hub.constants import HF_HOME
 
 from modeling_retainmix.data.benchmark import PROTOCOLS
+from modeling_retainmix.detection.settings import DetectorSettings, Normalization
 from modeling_retainmix.evaluation.experiments import BACKBONES, TRAINED
 
 
@@ -43,6 +44,18 @@ class TablesArguments:
     protocol: str = field(default="small", metadata={"help": "Size of the benchmark.", "choices": sorted(PROTOCOLS)})
     clip_seconds: float | None = field(
         default=None, metadata={"help": "Length of a clip in seconds; default: the protocol's, 10."}
+    )
+    normalization: str = field(
+        default="none",
+        metadata={
+            "help": "Of distances between domains: none; references, by leave-one-out statistics of the references; "
+            "test, by those of the tests, as in GenRep and, it seems, in the paper's Tables 2, 4 and 5.",
+            "choices": ["none", "references", "test"],
+        },
+    )
+    mix_support: int | None = field(
+        default=None,
+        metadata={"help": "Nearest source references that MemMixup mixes each target reference with; default: off."},
     )
     eval_data: str | None = field(
         default=None,
@@ -104,6 +117,11 @@ class TablesArguments:
             raise ValueError("--eval_data and --noise belong together: give both folders, or neither")
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"--protocol must be one of {sorted(PROTOCOLS)}, got {self.protocol!r}")
+        # The choices of an option are checked by the parser alone.
+        self.detector_settings = DetectorSettings(
+            normalization=None if self.normalization == "none" else cast(Normalization, self.normalization),
+            mix_support=self.mix_support,
+        )
         self.folders = _named_folders("models", self.models)
         self.figure_folders = _named_folders("figure_data", self.figure_data)
         self.ground_truths = _named_folders("figure_ground_truth", self.figure_ground_truth)

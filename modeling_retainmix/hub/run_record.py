@@ -105,6 +105,7 @@ def protocol_sentence(protocol: Mapping[str, Any]) -> str:
         f"Official score in % (harmonic mean of {parts} over {len(protocol['clips'])} machine types), "
         f"protocol `{protocol['name']}`, clips of {protocol['clip_seconds']:g} s; per machine type {clips}; "
         f"K = {protocol['k']}, {'no normalisation' if rule == 'none' else f'normalisation `{rule}`'} between domains; "
+        + (f"MemMixup with {protocol['mix_support']} neighbours; " if protocol.get("mix_support") else "")
         + (f"{reuse} noise segments used more than once." if reuse else "no noise segment used twice in a subset.")
     )
 

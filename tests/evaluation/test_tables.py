@@ -103,6 +103,24 @@ def test_when_the_call_is_repeated_then_nothing_is_embedded_and_the_scores_are_t
     assert json.loads((tmp_path / "rows" / "denoising_seed0.json").read_text())["clip_scores"] == first["clip_scores"]
 
 
+@pytest.mark.slow
+def test_when_a_rule_of_scoring_is_given_then_it_is_used_and_printed_and_kept_apart(
+    tmp_path, cache_dir, encoders, capsys
+):
+    options = ("--teacher", encoders["teacher"], "--models", f"denoising={encoders['student']}")
+    sizes = json.dumps(SIZES | {"source_references": 4, "target_references": 3, "segments_per_kind": 11})
+    run(tmp_path / "plain", cache_dir, *options, "--factory_config", sizes)
+    rule = ("--factory_config", sizes, "--normalization", "references", "--mix_support", 2)
+    run(tmp_path / "mixed", cache_dir, *options, *rule)
+    assert "normalisation `references` between domains; MemMixup with 2 neighbours;" in capsys.readouterr().out
+    plain, mixed = (
+        json.loads((tmp_path / name / "rows" / "denoising_seed0.json").read_text()) for name in ("plain", "mixed")
+    )
+    assert plain["clip_scores"]["scores"] != mixed["clip_scores"]["scores"]
+    with pytest.raises(SystemExit, match="scored with normalization"):
+        run(tmp_path / "plain", cache_dir, *options, *rule[:4], "--seed", 1)
+
+
 def test_when_models_name_different_layers_then_one_must_be_chosen(encoders):
     loaded = {
         name: NamedEncoder(name, BeatsForAudioClassification.from_pretrained(encoders[folder]), None, (1, 2, 3))
