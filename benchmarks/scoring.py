@@ -98,7 +98,7 @@ def our_detector(
 ) -> tuple[ScoreFunction, Encoding, BeatsModel]:
     """The detector with its own batches, threads and depth."""
     model = BeatsModel.from_pretrained(folder, num_hidden_layers=layer, dtype=dtype)
-    settings = DetectorSettings(layer=layer, window_seconds=seconds, hop_seconds=seconds)
+    settings = DetectorSettings(backend="knn", layer=layer, window_seconds=seconds, hop_seconds=seconds)
     detector = AnomalyDetector(model, BeatsFeatureExtractor.from_pretrained(folder), settings, device)
     encoding = Encoding(detector.embedder.tokens, device)
     detector.embedder.tokens = encoding

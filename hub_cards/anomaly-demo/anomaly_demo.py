@@ -30,7 +30,7 @@ class Detection:
     """What the page shows of a test clip.
 
     Attributes:
-        score: distance to the nearest reference.
+        score: distance to the references.
         threshold: the score above which the clip is called anomalous.
         references: number of reference clips.
         false_alarm_rate: share of normal clips which may lie above the threshold.
@@ -71,7 +71,7 @@ def detect(
 
     Args:
         encoder: a loaded detector, whose own references stay as they are: visitors of the page share it.
-        references: sound files of the healthy machine, at least two.
+        references: sound files of the healthy machine, at least three.
         test: sound file to judge.
         false_alarm_rate: share of normal clips that may be called anomalous, between 0 and 1.
 
@@ -79,8 +79,8 @@ def detect(
         ValueError: no test clip, too few references, or a file that cannot be read; the message names the file
             without the folder in which it was stored.
     """
-    if not references or len(references) < 2:
-        raise ValueError("add at least two reference clips: the threshold comes from comparing them with each other")
+    if not references or len(references) < 3:
+        raise ValueError("add at least three reference clips: the threshold comes from comparing each with the others")
     if test is None:
         raise ValueError("add a test clip")
     model, settings = encoder.embedder.model, encoder.settings

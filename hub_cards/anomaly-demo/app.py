@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from modeling_retainmix import AnomalyDetector
 
 INTRODUCTION = """# Does this machine sound as it should?
-Give recordings of the healthy machine and one to judge. The score is the distance of the test clip to the nearest
-reference in the embedding of a RetainMix encoder; the threshold comes from the distances between the references.
+Give recordings of the healthy machine and one to judge. The score is the distance of the test clip to the references
+in the embedding of a RetainMix encoder; the threshold comes from the distances between the references.
 """
 CHOICES = {f"{machine}: {fault or 'healthy'}": (machine, fault) for machine, fault in EXAMPLES}
 

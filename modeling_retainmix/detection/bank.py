@@ -1,8 +1,22 @@
 """What every bank of references offers."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
+
+
+class Contrast(NamedTuple):
+    """A squared distance as an inner product: that of a query to its domain is <query - origin, direction>.
+
+    Attributes:
+        origin: [D] float64, what the query is compared with.
+        direction: [D] float64.
+        recording: of the nearest reference; of a mixed one, that of its target reference.
+    """
+
+    origin: torch.Tensor
+    direction: torch.Tensor
+    recording: int
 
 
 class Bank(Protocol):

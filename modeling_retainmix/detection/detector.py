@@ -21,6 +21,7 @@ from modeling_retainmix.detection.clip_embedding import embed_clips
 from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.explanation import Explanation, level_deviations, token_contributions
 from modeling_retainmix.detection.far_view import view_sources
+from modeling_retainmix.detection.gaussian_bank import GaussianBank
 from modeling_retainmix.detection.memory_bank import DOMAINS, MemoryBank
 from modeling_retainmix.detection.normalized_bank import NormalizedBank
 from modeling_retainmix.detection.saved_references import (
@@ -39,7 +40,10 @@ from modeling_retainmix.model_names import check_model_name
 
 
 class AnomalyDetector:
-    """Scores clips of one machine by their distance to normal clips (GenRep, arXiv 2409.05035; Eq. 2 of RetainMix).
+    """Scores clips of one machine by their distance to normal clips.
+
+    By default that is the Mahalanobis distance to a Gaussian of each domain's references, which did best on validation
+    machines; `backend="knn"` is the distance to the nearest reference (GenRep, arXiv 2409.05035; Eq. 2 of RetainMix).
 
     Example:
         ```python
@@ -258,15 +262,16 @@ class AnomalyDetector:
         """Maps of what makes each clip differ from its nearest reference; arguments as in `score`.
 
         Raises:
-            ValueError: as `score`; or the detector is not a nearest-neighbour one with k=1, one layer, time-mean
-                pooling, Euclidean distances and the near view, to whose score the map adds up.
+            ValueError: as `score`; or the map would not add up to the score: it does for "mahalanobis", and for "knn"
+                with k=1 and Euclidean distances, of one layer with time-mean pooling in the near view.
         """
         normalized, settings = self._require_bank(), self.settings
         bank = normalized.bank
         kind = (settings.k, settings.metric, settings.pooling, len(self.embedder.layers))
-        if not isinstance(bank, MemoryBank) or kind != (1, "euclidean", "time_mean", 1):
+        if not isinstance(bank, GaussianBank | MemoryBank) or kind != (1, "euclidean", "time_mean", 1):
             raise ValueError(
-                "explain needs backend='knn', k=1, metric='euclidean', pooling='time_mean', view='near' and one layer"
+                "explain needs backend='mahalanobis', or 'knn' with k=1 and metric='euclidean', and "
+                "pooling='time_mean', view='near' and one layer"
             )
         config, (layer,) = self.embedder.model.config, self.embedder.layers
         explanations = []
@@ -278,18 +283,18 @@ class AnomalyDetector:
             scores = normalized.scores(pooled)
             window = int(scores.amin(dim=1).argmax())
             domain = bank.domains[int(scores[window].argmin())]
-            reference, recording = bank.nearest(pooled[window], domain)
+            contrast = bank.contrast(pooled[window], domain)
             columns = int(tokens.real_columns.sum())  # padding lies behind the clip
             hidden = tokens.hidden[layer][window, : columns * config.num_mel_patches].cpu()
             of_domain = self._references["is_target"] == (domain == "target")
             explanations.append(
                 Explanation(
-                    contributions=token_contributions(hidden, reference, config.num_mel_patches).numpy(),
+                    contributions=token_contributions(hidden, contrast, config.num_mel_patches).numpy(),
                     level_deviations=level_deviations(
                         tokens.levels[window, :columns].cpu(), self._references["level_moments"][of_domain]
                     ).numpy(),
-                    squared_distance=float((pooled[window].double() - reference.double()).square().sum()),
-                    reference=self.reference_names[recording],
+                    squared_distance=float((pooled[window].double() - contrast.origin) @ contrast.direction),
+                    reference=self.reference_names[contrast.recording],
                     domain=domain,
                     start_seconds=starts[window] / SAMPLING_RATE,
                     column_seconds=config.patch_size * FRAME_SHIFT / SAMPLING_RATE,

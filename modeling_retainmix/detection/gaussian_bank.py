@@ -2,6 +2,8 @@
 
 import torch
 
+from modeling_retainmix.detection.bank import Contrast
+from modeling_retainmix.detection.knn import nearest_neighbours
 from modeling_retainmix.detection.memory_bank import DOMAINS
 
 
@@ -42,6 +44,13 @@ class GaussianBank:
         """Mahalanobis distance of [n, D] queries to each domain, [n, domains]."""
         return torch.stack([self._gaussians[domain].distance(queries) for domain in self.domains], dim=1)
 
+    def contrast(self, query: torch.Tensor, domain: str) -> Contrast:
+        """How a query [D] differs from the mean of a domain, measured by the inverse covariance."""
+        rows = torch.nonzero(self.is_target == (domain == "target")).flatten()
+        _, nearest = nearest_neighbours(query[None], self.vectors[rows], 1)
+        gaussian = self._gaussians[domain]
+        return Contrast(gaussian.mean, gaussian.whitened(query), int(self.recording[rows[int(nearest)]]))
+
     def leave_one_out(self) -> torch.Tensor:
         """Distances of the references to Gaussians without their own recording, [n, domains].
 
@@ -68,14 +77,23 @@ class _Gaussian:
         self.scatter = singular.square()  # [r] eigenvalues of the scatter matrix, which is n * C
         self.coordinates = left * singular  # [n, r] of the references
         self._check(float(self.scatter.sum()), self.count)
+        # eigenvalues of the covariance: of its part in the span of the references, and of its spherical part
+        self._weighted_scatter = (1 - shrinkage) / self.count * self.scatter
+        self._floor = shrinkage * self.scatter.sum() / (self.count * self.width)
 
     def distance(self, queries: torch.Tensor) -> torch.Tensor:
         centred = queries.double() - self.mean
         inside = centred @ self.axes.T
         outside = (centred.square().sum(dim=1) - inside.square().sum(dim=1)).clamp(min=0)
-        floor = self.shrinkage * self.scatter.sum() / (self.count * self.width)
-        inside = (inside.square() / ((1 - self.shrinkage) / self.count * self.scatter + floor)).sum(dim=1)
-        return (inside + outside / floor).sqrt().float()
+        inside = (inside.square() / (self._weighted_scatter + self._floor)).sum(dim=1)
+        return (inside + outside / self._floor).sqrt().float()
+
+    def whitened(self, query: torch.Tensor) -> torch.Tensor:
+        """Inverse covariance times a query [D] less the mean, [D]."""
+        centred = query.double() - self.mean
+        inside = self.axes @ centred
+        scaled = inside / (self._weighted_scatter + self._floor) - inside / self._floor
+        return self.axes.T @ scaled + centred / self._floor
 
     def leave_one_out(self) -> torch.Tensor:
         """[n] distances of the references; each recording is taken out of mean and covariance by a low-rank update.

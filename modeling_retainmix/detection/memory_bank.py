@@ -2,6 +2,7 @@
 
 import torch
 
+from modeling_retainmix.detection.bank import Contrast
 from modeling_retainmix.detection.knn import Metric, knn_distance, nearest_neighbours, pairwise_distance
 from modeling_retainmix.detection.mem_mixup import mix_with_neighbours
 
@@ -71,10 +72,11 @@ class MemoryBank:
         """Mean distance of [n, D] queries to the K nearest vectors of each bank, [n, domains]."""
         return torch.stack([knn_distance(queries, self._banks[d], self.k, self.metric) for d in self.domains], dim=1)
 
-    def nearest(self, query: torch.Tensor, domain: str) -> tuple[torch.Tensor, int]:
-        """The vector [D] of a bank nearest to a query [D], and its recording (of a mixed one, the target's)."""
-        _, row = nearest_neighbours(query[None], self._banks[domain], 1, self.metric)
-        return self._banks[domain][int(row)], int(self._origins[domain][int(row), 0])
+    def contrast(self, query: torch.Tensor, domain: str) -> Contrast:
+        """How a query [D] differs from the nearest vector of a bank, for K = 1 and Euclidean distances."""
+        _, row = nearest_neighbours(query[None], self._banks[domain], 1)
+        origin = self._banks[domain][int(row)].double()
+        return Contrast(origin, query.double() - origin, int(self._origins[domain][int(row), 0]))
 
     def leave_one_out(self) -> torch.Tensor:
         """Distances of the references themselves, [n, domains].

@@ -31,7 +31,8 @@ class DetectorSettings:
             (`DensityBank`); "mahalanobis", to a Gaussian of each domain (`GaussianBank`); "pca", to the principal
             subspace of each domain (`SubspaceBank`); or "fusion", the smallest of four of these, standardised
             (`FusionBank`: knn and density, both with the cosine distance, mahalanobis and pca). Those with Gaussians
-            or subspaces need `normalization="references"` where the domains differ in their number of references.
+            or subspaces need `normalization="references"` where the domains differ in their number of references. The
+            default did best on validation machines (`python -m modeling_retainmix.evaluation.backends`).
         shrinkage: of the covariance of "mahalanobis".
         variance: share of the references' variance inside the subspace of "pca".
         density_neighbours: of a reference, whose mean distance is the density of "density".
@@ -55,7 +56,7 @@ class DetectorSettings:
 
     layer: int | tuple[int, ...] | None = None
     pooling: PoolingMode = "time_mean"
-    backend: Backend = "knn"
+    backend: Backend = "mahalanobis"
     shrinkage: float = 0.1
     variance: float = 0.95
     density_neighbours: int = 4
@@ -83,7 +84,7 @@ class DetectorSettings:
         chosen = {"k": self.k != 1, "metric": self.metric != "euclidean", "mix_support": self.mix_support is not None}
         unused = [name for name in chosen if chosen[name] and name not in _USED.get(self.backend, ())]
         if unused:
-            raise ValueError(f"backend={self.backend!r} does not read {', '.join(unused)}: leave it out")
+            raise ValueError(f"backend={self.backend!r} does not read {', '.join(unused)}: leave it out, or use 'knn'")
         if self.backend == "subband" and self.pooling != "time_mean":
             raise ValueError(f"backend='subband' needs pooling='time_mean', not pooling={self.pooling!r}")
         if not 0 < self.shrinkage <= 1:

@@ -119,6 +119,7 @@ class TablesArguments:
             raise ValueError(f"--protocol must be one of {sorted(PROTOCOLS)}, got {self.protocol!r}")
         # The choices of an option are checked by the parser alone.
         self.detector_settings = DetectorSettings(
+            backend="knn",
             normalization=None if self.normalization == "none" else cast(Normalization, self.normalization),
             mix_support=self.mix_support,
         )

@@ -21,8 +21,11 @@ REFERENCES = VECTORS, torch.arange(18), torch.arange(18) >= 10
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"k": 2, "metric": "cosine"}, MemoryBank(*REFERENCES, 2, "cosine")),
-        ({"mix_support": 3, "mix_alpha": 0.6}, MemoryBank(*REFERENCES, mix_support=3, mix_alpha=0.6)),
+        ({"backend": "knn", "k": 2, "metric": "cosine"}, MemoryBank(*REFERENCES, 2, "cosine")),
+        (
+            {"backend": "knn", "mix_support": 3, "mix_alpha": 0.6},
+            MemoryBank(*REFERENCES, mix_support=3, mix_alpha=0.6),
+        ),
         ({"backend": "subband", "k": 2}, BandBank(*REFERENCES, 3, 2)),
         (
             {"backend": "density", "k": 2, "metric": "cosine", "density_neighbours": 3},

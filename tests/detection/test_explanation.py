@@ -1,25 +1,34 @@
 """The map adds up to the squared distance, and points at what differs."""
 
+import pytest
 import torch
 
 from modeling_retainmix.detection import pool_tokens
+from modeling_retainmix.detection.bank import Contrast
 from modeling_retainmix.detection.explanation import level_deviations, token_contributions
+from modeling_retainmix.detection.gaussian_bank import GaussianBank
+from modeling_retainmix.detection.memory_bank import MemoryBank
 
 
-def test_contributions_add_up_to_the_squared_distance():
+@pytest.mark.parametrize("bank_class", [MemoryBank, GaussianBank])
+def test_contributions_add_up_to_the_squared_distance(bank_class):
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randn(20 * 8, 6, generator=generator)
-    reference = torch.randn(8 * 6, generator=generator)
-    contributions = token_contributions(tokens, reference, 8)
+    references = torch.randn(5, 8 * 6, generator=generator)
+    bank = bank_class(references, torch.arange(5), torch.zeros(5, dtype=torch.bool))
+    pooled = pool_tokens(tokens[None], 8)[0]
+    contributions = token_contributions(tokens, bank.contrast(pooled, "source"), 8)
     assert contributions.shape == (20, 8)
-    distance = (pool_tokens(tokens[None], 8)[0].double() - reference).norm()
-    torch.testing.assert_close(contributions.mean(dim=0).sum(), distance**2)
+    squared = bank.distances(pooled[None])[0, 0].double() ** 2
+    torch.testing.assert_close(contributions.mean(dim=0).sum(), squared, rtol=1e-5, atol=0)
 
 
 def test_when_one_cell_differs_then_it_contributes_most():
     tokens = torch.zeros(20 * 8, 6)
     tokens[7 * 8 + 3] = 1.0
-    assert int(token_contributions(tokens, torch.zeros(8 * 6), 8).argmax()) == 7 * 8 + 3
+    pooled = pool_tokens(tokens[None], 8)[0].double()
+    contrast = Contrast(torch.zeros_like(pooled), pooled, 0)
+    assert int(token_contributions(tokens, contrast, 8).argmax()) == 7 * 8 + 3
 
 
 def test_level_deviations_are_in_standard_deviations_of_the_references():

@@ -31,7 +31,7 @@ def far(near):
 
 
 def load(checkpoint, **settings):
-    return AnomalyDetector.from_pretrained(checkpoint, device="cpu", **settings)
+    return AnomalyDetector.from_pretrained(checkpoint, device="cpu", **({"backend": "knn"} | settings))
 
 
 def naive_standardised(queries, references, a):
@@ -80,7 +80,9 @@ def test_saved_detector_keeps_its_view_and_takes_further_references(tiny_checkpo
     whole = load(tiny_checkpoint, view=view, far_weight=0.3, layer=(1, 2)).fit(near[:14], RATE, DOMAINS, far=far[:14])
     part = load(tiny_checkpoint, view=view, far_weight=0.3, layer=(1, 2))
     part.fit(near[:12], RATE, DOMAINS[:12], far=far[:12]).save_pretrained(tmp_path)
-    loaded = load(tmp_path).add_references(near[12:14], RATE, DOMAINS[12:], far=far[12:14])
+    loaded = AnomalyDetector.from_pretrained(tmp_path, device="cpu").add_references(
+        near[12:14], RATE, DOMAINS[12:], far=far[12:14]
+    )
     expected = whole.score(near[14:], RATE, far=far[14:])
     np.testing.assert_allclose(loaded.score(near[14:], RATE, far=far[14:]), expected, rtol=1e-4)
     decisions = loaded.decide(near[14:], RATE, 0.3, far=far[14:])
@@ -123,7 +125,8 @@ def test_fused_bank_leaves_references_out_in_both_views():
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(14, 10, generator=generator)
     references = torch.arange(14), torch.tensor(IS_TARGET)
-    bank = build_bank(DetectorSettings(view="fusion", far_weight=0.7), vectors, *references, num_bands=1)
+    settings = DetectorSettings(backend="knn", view="fusion", far_weight=0.7)
+    bank = build_bank(settings, vectors, *references, num_bands=1)
     halves = np.stack(np.split(vectors.double().numpy(), 2, axis=1), axis=1)
     for left_out in (0, 13):
         kept = np.delete(np.arange(14), left_out)

@@ -31,6 +31,18 @@ def test_distances_are_those_of_the_inverse_covariance(shrinkage):
     np.testing.assert_allclose(distances.numpy(), expected, rtol=1e-5)
 
 
+def test_contrast_gives_the_squared_distance_and_the_nearest_recording():
+    bank = GaussianBank(VECTORS, RECORDING, IS_TARGET)
+    for query, distances in zip(QUERIES, bank.distances(QUERIES), strict=True):
+        for domain, rows, distance in zip(("source", "target"), (~IS_TARGET, IS_TARGET), distances, strict=True):
+            origin, direction, recording = bank.contrast(query, domain)
+            torch.testing.assert_close(
+                (query.double() - origin) @ direction, distance.double() ** 2, rtol=1e-5, atol=0
+            )
+            nearest = (VECTORS[rows] - query).norm(dim=1).argmin()
+            assert recording == RECORDING[rows][nearest]
+
+
 @pytest.mark.parametrize("shrinkage", [0.01, 0.1, 1.0])
 def test_leaving_out_equals_gaussians_fitted_without_the_recording(shrinkage):
     distances = GaussianBank(VECTORS, RECORDING, IS_TARGET, shrinkage).leave_one_out()

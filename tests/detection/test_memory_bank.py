@@ -74,9 +74,10 @@ def test_when_one_domain_has_references_then_there_is_one_bank():
 def test_nearest_reference_of_a_mixed_vector_is_its_target():
     bank = MemoryBank(VECTORS, RECORDING, IS_TARGET, mix_support=3)
     mixed = bank.bank("target")[10 + 3 * 4 + 1]  # second neighbour of the fifth target reference
-    vector, recording = bank.nearest(mixed, "target")
-    torch.testing.assert_close(vector, mixed, rtol=0, atol=0)
-    assert recording == 44
+    contrast = bank.contrast(mixed + 0.25, "target")
+    torch.testing.assert_close(contrast.origin, mixed.double(), rtol=0, atol=0)
+    torch.testing.assert_close(contrast.direction, torch.full_like(contrast.origin, 0.25), rtol=0, atol=1e-6)
+    assert contrast.recording == 44
 
 
 def test_when_there_are_no_references_then_error_says_so():

@@ -9,7 +9,7 @@ from modeling_retainmix.detection.windows import Windows
 
 
 def test_when_settings_pass_through_json_then_they_are_equal():
-    settings = DetectorSettings(layer=(2, 3), k=2, normalization=None, reduce="mean", pad="waveform")
+    settings = DetectorSettings(layer=(2, 3), backend="knn", k=2, normalization=None, reduce="mean", pad="waveform")
     assert DetectorSettings(**json.loads(json.dumps(settings.to_dict()))) == settings
 
 

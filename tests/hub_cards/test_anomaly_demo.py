@@ -72,9 +72,9 @@ def test_when_a_file_is_broken_then_error_names_it_without_its_folder(encoder, c
 @pytest.mark.parametrize(
     ("references", "test", "message"),
     [
-        (None, "clip.wav", "at least two reference clips"),
-        (["a.wav"], "clip.wav", "at least two reference clips"),
-        (["a.wav", "b.wav"], None, "add a test clip"),
+        (None, "clip.wav", "at least three reference clips"),
+        (["a.wav", "b.wav"], "clip.wav", "at least three reference clips"),
+        (["a.wav", "b.wav", "c.wav"], None, "add a test clip"),
     ],
 )
 def test_when_a_clip_is_not_given_then_error_asks_for_it(encoder, references, test, message):

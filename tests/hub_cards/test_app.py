@@ -148,4 +148,4 @@ def test_when_a_file_is_broken_then_the_page_says_which(browser, clips, tmp_path
 
 def test_when_nothing_is_uploaded_then_the_page_asks_for_it(browser):
     browser.find_element("id", "score").click()
-    wait(browser, lambda: "add at least two reference clips" in text(browser, "body"))
+    wait(browser, lambda: "add at least three reference clips" in text(browser, "body"))
