@@ -16,11 +16,12 @@ class Explanation:
         contributions: [T, F] float64, of each cell to the squared distance. Their mean over time, summed over the
             patches, is `squared_distance`. Cells may be negative: there the clip is nearer to the references than
             elsewhere. They explain the score, but tokens know of their neighbours, so they locate events badly: the
-            largest 5 % of cells hit 24 % of bursts of 0.3 s in one patch, as loud as the clip (interval 17 to 33 %,
-            120 clips; cells drawn by chance hit 14 %).
+            largest 5 % of cells hit 9 % of bursts of 0.3 s in one patch, as loud as the clip (interval 5 to 16 %, 120
+            clips; cells drawn by chance hit 14 %).
         level_deviations: [T, F] float64, of the log-mel level in each cell from that of the references in the same
             patch, in standard deviations. They locate events (the same bursts: 100 %, interval 97 to 100 %), but do
-            not explain the score. Both figures: `python benchmarks/localization.py --model outputs/demo`.
+            not explain the score. Both figures:
+            `python benchmarks/localization.py --model hub_cards/retainmix-beats-tiny`.
         squared_distance: of the pooled window to the nearest reference, or to the Gaussian of the domain.
         reference: name of the nearest reference; of a mixed one, that of its target reference.
         domain: of the bank which decided the score, "source" or "target".

@@ -45,8 +45,8 @@ class DetectorSettings:
         mix_alpha: weight of the target reference in MemMixup.
         view: where there is a second, far microphone. "near": it is not read; "residual": clips are compared by their
             residual embeddings, near - far_weight * far; "fusion": by both, see `build_bank`.
-        far_weight: a of the residual. The default was chosen on validation machines with a simulated far microphone:
-            0.2 and more helped a student and harmed its teacher.
+        far_weight: a of the residual. The default was chosen on validation machines with a simulated far microphone,
+            where it changes little; 0.2 and more harm (`python -m modeling_retainmix.evaluation.far_channel`).
         window_seconds, hop_seconds, reduce: of clips longer than a window, see `Windows`.
         pad: "waveform" puts zeros behind clips shorter than a window, as GenRep does; None leaves them short.
 
