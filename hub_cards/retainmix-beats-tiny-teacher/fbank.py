@@ -35,11 +35,12 @@ def kaldi_fbank(waveform: torch.Tensor, num_mel_bins: int = 128, window: str = "
         [batch, frames, num_mel_bins], float32, frames = 1 + (samples - 400) // 160.
     """
     device = waveform.device
-    on_cpu = device.type == "cpu"
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
-        shape, filters = _window(window, device), mel_filters(num_mel_bins, device)
-        clips = max(1, _CPU_SAMPLES // waveform.shape[1]) if on_cpu else max(1, len(waveform))
-        return torch.cat([_log_mel(part, shape, filters) for part in waveform.float().split(clips)])
+        waveform, shape, filters = waveform.float(), _window(window, device), mel_filters(num_mel_bins, device)
+        if device.type != "cpu" or torch.compiler.is_compiling():  # a graph is of any length
+            return _log_mel(waveform, shape, filters)
+        clips = max(1, _CPU_SAMPLES // waveform.shape[1])
+        return torch.cat([_log_mel(part, shape, filters) for part in waveform.split(clips)])
 
 
 def _log_mel(waveform: torch.Tensor, window: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
