@@ -22,12 +22,19 @@ def main() -> None:
     parser.add_argument("--references", required=True, help="folder of recordings of the healthy machine")
     parser.add_argument("--tests", required=True, help="folder of recordings to score")
     parser.add_argument("--layer", type=int, help="layer to read; default: the one that the encoder names")
-    parser.add_argument("--output", default="scores.csv", help="CSV with a row per recording")
+    parser.add_argument(
+        "--channel",
+        type=lambda value: value if value == "mean" else int(value),
+        help="of recordings with several channels: an index from 0, or 'mean'",
+    )
+    parser.add_argument("--output", default="scores.csv", help="CSV with a row per recording; default: %(default)s")
     options = parser.parse_args()
     try:
-        detector = AnomalyDetector.from_pretrained(options.model, layer=options.layer).fit(options.references)
+        Path(options.output).parent.mkdir(parents=True, exist_ok=True)
+        detector = AnomalyDetector.from_pretrained(options.model, layer=options.layer)
+        detector.fit(options.references, channel=options.channel)
         files = list_audio_files(options.tests)
-        scores = detector.score(files)
+        scores = detector.score(files, channel=options.channel)
         threshold = detector.threshold(false_alarm_rate=0.1)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")

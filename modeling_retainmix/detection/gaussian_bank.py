@@ -124,6 +124,6 @@ class _Gaussian:
     def _check(self, trace: float, count: int) -> None:
         if count < 2 or not trace > 1e-9 * float(self.scatter.sum()):
             raise ValueError(
-                f"the {self.domain} domain has too few different references for a covariance ({count} vectors): add "
-                "references, or use backend='knn'"
+                f"the {self.domain} domain has too few different references for a covariance ({count} vectors; a "
+                "score needs two, a threshold or two domains three): add references, or use backend='knn'"
             )

@@ -15,11 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification, EarlyStoppingCallback
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModel,
+    AutoModelForAudioClassification,
+    EarlyStoppingCallback,
+)
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import get_last_checkpoint
 
 from modeling_retainmix.data.benchmark import domains_of_tests
 from modeling_retainmix.data.training_pairs import TrainingPairs
+from modeling_retainmix.encoders import BeatsConfig
 from modeling_retainmix.evaluation.results import environment_record, protocol_record, write_results
 from modeling_retainmix.evaluation.run_evaluation import table_rows
 from modeling_retainmix.hub.card import write_model_card, write_teacher_card
@@ -65,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name in (run_args.model, run_args.teacher):
             if name is not None:
                 check_model_name(name)
+        _check_embedding_layer(run_args, args)
     if args.device.type == "cpu":
         torch.set_num_threads(run_args.cpu_threads or max((os.cpu_count() or 1) // args.world_size, 1))
     push_to_hub, args.push_to_hub = args.push_to_hub, False  # one commit of the finished folder, not one per save
@@ -117,8 +127,10 @@ def _train_student(
 ) -> None:
     """Trains the student from the encoder in `start`; saves it and its feature extractor in the output folder."""
     labels = dict(enumerate(pairs.class_names))
+    # A checkpoint of the last step: the Trainer would do one step more.
+    finished = checkpoint is not None and 0 < args.max_steps <= _steps_done(checkpoint)
     student = AutoModelForAudioClassification.from_pretrained(
-        start,
+        checkpoint if finished else start,
         num_labels=len(labels),
         id2label=labels,
         label2id={name: index for index, name in labels.items()},
@@ -136,10 +148,25 @@ def _train_student(
     )
     if args.early_stopping_patience > 0:
         trainer.add_callback(EarlyStoppingCallback(args.early_stopping_patience))
-    trainer.train(resume_from_checkpoint=checkpoint)
+    if not finished:
+        trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model()
     if args.should_save:
         add_remote_code(args.output_dir)
+
+
+def _steps_done(checkpoint: str) -> int:
+    return TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME))).global_step
+
+
+def _check_embedding_layer(run_args: RunArguments, args: RetainMixTrainingArguments) -> None:
+    """A layer that the encoder lacks is told before the training, not by whoever loads the checkpoint."""
+    if run_args.model is None:
+        depth = BeatsConfig(**run_args.encoder_options).num_hidden_layers
+    else:
+        depth = AutoConfig.from_pretrained(run_args.model).num_hidden_layers
+    if args.embedding_layer is not None and not 1 <= args.embedding_layer <= depth:
+        raise ValueError(f"--embedding_layer {args.embedding_layer}: the encoder has layers 1 to {depth}")
 
 
 def _checkpoint(args: RetainMixTrainingArguments) -> str | None:

@@ -84,7 +84,7 @@ class RunArguments:
         default=None,
         metadata={
             "help": "Recordings to evaluate on: a folder in a layout of DCASE Task 2 or with a metadata.csv, or a "
-            "data set on the Hub; default: the procedural factory. Its validation machines are generated in any case "
+            "data set on the Hub; default: the procedural factory. Its validation machines are generated as well "
             "(about a minute, once): the teacher's best layer is chosen on them."
         },
     )

@@ -29,7 +29,8 @@ class RunData:
 
     Attributes:
         train_machines, train_noise: tables of int16 clips.
-        validation, evaluation: benchmarks; layers are chosen on the first, the table is made on the second.
+        validation, evaluation: benchmarks; layers are chosen on the first, the table is made on the second. Empty
+            where the run scores nothing.
         protocol: of both benchmarks.
         description: statistics for results.json and the model card.
     """
@@ -63,28 +64,32 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
             run_args.channel,
             run_args.allow_noise_reuse,
         )
-    wanted = {"train": not run_args.train_data, "validation": True, "evaluation": run_args.eval_data is None}
-    factory = build_factory(
-        run_args.cache_dir,
-        config,
-        num_proc=run_args.data_workers or os.cpu_count(),
-        splits=[split for split, needed in wanted.items() if needed],
-    )
+    scored = args.do_eval or run_args.train_on_references
+    wanted = {
+        "train": not run_args.train_data,
+        "validation": args.do_eval,
+        "evaluation": scored and run_args.eval_data is None,
+    }
+    splits = [split for split, needed in wanted.items() if needed]
+    workers = run_args.data_workers or os.cpu_count()
+    factory = build_factory(run_args.cache_dir, config, num_proc=workers, splits=splits) if splits else {}
     description: dict[str, Any] = {"factory_version": FACTORY_VERSION, "factory_hash": factory_fingerprint(config)}
     if run_args.train_data:
         machines, noise = _prepare_training(run_args, args, description)
     else:
         machines, noise = factory["train_machines"], factory["train_noise"]
         description["training"] = "procedural factory"
-    validation = build_benchmark(
-        factory["validation_machines"], factory["validation_noise"], protocol, seed=run_args.benchmark_seed
-    )
-    if folders is None:
-        evaluation = build_benchmark(
-            factory["evaluation_machines"], factory["evaluation_noise"], protocol, seed=run_args.benchmark_seed
+    validation, evaluation = (
+        build_benchmark(
+            factory[f"{split}_machines"], factory[f"{split}_noise"], protocol, seed=run_args.benchmark_seed
         )
+        if wanted[split]
+        else []
+        for split in ("validation", "evaluation")
+    )
+    if wanted["evaluation"]:
         description["evaluation"] = "procedural factory, machine types and factories disjoint from training"
-    else:
+    elif folders is not None:
         evaluation = folders
         names = [Path(folder).name for folder in (run_args.eval_data, run_args.noise) if folder is not None]
         description["evaluation"] = " with noise of ".join(names)

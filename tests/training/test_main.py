@@ -12,6 +12,7 @@ from datasets import Audio, Dataset, DatasetDict
 
 from modeling_retainmix.data import hub_table
 from modeling_retainmix.hub.run_record import read_results
+from modeling_retainmix.training import run_data
 from modeling_retainmix.training.main import main
 from modeling_retainmix.training.recipe import parse_arguments
 from modeling_retainmix.training.run_data import load_run_data
@@ -208,6 +209,22 @@ def test_when_run_is_resumed_then_it_goes_on_from_its_teacher_and_its_newest_che
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == weights
     assert (tmp_path / "out-teacher" / "model.safetensors").stat() == teacher
     assert capsys.readouterr().out.count("'snr_db'") == 1  # the second step alone
+    (tmp_path / "out" / "model.safetensors").unlink()
+    run(tmp_path, cache_dir, *options, "--resume_from_checkpoint", "True")
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == weights
+    assert "'snr_db'" not in capsys.readouterr().out  # every step was done
+
+
+def test_when_nothing_is_scored_then_no_machines_are_generated(tmp_path, cache_dir, recordings, noise, monkeypatch):
+    monkeypatch.setattr(run_data, "build_factory", lambda *_, **__: pytest.fail("generated"))
+    options = ("--train_data", recordings, "--noise", noise, "--do_eval", "False")
+    data = load_run_data(*parse_arguments(options_of(tmp_path, cache_dir, *options)))
+    assert data.validation == data.evaluation == []
+
+
+def test_when_the_encoder_lacks_the_layer_then_error_comes_before_the_training(tmp_path, cache_dir):
+    with pytest.raises(SystemExit, match="error: --embedding_layer 3: the encoder has layers 1 to 2"):
+        run(tmp_path, cache_dir, "--embedding_layer", "3")
 
 
 def test_when_there_is_no_checkpoint_to_resume_from_then_error_names_the_folder(tmp_path, cache_dir):
