@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -105,10 +105,14 @@ class AnomalyDetector:
 
         Raises:
             FileNotFoundError: neither a folder with a model nor the name of one.
-            ValueError: a setting out of range, a layer that the encoder does not have, settings for a saved detector,
-                or one whose files do not belong together.
+            ValueError: an unknown setting, one out of range, a layer that the encoder does not have, settings for a
+                saved detector, or one whose files do not belong together.
         """
         check_model_name(name, revision)
+        known = [field.name for field in fields(DetectorSettings)]
+        unknown = [setting for setting in settings if setting not in known]
+        if unknown:
+            raise ValueError(f"there is no setting {', '.join(unknown)}: settings are {', '.join(known)}")
         file = cached_file(
             name,
             SETTINGS_FILE,

@@ -381,6 +381,11 @@ def test_when_settings_are_given_for_a_saved_detector_then_error_names_them(tiny
         AnomalyDetector.from_pretrained(tmp_path, device="cpu", k=3)
 
 
+def test_when_a_setting_is_unknown_then_error_lists_those_that_exist(tiny_checkpoint):
+    with pytest.raises(ValueError, match="there is no setting layr: settings are layer, pooling, backend"):
+        AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", layr=1)
+
+
 def test_when_there_is_nothing_to_save_then_error_says_so(tiny_checkpoint, tmp_path):
     with pytest.raises(ValueError, match="call fit"):
         load(tiny_checkpoint).save_pretrained(tmp_path / "detector")
