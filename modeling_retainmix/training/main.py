@@ -127,10 +127,9 @@ def _train_student(
 ) -> None:
     """Trains the student from the encoder in `start`; saves it and its feature extractor in the output folder."""
     labels = dict(enumerate(pairs.class_names))
-    # A checkpoint of the last step: the Trainer would do one step more.
-    finished = checkpoint is not None and 0 < args.max_steps <= _steps_done(checkpoint)
+    finished = _finished(args, checkpoint)
     student = AutoModelForAudioClassification.from_pretrained(
-        checkpoint if finished else start,
+        finished or start,
         num_labels=len(labels),
         id2label=labels,
         label2id={name: index for index, name in labels.items()},
@@ -148,15 +147,21 @@ def _train_student(
     )
     if args.early_stopping_patience > 0:
         trainer.add_callback(EarlyStoppingCallback(args.early_stopping_patience))
-    if not finished:
+    if finished is None:
         trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model()
     if args.should_save:
         add_remote_code(args.output_dir)
 
 
-def _steps_done(checkpoint: str) -> int:
-    return TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME))).global_step
+def _finished(args: RetainMixTrainingArguments, checkpoint: str | None) -> str | None:
+    """Folder of the weights of a training whose steps are all done, which the Trainer would give one step more."""
+    if checkpoint is None:
+        return None
+    state = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME)))
+    if not 0 < args.max_steps <= state.global_step:
+        return None
+    return (state.best_model_checkpoint if args.load_best_model_at_end else None) or checkpoint
 
 
 def _check_embedding_layer(run_args: RunArguments, args: RetainMixTrainingArguments) -> None:

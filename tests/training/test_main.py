@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 from datasets import Audio, Dataset, DatasetDict
+from transformers.trainer_callback import TrainerState
 
 from modeling_retainmix.data import hub_table
 from modeling_retainmix.hub.run_record import read_results
 from modeling_retainmix.training import run_data
-from modeling_retainmix.training.main import main
+from modeling_retainmix.training.main import _finished, main
 from modeling_retainmix.training.recipe import parse_arguments
 from modeling_retainmix.training.run_data import load_run_data
 
@@ -225,6 +226,19 @@ def test_when_nothing_is_scored_then_no_machines_are_generated(tmp_path, cache_d
 def test_when_the_encoder_lacks_the_layer_then_error_comes_before_the_training(tmp_path, cache_dir):
     with pytest.raises(SystemExit, match="error: --embedding_layer 3: the encoder has layers 1 to 2"):
         run(tmp_path, cache_dir, "--embedding_layer", "3")
+
+
+@pytest.mark.parametrize(("steps", "best", "expected"), [(2, "False", "last"), (2, "True", "best"), (3, "True", None)])
+def test_when_all_steps_are_done_then_the_weights_are_those_that_the_training_ends_with(
+    tmp_path, cache_dir, steps, best, expected
+):
+    (tmp_path / "last").mkdir()
+    state = TrainerState(global_step=2, best_model_checkpoint=str(tmp_path / "best"))
+    state.save_to_json(str(tmp_path / "last" / "trainer_state.json"))
+    options = ("--save_strategy", "steps", "--eval_strategy", "steps", "--save_steps", "1", "--eval_steps", "1")
+    options += ("--load_best_model_at_end", best, "--max_steps", str(steps))
+    _, args = parse_arguments(options_of(tmp_path, cache_dir, *options))
+    assert _finished(args, str(tmp_path / "last")) == (expected and str(tmp_path / expected))
 
 
 def test_when_there_is_no_checkpoint_to_resume_from_then_error_names_the_folder(tmp_path, cache_dir):
