@@ -3,8 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
-import uuid
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +13,7 @@ from datasets import Dataset
 
 from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
 from modeling_retainmix.data.int16_table import fingerprint, sound_sources, to_int16, write_int16
+from modeling_retainmix.data.whole_folder import whole_folder
 
 SHORTEST_SECONDS = 0.175  # 2800 samples at 16 kHz: one patch of the encoders
 SHOWN_CLIPS = 5
@@ -55,8 +54,8 @@ def prepare_training_clips(
 ) -> tuple[Dataset, PreparationReport]:
     """Decodes, resamples and checks every recording, or opens what was prepared before.
 
-    The result lies in a folder that is renamed into place when it is whole: a killed preparation leaves nothing that
-    is taken for one, and of two processes that prepare the same recordings the first one's result stands.
+    A killed preparation leaves nothing that is taken for one, and of two processes that prepare the same recordings the
+    first one's result stands.
 
     Args:
         table: with a string column `path` or an undecoded Audio column `audio`, and string columns beside it.
@@ -74,24 +73,11 @@ def prepare_training_clips(
     """
     folder = Path(cache_dir) / f"prepared-{fingerprint(table, channel, sampling_rate)}"
     if not folder.is_dir():
-        temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
-        temporary.mkdir(parents=True)
-        try:
+        with whole_folder(folder) as temporary:
             sources = sound_sources(table, channel, sampling_rate)
             _prepare(table, sources, temporary, round(SHORTEST_SECONDS * sampling_rate))
-            _rename(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     report = PreparationReport(**json.loads((folder / "report.json").read_text(encoding="utf-8")))
     return Dataset.from_file(str(folder / "clips.arrow")), report
-
-
-def _rename(temporary: Path, folder: Path) -> None:
-    try:
-        temporary.rename(folder)
-    except OSError:  # the folder is there already: another process was faster
-        if not folder.is_dir():
-            raise
 
 
 def _prepare(table: Dataset, sources: list[AudioSource], folder: Path, min_samples: int) -> None:

@@ -100,14 +100,15 @@ def prepare_when_released(barrier, paths, cache_dir, results):
 def test_when_two_processes_prepare_at_once_then_both_read_one_whole_result(tmp_path):
     paths = [write(tmp_path / f"{seed}.wav", noise(seed)) for seed in range(200)]
     context = multiprocessing.get_context("spawn")
-    barrier, results = context.Barrier(2), context.Queue()
+    barrier, results = context.Barrier(2), context.SimpleQueue()
     arguments = (barrier, paths, str(tmp_path / "cache"), results)
-    process = context.Process(target=prepare_when_released, args=arguments)
-    process.start()
-    prepare_when_released(*arguments)
-    seen = [results.get(timeout=120) for _ in range(2)]
-    process.join()
-    assert process.exitcode == 0
+    processes = [context.Process(target=prepare_when_released, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    seen = [results.get() for _ in range(2)]
     assert seen[0][0] == 200
     assert seen[0] == seen[1]
     assert len(list((tmp_path / "cache").iterdir())) == 1

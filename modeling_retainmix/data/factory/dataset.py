@@ -1,8 +1,6 @@
 """The procedural factory as a data set: tables of int16 clips in Arrow files, made once and cached."""
 
 import os
-import shutil
-import uuid
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -22,6 +20,7 @@ from modeling_retainmix.data.factory.plan import (
     planned_tables,
     synthesise,
 )
+from modeling_retainmix.data.whole_folder import whole_folder
 
 _BATCH_SIZE = 32  # clips that a worker hands over at a time
 
@@ -35,7 +34,7 @@ def build_factory(
     """Makes the procedural factory, or opens it where it has been made before.
 
     The tables are memory-mapped. A build of all splits serves requests for some of them. A build that is interrupted
-    leaves no cache behind, and processes that build at the same time do not disturb each other.
+    leaves nothing that is taken for one, and processes that build at the same time do not disturb each other.
 
     Args:
         cache_dir: folder of the caches; each configuration has a folder of its own in it.
@@ -61,23 +60,9 @@ def build_factory(
     folder = Path(cache_dir) / name
     plan = planned_tables(config, splits)
     if not folder.is_dir():
-        temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
-        temporary.mkdir(parents=True, exist_ok=True)
-        try:
+        with whole_folder(folder) as temporary:
             _write_tables(temporary, plan, config, num_proc)
-            _rename(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     return DatasetDict({table: Dataset.from_file(str(folder / f"{table}.arrow")) for table in plan})
-
-
-def _rename(temporary: Path, folder: Path) -> None:
-    """Puts a finished build in its place; where another process was faster, its build stands."""
-    try:
-        temporary.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
 
 
 def _write_tables(folder: Path, plan: dict[str, list[Clip]], config: FactoryConfig, num_proc: int | None) -> None:

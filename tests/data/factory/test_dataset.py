@@ -92,14 +92,6 @@ def test_an_interrupted_build_leaves_no_half_cache_and_can_be_repeated(
     assert len(build_factory(tmp_path, tiny_config, splits=["validation"])["validation_machines"]) == 6 * 11
 
 
-def test_when_another_process_was_faster_then_its_build_stands(tmp_path):
-    for name in ("temporary", "finished"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "table").write_text(name)
-    dataset._rename(tmp_path / "temporary", tmp_path / "finished")
-    assert (tmp_path / "finished" / "table").read_text() == "finished"
-
-
 def test_when_a_split_is_unknown_then_the_error_names_it(tiny_config, tmp_path):
     with pytest.raises(ValueError, match=r"splits must be some of .*'dev'"):
         build_factory(tmp_path, tiny_config, splits=["dev"])
