@@ -54,7 +54,7 @@ def prepare_training_clips(
 ) -> tuple[Dataset, PreparationReport]:
     """Decodes, resamples and checks every recording, or opens what was prepared before.
 
-    A killed preparation leaves nothing that is taken for one, and of two processes that prepare the same recordings the
+    A killed preparation leaves nothing that is taken for one. Of two processes that prepare the same recordings, the
     first one's result stands.
 
     Args:
