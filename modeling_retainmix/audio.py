@@ -16,6 +16,8 @@ from datasets import Audio, Column, List
 SAMPLING_RATE = 16000
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 
+_MOST_CHANNELS = 16  # an array whose last axis is no longer than this holds channels there, not samples
+
 
 @dataclass(frozen=True)
 class AudioSource:
@@ -46,8 +48,9 @@ def read_audio(
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it cannot be decoded, is empty, silent or not finite, or has several channels and `channel` does
-            not say which one.
+            not say which one; or `channel` is neither an index nor "mean".
     """
+    _check_channel(channel)
     path = Path(path)
     if not path.is_file():
         what = "is a folder, not a sound file" if path.is_dir() else "does not exist"
@@ -85,14 +88,21 @@ def audio_sources(
         target_rate: sampling rate of the loaded clips, in Hz.
 
     Raises:
-        FileNotFoundError, ValueError: a missing or empty folder, an array without sampling rate, an unknown form.
+        FileNotFoundError, ValueError: a missing or empty folder, an array without sampling rate or with channels, an
+            unknown form, or a `channel` that is neither an index nor "mean".
     """
+    _check_channel(channel)
     if isinstance(audio, (str, os.PathLike)):
         paths = list_audio_files(audio) if Path(audio).is_dir() else [Path(audio)]
         return [AudioSource(str(path), partial(read_audio, path, target_rate, channel)) for path in paths]
     if isinstance(audio, (np.ndarray, torch.Tensor)):
         if audio.ndim not in (1, 2):
             raise ValueError(f"audio has shape {list(audio.shape)}: expected [samples] or [batch, samples]")
+        if audio.ndim == 2 and (channel is not None or 0 < audio.shape[1] <= _MOST_CHANNELS < audio.shape[0]):
+            raise ValueError(
+                f"audio has shape {list(audio.shape)}, which is {audio.shape[0]} clips of {audio.shape[1]} samples: "
+                "of a clip of several channels pass one of them, or their mean, as [samples]"
+            )
         clips: Any = [audio] if audio.ndim == 1 else audio
     elif isinstance(audio, Column):
         clips = _without_decoder(audio)
@@ -166,14 +176,20 @@ def _load_item(
         return _decode(io.BytesIO(item["bytes"]), item.get("path") or name, target_rate, channel)
     if sampling_rate is None:
         raise ValueError(f"{name} is an array, which does not say its sampling rate: pass sampling_rate= in Hz")
+    if sampling_rate not in range(1, 10**9):
+        raise ValueError(f"sampling_rate={sampling_rate} of {name} is no whole number of Hz: pass the recording's")
     waveform = item.detach().cpu().numpy() if isinstance(item, torch.Tensor) else np.asarray(item)
     if waveform.ndim != 1:
-        raise ValueError(f"{name} has shape {list(waveform.shape)}: expected [samples]")
-    if np.issubdtype(waveform.dtype, np.integer):
+        raise ValueError(
+            f"{name} has shape {list(waveform.shape)}: expected [samples]; of several channels pass one, or their mean"
+        )
+    if np.issubdtype(waveform.dtype, np.signedinteger):
         waveform = waveform / -float(np.iinfo(waveform.dtype).min)
+    elif not np.issubdtype(waveform.dtype, np.floating):
+        raise ValueError(f"{name} has dtype {waveform.dtype}: pass float in [-1, 1] or signed integers")
     waveform = waveform.astype(np.float32)
     _check_samples(waveform, name)
-    return resample(waveform, sampling_rate, target_rate)
+    return resample(waveform, int(sampling_rate), target_rate)
 
 
 def _decode(file: Any, name: str, sampling_rate: int, channel: int | str | None) -> np.ndarray:
@@ -186,18 +202,24 @@ def _decode(file: Any, name: str, sampling_rate: int, channel: int | str | None)
     return resample(waveform, file_rate, sampling_rate)
 
 
-def _take_channel(samples: np.ndarray, name: str, channel: int | str | None) -> np.ndarray:
-    """[samples, channels] -> [samples]"""
+def _take_channel(samples: np.ndarray, name: str, channel: Any) -> np.ndarray:
+    """[samples, channels] -> [samples], for a channel that `_check_channel` let pass."""
     channels = samples.shape[1]
     if channel == "mean":
         return samples.mean(axis=1)
     if channels == 1:
         return samples[:, 0]
-    if not isinstance(channel, int) or not 0 <= channel < channels:
+    if channel is None or channel >= channels:
         raise ValueError(
-            f"{name} has {channels} channels and channel is {channel!r}: pass channel=0 to {channels - 1} or 'mean'"
+            f"{name} has {channels} channels and channel={channel}: use an index from 0 to {channels - 1}, or 'mean'"
         )
     return np.ascontiguousarray(samples[:, channel])
+
+
+def _check_channel(channel: Any) -> None:
+    is_index = isinstance(channel, int | np.integer) and not isinstance(channel, bool) and channel >= 0
+    if channel not in (None, "mean") and not is_index:
+        raise ValueError(f"channel={channel!r} is no channel: use an index from 0, or 'mean'")
 
 
 def _check_samples(waveform: np.ndarray, name: str) -> None:

@@ -61,11 +61,12 @@ def test_when_file_is_undecodable_then_error_names_it(tmp_path):
 def test_when_file_has_several_channels_then_one_must_be_chosen(tmp_path):
     stereo = np.stack([tone(), -0.5 * tone()], axis=1)
     sf.write(tmp_path / "stereo.wav", stereo, 16000, subtype="FLOAT")
-    with pytest.raises(ValueError, match=r"stereo\.wav has 2 channels.*channel=0 to 1"):
+    with pytest.raises(ValueError, match=r"stereo\.wav has 2 channels and channel=None: use an index from 0 to 1"):
         read_audio(tmp_path / "stereo.wav")
-    with pytest.raises(ValueError, match="channel is 2"):
+    with pytest.raises(ValueError, match=r"stereo\.wav has 2 channels and channel=2: use"):
         read_audio(tmp_path / "stereo.wav", channel=2)
-    np.testing.assert_array_equal(read_audio(tmp_path / "stereo.wav", channel=1), stereo[:, 1])
+    for channel in (1, np.int64(1)):
+        np.testing.assert_array_equal(read_audio(tmp_path / "stereo.wav", channel=channel), stereo[:, 1])
     np.testing.assert_allclose(read_audio(tmp_path / "stereo.wav", channel="mean"), stereo.mean(axis=1), atol=1e-7)
 
 
@@ -73,6 +74,23 @@ def test_when_file_has_one_channel_then_a_choice_among_several_does_not_concern_
     sf.write(tmp_path / "mono.wav", tone(), 16000, subtype="FLOAT")
     for channel in (None, 1, "mean"):
         np.testing.assert_array_equal(read_audio(tmp_path / "mono.wav", channel=channel), tone().astype(np.float32))
+
+
+@pytest.mark.parametrize("channel", ["left", "1", -1, 1.0, True])
+def test_when_channel_is_mistyped_then_error_says_so_even_for_one_channel(tmp_path, channel):
+    sf.write(tmp_path / "mono.wav", tone(), 16000)
+    for read in (read_audio, audio_sources):
+        with pytest.raises(ValueError, match=f"channel={channel!r} is no channel: use an index from 0, or 'mean'"):
+            read(tmp_path / "mono.wav", channel=channel)
+
+
+@pytest.mark.parametrize(("shape", "channel"), [((4000, 2), None), ((2, 4000), 0)])
+def test_when_an_array_holds_channels_then_error_says_what_it_was_taken_for(shape, channel):
+    clips, samples = shape
+    with pytest.raises(ValueError, match=rf"\[{clips}, {samples}\], which is {clips} clips of {samples} samples: "):
+        audio_sources(np.ones(shape, np.float32), 16000, channel)
+    with pytest.raises(ValueError, match=rf"clip 0 has shape \[{clips}, {samples}\]: .*several channels pass one"):
+        list(iter_clips([np.ones(shape, np.float32)], 16000, channel))
 
 
 def test_when_folder_holds_sound_in_subfolders_then_files_are_sorted(tmp_path):
@@ -123,6 +141,18 @@ def test_when_the_same_sound_comes_in_any_form_then_waveforms_are_equal(tmp_path
 def test_when_array_has_no_sampling_rate_then_error_asks_for_it():
     with pytest.raises(ValueError, match=r"clip 0 is an array.*sampling_rate="):
         list(iter_clips(tone()))
+
+
+@pytest.mark.parametrize("sampling_rate", [0, -16000, 44100.5, "16000", float("nan")])
+def test_when_sampling_rate_is_no_rate_then_error_names_it(sampling_rate):
+    with pytest.raises(ValueError, match=rf"sampling_rate={sampling_rate} of clip 0 is no whole number of Hz"):
+        list(iter_clips(tone(), sampling_rate))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.complex64, bool, object])
+def test_when_array_has_another_dtype_then_error_names_it(dtype):
+    with pytest.raises(ValueError, match=f"clip 0 has dtype {np.dtype(dtype)}: pass float"):
+        list(iter_clips(np.abs(tone()).astype(dtype), 16000))
 
 
 def test_when_array_has_another_rate_then_it_is_resampled():

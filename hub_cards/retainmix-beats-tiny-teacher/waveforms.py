@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
+_MOST_CHANNELS = 16  # an array whose last axis is no longer than this holds channels there, not samples
+
 
 def collect_waveforms(
     raw_speech: Any,
@@ -37,6 +39,11 @@ def collect_waveforms(
     cut = max_length if truncation else None
     if _is_batch(raw_speech):
         waveforms = _to_float(_as_tensor(raw_speech), "the batch")
+        if waveforms.ndim == 2 and 0 < waveforms.shape[1] <= _MOST_CHANNELS < waveforms.shape[0]:
+            raise ValueError(
+                f"the batch has shape {list(waveforms.shape)}: expected [batch, samples]; a clip of several channels "
+                "is [channels, samples] in a list"
+            )
         if waveforms.ndim == 3:
             waveforms = _take_channel(waveforms, channel, "the batch")
         if waveforms.shape[0] == 0:
@@ -102,13 +109,14 @@ def _to_float(clip: torch.Tensor, name: str) -> torch.Tensor:
 def _take_channel(clip: torch.Tensor, channel: int | str | None, name: str) -> torch.Tensor:
     """[..., channels, samples] -> [..., samples]"""
     channels = clip.shape[-2]
+    if 0 < clip.shape[-1] < channels:
+        raise ValueError(f"{name} has shape {list(clip.shape)}: expected [channels, samples], transpose it")
     if channel is None and channels == 1:
         channel = 0
     if channel == "mean":
         return clip.mean(dim=-2)
     if not isinstance(channel, int) or not 0 <= channel < channels:
         raise ValueError(
-            f"{name} has {channels} channels and channel is {channel!r}: "
-            f"pass channel=0 to {channels - 1}, or channel='mean'"
+            f"{name} has {channels} channels and channel={channel!r}: use an index from 0 to {channels - 1}, or 'mean'"
         )
     return clip[..., channel, :]

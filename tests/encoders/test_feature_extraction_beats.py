@@ -96,8 +96,15 @@ def test_stereo_needs_to_be_told_how_to_downmix(extractor):
     assert torch.equal(mean, extractor(stereo.mean(dim=0), sampling_rate=16_000)["input_values"])
     right = extractor(stereo[None], sampling_rate=16_000, channel=1)["input_values"]
     assert torch.equal(right, extractor(stereo[1], sampling_rate=16_000)["input_values"])
-    with pytest.raises(ValueError, match="channel is 2"):
+    with pytest.raises(ValueError, match="clip 0 has 2 channels and channel=2: use an index from 0 to 1, or 'mean'"):
         extractor([stereo], sampling_rate=16_000, channel=2)
+
+
+def test_when_channels_come_last_then_error_says_where_they_belong(extractor):
+    with pytest.raises(ValueError, match=r"the batch has shape \[8000, 2\]: expected \[batch, samples\]"):
+        extractor(noise(8000, 2), sampling_rate=16_000)
+    with pytest.raises(ValueError, match=r"clip 1 has shape \[8000, 2\]: expected \[channels, samples\], transpose"):
+        extractor([noise(8000), noise(8000, 2)], sampling_rate=16_000, channel="mean")
 
 
 def test_when_sampling_rate_is_wrong_then_error_names_both(extractor):
