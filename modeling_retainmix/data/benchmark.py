@@ -29,7 +29,7 @@ SUBSETS = {
 
 @dataclass(frozen=True)
 class BenchmarkProtocol:
-    """How many clips of a machine type are used, how long they are, and at which SNRs they are mixed.
+    """How many clips of a section of a machine type are used, how long they are, and at which SNRs they are mixed.
 
     Attributes:
         name: `small`, `full` or a name of the user's.
@@ -57,16 +57,18 @@ PROTOCOLS = {
 
 @dataclass(frozen=True)
 class MachineBenchmark:
-    """The clean recordings of one machine type, each with its noise segment of either kind.
+    """The clean recordings of one machine type, or of one of its sections, each with its noise segment of either kind.
 
     Attributes:
-        machine_type: name of the machine type.
+        machine_type: name of the machine type; where it has several sections, with this one: `fan/01`.
         clean: table of recordings (int16 column `audio`), `clean_rows` [n] the rows in use.
         noise: table of noise segments, `noise_rows[kind]` [n] the segment of each recording.
         is_reference, is_anomaly, is_target: [n] bool, what each recording is.
         num_samples: length of a clip in samples.
-        clean_power, noise_power[kind]: mean of squares over all samples of all clips in use, full scale = 1.
+        clean_power, noise_power[kind]: mean of squares over all samples of the machine type's clips in use, full
+            scale = 1.
         reused_segments: how many times a segment was used a second time or more, over both kinds.
+        rules: year of DCASE Task 2 whose official score these recordings have.
     """
 
     machine_type: str
@@ -81,6 +83,7 @@ class MachineBenchmark:
     clean_power: float
     noise_power: dict[str, float]
     reused_segments: int
+    rules: int = 2023
 
     def gain(self, kind: str, snr_db: float) -> float:
         """Amplitude factor of the noise: the expected SNR over the machine type is `snr_db` (paper, section 4.1)."""
@@ -125,32 +128,33 @@ def build_benchmark(
     seed: int = 0,
     sampling_rate: int = 16000,
     allow_noise_reuse: bool = False,
+    rules: int = 2023,
 ) -> list[MachineBenchmark]:
     """Pairs clean recordings with noise segments, machine type by machine type.
 
-    Counts of the protocol are maxima. Within a machine type every recording gets a segment of its own of each kind;
-    where recordings and noise name a factory, it is the same one. Which clips and segments are taken depends on the
-    seed and the machine type's name alone. Tests of one domain alone, as all are in DCASE Task 2 of 2020, do where no
-    machine type has others.
+    Counts of the protocol are maxima. Within a machine type every recording gets a segment of its own of each kind, at
+    one gain; where recordings and noise name a factory, it is the same one. Sections have references and tests of
+    their own. Which clips and segments are taken depends on the seed and the machine type's name alone. Tests of one
+    domain alone, as all are in DCASE Task 2 of 2020, do where no machine type has others.
 
     Args:
-        clean: recordings with columns audio, machine_type, domain, split, label and, optionally, factory.
+        clean: recordings with columns audio, machine_type, domain, split, label and, optionally, factory and section.
         noise: segments with columns audio, kind and, optionally, factory; all at least a clip long.
         protocol: counts, clip length and SNRs.
         seed: of the selection.
         sampling_rate: of both tables, in Hz.
         allow_noise_reuse: use segments again where the pool is too small, instead of raising.
+        rules: year of DCASE Task 2 whose official score the recordings have (`dcase_score`).
 
     Returns:
-        One `MachineBenchmark` per machine type, sorted by name.
+        One `MachineBenchmark` per section of a machine type, sorted by name.
 
     Raises:
-        ValueError: a machine type has no references, or a cell of its tests is empty, or too few segments.
+        ValueError: a section has no references, or a cell of its tests is empty, or a machine type too few segments.
     """
     num_samples = round(protocol.clip_seconds * sampling_rate)
-    kinds = np.asarray(noise["kind"])
-    noise_factories = np.asarray(noise["factory"]) if "factory" in noise.column_names else np.full(len(noise), "")
     columns = {name: np.asarray(clean[name]) for name in ("machine_type", "domain", "split", "label")}
+    columns["section"] = np.asarray(clean["section"]) if "section" in clean.column_names else np.full(len(clean), "")
     of_tests = columns["domain"][columns["split"] == "test"]
     test_domains = [domain for domain in DOMAINS if domain in of_tests] or DOMAINS
     factories = np.asarray(clean["factory"]) if "factory" in clean.column_names else np.full(len(clean), "")
@@ -158,38 +162,47 @@ def build_benchmark(
     for machine_type in sorted(set(clean["machine_type"])):
         generator = np.random.default_rng([seed, *machine_type.encode()])
         of_type = columns["machine_type"] == machine_type
-        rows = _select_recordings(columns, of_type, machine_type, protocol, test_domains, generator)
-        factory = factories[rows[0]]
-        noise_rows, reused = {}, 0
-        for kind in KINDS:
-            pool = np.flatnonzero(
-                (kinds == kind) & ((noise_factories == factory) | (noise_factories == "") | (factory == ""))
+        sections = np.unique(columns["section"][of_type]).tolist()
+        names = [machine_type] if len(sections) == 1 else [f"{machine_type}/{section}" for section in sections]
+        chosen = [
+            _select_recordings(
+                columns, of_type & (columns["section"] == section), name, protocol, test_domains, generator
             )
+            for name, section in zip(names, sections, strict=True)
+        ]
+        rows = np.concatenate(chosen)
+        pools = {kind: _noise_pool(noise, kind, str(factories[rows[0]])) for kind in KINDS}
+        for kind, pool in pools.items():
             if len(pool) == 0 or (len(pool) < len(rows) and not allow_noise_reuse):
+                of_factory = f" of factory {str(factories[rows[0]])!r}" if factories[rows[0]] else ""
                 raise ValueError(
                     f"machine type {machine_type!r} has {len(rows)} clips but only {len(pool)} {kind} noise segments "
-                    f"of {protocol.clip_seconds:g} s{f' of factory {str(factory)!r}' if factory else ''}: "
-                    f"{len(rows) - len(pool)} are missing. Add noise recordings, or allow reuse (--allow_noise_reuse)."
+                    f"of {protocol.clip_seconds:g} s{of_factory}: {len(rows) - len(pool)} are missing. Add noise "
+                    "recordings, or allow reuse (--allow_noise_reuse)."
                 )
-            rounds = [generator.permutation(pool) for _ in range(-(-len(rows) // len(pool)))]
-            noise_rows[kind] = np.concatenate(rounds)[: len(rows)]
-            reused += max(0, len(rows) - len(pool))
-        benchmark.append(
-            MachineBenchmark(
-                machine_type=machine_type,
-                clean=clean,
-                noise=noise,
-                clean_rows=rows,
-                noise_rows=noise_rows,
-                is_reference=columns["split"][rows] == "train",
-                is_anomaly=columns["label"][rows] == "anomaly",
-                is_target=columns["domain"][rows] == "target",
-                num_samples=num_samples,
-                clean_power=_mean_power(clean, rows, num_samples),
-                noise_power={kind: _mean_power(noise, noise_rows[kind], num_samples) for kind in KINDS},
-                reused_segments=reused,
+        noise_rows = {kind: _deal(pool, len(rows), generator) for kind, pool in pools.items()}
+        clean_power = _mean_power(clean, rows, num_samples)
+        noise_power = {kind: _mean_power(noise, noise_rows[kind], num_samples) for kind in KINDS}
+        last = 0
+        for name, own in zip(names, chosen, strict=True):
+            first, last = last, last + len(own)
+            benchmark.append(
+                MachineBenchmark(
+                    machine_type=name,
+                    clean=clean,
+                    noise=noise,
+                    clean_rows=own,
+                    noise_rows={kind: dealt[first:last] for kind, dealt in noise_rows.items()},
+                    is_reference=columns["split"][own] == "train",
+                    is_anomaly=columns["label"][own] == "anomaly",
+                    is_target=columns["domain"][own] == "target",
+                    num_samples=num_samples,
+                    clean_power=clean_power,
+                    noise_power=noise_power,
+                    reused_segments=sum(max(0, last - max(first, len(pool))) for pool in pools.values()),
+                    rules=rules,
+                )
             )
-        )
     return benchmark
 
 
@@ -206,8 +219,8 @@ def with_snr(protocol: BenchmarkProtocol, snr_db: tuple[float, ...]) -> Benchmar
 
 def _select_recordings(
     columns: dict[str, np.ndarray],
-    of_type: np.ndarray,
-    machine_type: str,
+    of_section: np.ndarray,
+    name: str,
     protocol: BenchmarkProtocol,
     test_domains: Sequence[str],
     generator: np.random.Generator,
@@ -220,19 +233,31 @@ def _select_recordings(
     chosen = []
     for (split, domain, label), maximum in maxima.items():
         cell = np.flatnonzero(
-            of_type & (columns["split"] == split) & (columns["domain"] == domain) & (columns["label"] == label)
+            of_section & (columns["split"] == split) & (columns["domain"] == domain) & (columns["label"] == label)
         )
         if len(cell) == 0 and split == "test":
             raise ValueError(
-                f"machine type {machine_type!r} has no {domain} {label} test clip: its score is undefined. "
+                f"machine type {name!r} has no {domain} {label} test clip: its score is undefined. "
                 "Add such clips, or take the machine type out."
             )
         chosen.append(np.sort(generator.permutation(cell)[:maximum]))
     if len(chosen[0]) + len(chosen[1]) == 0:
-        raise ValueError(
-            f"machine type {machine_type!r} has no normal reference clip: put clips into its train folder."
-        )
+        raise ValueError(f"machine type {name!r} has no normal reference clip: put clips into its train folder.")
     return np.concatenate(chosen)
+
+
+def _noise_pool(noise: Dataset, kind: str, factory: str) -> np.ndarray:
+    """Rows of the segments of a kind that suit recordings of a factory; one that is not named suits all."""
+    rows = np.asarray(noise["kind"]) == kind
+    if factory and "factory" in noise.column_names:
+        rows &= np.isin(noise["factory"], [factory, ""])
+    return np.flatnonzero(rows)
+
+
+def _deal(pool: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """`count` rows of the pool in random order; none comes again before all others have come."""
+    rounds = [generator.permutation(pool) for _ in range(-(-count // len(pool)))]
+    return np.concatenate(rounds)[:count]
 
 
 def _mean_power(table: Dataset, rows: np.ndarray, num_samples: int, batch_size: int = 256) -> float:

@@ -11,6 +11,7 @@ from modeling_retainmix.data.evaluation_recordings import read_evaluation_record
 from modeling_retainmix.data.factory import FactoryConfig, build_factory
 from modeling_retainmix.data.noise_folder import read_noise_folder
 from modeling_retainmix.data.noise_segments import make_noise_segments
+from modeling_retainmix.data.recordings import scoring_rules
 
 
 def load_benchmark(
@@ -43,7 +44,7 @@ def load_benchmark(
         num_proc: processes that generate data.
 
     Returns:
-        One `MachineBenchmark` per machine type, sorted by name.
+        One `MachineBenchmark` per section of a machine type, sorted by name.
 
     Raises:
         FileNotFoundError, ValueError: a folder is missing, empty or broken, or there are too few clips or segments.
@@ -55,7 +56,8 @@ def load_benchmark(
         clean = decode_table(table, decoded, clip_seconds=protocol.clip_seconds, channel=channel)
         sounds = decode_table(read_noise_folder(noise), decoded, channel=channel)
         segments = make_noise_segments(sounds, protocol.clip_seconds, seed=seed)
-        return build_benchmark(clean, segments, protocol, seed=seed, allow_noise_reuse=allow_noise_reuse)
+        rules = scoring_rules(table)
+        return build_benchmark(clean, segments, protocol, seed, allow_noise_reuse=allow_noise_reuse, rules=rules)
     config = factory_config(protocol, protocol.clip_seconds, seed, factory_options or {})
     factory = build_factory(cache_dir, config, num_proc, splits=[split])
     return build_benchmark(factory[f"{split}_machines"], factory[f"{split}_noise"], protocol, seed=seed)

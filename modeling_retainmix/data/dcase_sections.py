@@ -17,6 +17,7 @@ from modeling_retainmix.data.recording_columns import SUPPLEMENTAL
 
 NEAR_CHANNEL, FAR_CHANNEL = 0, 1  # of recordings of 2026
 NO_ATTRIBUTE = "noAttribute"  # what machines without attributes have in their names from 2024 on
+FOLDERS_OF_2021 = {"source_test", "target_test"}
 TEST_FOLDERS = {"test": None, "source_test": "source", "target_test": "target"}
 
 _NAME = re.compile(

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from datasets import Dataset
 
+from modeling_retainmix.data.dcase_2020 import is_name_of_2020
 from modeling_retainmix.data.dcase_layouts import read_dcase_layouts
+from modeling_retainmix.data.dcase_sections import FOLDERS_OF_2021
 from modeling_retainmix.data.ground_truth import merge_ground_truth
 from modeling_retainmix.data.hub_table import read_hub_table
 from modeling_retainmix.data.metadata_folder import has_metadata, read_metadata_folder
@@ -50,3 +52,16 @@ def read_recordings(
     if not chosen:
         raise ValueError(f"{root} holds {len(rows)} recordings, but none of the split {split!r}: check the path")
     return recordings_table(chosen)
+
+
+def scoring_rules(table: Dataset) -> int:
+    """The year of DCASE Task 2 by whose rules a table of recordings is scored, as `dcase_score` takes it.
+
+    Names tell 2020 (ids and no domains), folders 2021 (tests apart by domain); all else, and several years together,
+    have the rules of 2022 on, here 2023.
+    """
+    paths = [Path(name) for name in table["path" if "path" in table.column_names else "file_name"]]
+    if "target" not in table["domain"][:] and all(is_name_of_2020(path.stem) for path in paths):
+        return 2020
+    tests = [path for path, split in zip(paths, table["split"], strict=True) if split == "test"]
+    return 2021 if tests and all(FOLDERS_OF_2021.intersection(path.parts) for path in tests) else 2023

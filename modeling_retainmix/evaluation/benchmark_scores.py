@@ -24,15 +24,17 @@ class ClipScores:
     """Anomaly scores of the test clips of all machine types, clips in the same order in every cell.
 
     Attributes:
-        machine_types: [clips] str.
+        machine_types: [clips] str, with the section where a machine type has several.
         is_anomaly, is_target: [clips] bool.
         scores: {(subset, snr_db): [clips] float64}, higher means more anomalous.
+        rules: year of DCASE Task 2 whose official score they have (`dcase_score`).
     """
 
     machine_types: np.ndarray
     is_anomaly: np.ndarray
     is_target: np.ndarray
     scores: dict[tuple[str, float], np.ndarray]
+    rules: int = 2023
 
 
 @dataclass
@@ -50,9 +52,10 @@ class BenchmarkScores:
     clips: ClipScores
 
     def official(self, subset: str, snr_db: float) -> float:
-        """Harmonic mean over machine types of source AUC, target AUC and pAUC, as a fraction.
+        """The official score of the recordings' year over machine types and sections, as a fraction.
 
-        Where all tests are of one domain: of AUC and pAUC.
+        Since 2022 it is the harmonic mean of source AUC, target AUC and pAUC; where all tests are of one domain, of
+        AUC and pAUC.
         """
         return float(self.cells[subset][snr_db]["official_score"])
 
@@ -114,6 +117,7 @@ def score_benchmark(
                 is_anomaly=np.concatenate([m.is_anomaly[~m.is_reference] for m in machines]),
                 is_target=np.concatenate([m.is_target[~m.is_reference] for m in machines]),
                 scores={cell: np.concatenate(parts) for cell, parts in by_cell.items()},
+                rules=machines[0].rules,
             ),
             protocol,
         )
@@ -127,7 +131,7 @@ def _official_scores(clips: ClipScores, protocol: BenchmarkProtocol) -> Benchmar
     domains = np.where(clips.is_target, "target", "source").tolist() if both else None
     cells = {
         subset: {
-            snr_db: dcase_score(clips.scores[subset, snr_db], labels, domains, machine_types)
+            snr_db: dcase_score(clips.scores[subset, snr_db], labels, domains, machine_types, rules=clips.rules)
             for snr_db in protocol.snr_db
         }
         for subset in SUBSETS

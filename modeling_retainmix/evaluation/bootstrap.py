@@ -53,20 +53,32 @@ def draw_counts(clips: ClipScores, benchmark: str, num_draws: int, seed: int) ->
 
 
 def official_scores(scores: np.ndarray, clips: ClipScores, counts: np.ndarray) -> np.ndarray:
-    """Official scores of one cell, [draws], for counts [draws, clips] of clips with scores [clips]."""
+    """Official scores of one cell by the rules of the clips' year (`dcase_score`).
+
+    Args:
+        scores: [clips] of the cell.
+        clips: what the clips are.
+        counts: [draws, clips] how often each comes.
+
+    Returns:
+        [draws] fractions in [0, 1].
+    """
+    domains = [clips.is_target == domain for domain in np.unique(clips.is_target)]
+    if clips.rules == 2020:
+        of_auc = of_pauc = [np.ones_like(clips.is_target)]
+    elif clips.rules == 2021:
+        of_auc = of_pauc = domains
+    else:  # anomalies of both domains are positives; where tests are of one domain, its AUC is that of all
+        of_auc, of_pauc = [clips.is_anomaly | part for part in domains], [np.ones_like(clips.is_target)]
     figures = []
     for machine_type in np.unique(clips.machine_types):
-        rows = clips.machine_types == machine_type
-        of_machine, labels, target = scores[rows], clips.is_anomaly[rows], clips.is_target[rows]
-        drawn = counts[:, rows]
-        # Anomalies of both domains are positives; where tests are of one domain, its AUC is that of all.
-        for domain in np.unique(clips.is_target):
-            part = labels | (target == domain)
-            figures.append(roc_area(of_machine[part], labels[part], drawn[:, part]))
-        area = roc_area(of_machine, labels, drawn, MAX_FPR)
-        least = MAX_FPR**2 / 2
-        figures.append((1 + (area - least) / (MAX_FPR - least)) / 2)  # McClish
-    return harmonic_mean(np.stack(figures))
+        for parts, max_fpr in ((of_auc, 1.0), (of_pauc, MAX_FPR)):
+            for part in parts:
+                rows = part & (clips.machine_types == machine_type)
+                area = roc_area(scores[rows], clips.is_anomaly[rows], counts[:, rows], max_fpr)
+                least = max_fpr**2 / 2
+                figures.append(area if max_fpr == 1 else (1 + (area - least) / (max_fpr - least)) / 2)  # McClish
+    return np.mean(figures, axis=0) if clips.rules == 2020 else harmonic_mean(np.stack(figures))
 
 
 def roc_area(scores: np.ndarray, labels: np.ndarray, counts: np.ndarray, max_fpr: float = 1.0) -> np.ndarray:

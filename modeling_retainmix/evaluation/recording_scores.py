@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from modeling_retainmix.audio import SAMPLING_RATE
 from modeling_retainmix.data.clips import read_clips, to_waveform
+from modeling_retainmix.data.recordings import scoring_rules
 from modeling_retainmix.detection.knn import knn_distance
 from modeling_retainmix.evaluation.benchmark_embeddings import EmbedFunction
 from modeling_retainmix.evaluation.benchmark_scores import ClipScores
@@ -34,7 +35,7 @@ def score_recordings(
 
     Args:
         table: references and labelled tests, with a column `audio` of int16 samples at 16 kHz and the columns
-            machine_type, section, domain, split and label of `read_evaluation_recordings`.
+            path (or file_name), machine_type, section, domain, split and label of `read_evaluation_recordings`.
         clip_seconds: clips are cut, or padded with zeros, to this length.
         encoders: with names that differ.
         cache: embeddings that are there are not computed again.
@@ -45,7 +46,7 @@ def score_recordings(
 
     Returns:
         {(name, layer): scores}, each with the one cell `RECORDINGS`; its machine types are "<machine type>/<section>",
-        so that the official score over them is that of DCASE Task 2 since 2022.
+        and the official score over them is that of the recordings' year.
 
     Raises:
         ValueError: a section has no references.
@@ -81,8 +82,9 @@ def score_recordings(
     order = np.concatenate(tests)
     is_anomaly = np.asarray(table["label"])[order] == "anomaly"
     is_target = np.asarray(table["domain"])[order] == "target"
+    rules = scoring_rules(table)
     return {
-        view: ClipScores(sections[order], is_anomaly, is_target, {RECORDINGS: np.concatenate(parts)})
+        view: ClipScores(sections[order], is_anomaly, is_target, {RECORDINGS: np.concatenate(parts)}, rules)
         for view, parts in distances.items()
     }
 

@@ -38,7 +38,7 @@ def result_row(name: str, scores: BenchmarkScores, layer: int | None = None) -> 
                     machine: {
                         part: 100 * float(values[part])
                         for part in ("official_score", "auc_source", "auc_target", "auc", "pauc")
-                        if not math.isnan(values[part])  # of a domain that no test is of
+                        if not math.isnan(values.get(part, math.nan))  # of a domain that no test is of, or 2020 lacks
                     }
                     for machine, values in result["machines"].items()
                 }
@@ -55,8 +55,9 @@ def protocol_record(
     reused_segments: int,
     domains: Sequence[str] = ("source", "target"),
     settings: DetectorSettings = NEAREST_REFERENCE,
+    rules: int = 2023,
 ) -> dict[str, Any]:
-    """The protocol, the clips really used, the domains of tests and the detector, as tables and cards print them."""
+    """The protocol, the clips really used, how they are scored and the detector, as tables and cards print them."""
     return {
         **asdict(protocol),
         "k": settings.k,
@@ -65,6 +66,7 @@ def protocol_record(
         "clips": {machine: dict(roles) for machine, roles in counts.items()},
         "noise_segments_reused": reused_segments,
         "domains": list(domains),
+        "rules": rules,
     }
 
 

@@ -76,6 +76,7 @@ def write_row(
             "machine_types": clips.machine_types.tolist(),
             "is_anomaly": clips.is_anomaly.tolist(),
             "is_target": clips.is_target.tolist(),
+            "rules": clips.rules,
             "scores": [[subset, snr_db, values.tolist()] for (subset, snr_db), values in clips.scores.items()],
         },
     }
@@ -140,6 +141,7 @@ def _read_row(path: Path) -> ScoredRow:
                 np.asarray(clips["is_anomaly"], dtype=bool),
                 np.asarray(clips["is_target"], dtype=bool),
                 {(subset, float(snr_db)): np.asarray(values) for subset, snr_db, values in clips["scores"]},
+                clips.get("rules", 2023),
             ),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -133,6 +133,7 @@ def score_rows(args: TablesArguments, folder: Path) -> None:
             sum(machine.reused_segments for machine in evaluation),
             domains=domains_of_tests(evaluation),
             settings=args.detector_settings,
+            rules=evaluation[0].rules,
         ),
     }
     for row, (row_layer, row_scores) in rows.items():

@@ -100,10 +100,15 @@ def protocol_sentence(protocol: Mapping[str, Any]) -> str:
     reuse = protocol["noise_segments_reused"]
     rule = protocol["normalization"]
     domains = protocol.get("domains", ("source", "target"))  # older records do not name them
-    parts = "source AUC, target AUC and pAUC" if len(domains) == 2 else "AUC and pAUC"
+    rules = protocol.get("rules", 2023)
+    parts = "AUC and pAUC"
+    if len(domains) == 2 and rules != 2020:
+        parts = "AUC and pAUC of each domain" if rules == 2021 else "source AUC, target AUC and pAUC"
+    unit = "section" if any("/" in name for name in protocol["clips"]) else "machine type"
     return (
-        f"Official score in % (harmonic mean of {parts} over {len(protocol['clips'])} machine types), "
-        f"protocol `{protocol['name']}`, clips of {protocol['clip_seconds']:g} s; per machine type {clips}; "
+        f"Official score in % ({'arithmetic' if rules == 2020 else 'harmonic'} mean of {parts} over "
+        f"{len(protocol['clips'])} {unit}s), "
+        f"protocol `{protocol['name']}`, clips of {protocol['clip_seconds']:g} s; per {unit} {clips}; "
         f"K = {protocol['k']}, {'no normalisation' if rule == 'none' else f'normalisation `{rule}`'} between domains; "
         + (f"MemMixup with {protocol['mix_support']} neighbours; " if protocol.get("mix_support") else "")
         + (f"{reuse} noise segments used more than once." if reuse else "no noise segment used twice in a subset.")

@@ -224,6 +224,7 @@ def _results(
             {machine.machine_type: machine.counts() for machine in data.evaluation},
             sum(machine.reused_segments for machine in data.evaluation),
             domains=domains_of_tests(data.evaluation),
+            rules=data.evaluation[0].rules,
         ),
         "data": data.description,
         "settings": args.method_settings()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 
 from modeling_retainmix.data.benchmark import (
     KINDS,
@@ -115,6 +115,48 @@ def test_when_all_tests_are_of_one_domain_then_they_make_a_benchmark():
     mixed = clean_table().filter(lambda row: row["domain"] == "source" or row["machine_type"] == "fan")
     with pytest.raises(ValueError, match="'pump' has no target normal test"):  # one score needs the same domains
         build(mixed, noise_table())
+
+
+def with_sections(clean, *sections):
+    """The recordings of all machine types once per section, in which sounds differ."""
+    parts = [
+        clean.add_column("section", [section] * len(clean)).map(
+            lambda row, gain=1 / (index + 1): {"audio": (np.asarray(row["audio"]) * gain).astype(np.int16)}
+        )
+        for index, section in enumerate(sections)
+    ]
+    return concatenate_datasets(parts)
+
+
+def test_when_a_machine_type_has_sections_then_each_has_its_own_clips_and_they_share_gain_and_noise():
+    clean = with_sections(clean_table(["fan"]), "01", "00")
+    first, second = build(clean, noise_table(28))
+    assert (first.machine_type, second.machine_type) == ("fan/00", "fan/01")
+    for unit, section in ((first, "00"), (second, "01")):
+        assert set(clean.select(unit.clean_rows)["section"]) == {section}
+        assert unit.counts() == build(clean_table(["fan"]), noise_table())[0].counts()
+    for kind in KINDS:
+        assert len({*first.noise_rows[kind].tolist(), *second.noise_rows[kind].tolist()}) == 28
+        power, noise_power = (
+            np.mean([np.square(np.asarray(clip[:50]) / 32768).mean() for clip in clips])
+            for clips in (
+                clean.select([*first.clean_rows, *second.clean_rows])["audio"],
+                first.noise.select([*first.noise_rows[kind], *second.noise_rows[kind]])["audio"],
+            )
+        )
+        expected = np.sqrt(power / noise_power / 10)
+        assert first.gain(kind, 10) == second.gain(kind, 10) == pytest.approx(expected, rel=1e-6)
+
+
+def test_when_a_machine_type_has_one_section_then_its_benchmark_is_that_without_sections():
+    (plain,) = build(clean_table(["fan"]), noise_table(30))
+    (one,) = build(with_sections(clean_table(["fan"]), "03"), noise_table(30))
+    assert (one.machine_type, one.fingerprint) == (plain.machine_type, plain.fingerprint)
+
+
+def test_when_sections_reuse_noise_then_every_use_counts_once():
+    units = build(with_sections(clean_table(["fan"]), "00", "01"), noise_table(20), allow_noise_reuse=True)
+    assert [unit.reused_segments for unit in units] == [0, 16]  # 28 clips, 20 segments of each kind
 
 
 def test_when_noise_is_short_then_error_says_how_many_are_missing():

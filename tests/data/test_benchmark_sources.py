@@ -77,10 +77,22 @@ def test_when_tests_have_no_labels_then_the_ground_truth_is_asked_for_and_used(t
         file = tmp_path / f"truth/ground_truth_{kind}/ground_truth_fan_section_00_test.csv"
         file.parent.mkdir(parents=True)
         file.write_text("".join(f"{name},{value}\n" for name, value in rows))
-    with pytest.raises(ValueError, match="4 of 4 tests of the machine type fan tell no label"):
+    with pytest.raises(ValueError, match=r"4 of 4 tests of the machine type fan \(section 00\) tell no label"):
         load_benchmark(PROTOCOL, tmp_path / "cache", 0, recordings, noise)
     (fan,) = load_benchmark(PROTOCOL, tmp_path / "cache", 0, recordings, noise, tmp_path / "truth")
     assert fan.counts()["anomalous tests"] == 2
+
+
+def test_layout_of_2020_is_scored_per_id_by_the_rules_of_2020(tmp_path, noise):
+    generator = np.random.default_rng(0)
+    for section in ("02", "04"):
+        for index in range(2):
+            write_clip(tmp_path / f"data/pump/train/normal_id_{section}_{index:08}.wav", generator)
+        for label in ("normal", "anomaly"):
+            write_clip(tmp_path / f"data/pump/test/{label}_id_{section}_00000000.wav", generator)
+    benchmark = load_benchmark(PROTOCOL, tmp_path / "cache", 0, tmp_path / "data", noise)
+    assert [(unit.machine_type, unit.rules) for unit in benchmark] == [("pump/02", 2020), ("pump/04", 2020)]
+    assert all(unit.counts()["source references"] == 2 for unit in benchmark)
 
 
 def test_when_only_one_folder_is_given_then_the_error_says_so(tmp_path, recordings):

@@ -78,13 +78,15 @@ def test_when_ground_truth_is_given_then_tests_without_labels_are_read(anonymous
 
 
 def test_when_tests_have_no_labels_then_error_asks_for_the_ground_truth(anonymous):
-    with pytest.raises(ValueError, match=r"2 of 2 tests of the machine type fan tell no label .*--ground_truth"):
+    with pytest.raises(
+        ValueError, match=r"2 of 2 tests of the machine type fan \(section 00\) tell no label .*--ground_truth"
+    ):
         read_evaluation_recordings(anonymous[0])
 
 
 def test_when_a_machine_type_has_no_references_then_error_names_it(root):
     write(root, "pump/test/section_00_source_test_normal_0000.wav")
-    with pytest.raises(ValueError, match="holds no references of the machine type pump"):
+    with pytest.raises(ValueError, match=r"holds no references of the machine type pump \(section 00\)"):
         read_evaluation_recordings(root)
 
 
@@ -92,11 +94,19 @@ def test_when_a_machine_type_has_no_references_then_error_names_it(root):
 def test_when_tests_lack_a_label_then_error_names_it(root, label):
     for path in (root / "valve" / "test").glob(f"*_{label}_*"):
         path.unlink()
-    with pytest.raises(ValueError, match=f"holds no {label} test of the machine type valve among its 1"):
+    with pytest.raises(
+        ValueError, match=rf"holds no {label} test of the machine type valve \(section 00\) among its 1"
+    ):
         read_evaluation_recordings(root)
 
 
 def test_when_a_machine_type_has_no_tests_then_error_names_it(root):
     write(root, "pump/train/section_00_source_train_normal_0000.wav")
-    with pytest.raises(ValueError, match="holds no normal test of the machine type pump among its 0"):
+    with pytest.raises(ValueError, match=r"holds no normal test of the machine type pump \(section 00\) among its 0"):
+        read_evaluation_recordings(root)
+
+
+def test_when_one_of_several_sections_has_no_references_then_error_names_it(root):
+    write(root / "fan/test", "section_02_source_test_normal_0000.wav", "section_02_target_test_anomaly_0000.wav")
+    with pytest.raises(ValueError, match=r"holds no references of the machine type fan \(section 02\)"):
         read_evaluation_recordings(root)

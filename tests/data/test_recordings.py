@@ -8,7 +8,7 @@ from modeling_retainmix.data import recordings
 from modeling_retainmix.data.dcase_sections import FAR_CHANNEL, NEAR_CHANNEL
 from modeling_retainmix.data.decode import decode_table
 from modeling_retainmix.data.recording_columns import COLUMNS
-from modeling_retainmix.data.recordings import read_recordings
+from modeling_retainmix.data.recordings import read_recordings, scoring_rules
 
 RATE = 16000
 
@@ -29,6 +29,28 @@ def test_every_folder_layout_gives_the_same_columns(tmp_path):
         table = read_recordings(tmp_path / name)
         assert tuple(table.column_names) == COLUMNS
         assert table["machine_type"][:] == ["fan"]
+
+
+@pytest.mark.parametrize(
+    ("names", "rules"),
+    [
+        (("train/normal_id_00_00000000", "test/id_00_00000000"), 2020),
+        (("train/section_00_source_train_normal_0000", "source_test/section_00_source_test_normal_0000"), 2021),
+        (("train/section_00_source_train_normal_0000", "test/section_00_source_test_normal_0000"), 2023),
+        (("train/section_00_source_train_normal_0000",), 2023),
+    ],
+)
+def test_the_layout_tells_by_which_years_rules_recordings_are_scored(tmp_path, names, rules):
+    for name in names:
+        write(tmp_path / f"fan/{name}.wav")
+    assert scoring_rules(read_recordings(tmp_path)) == rules
+
+
+def test_several_years_together_are_scored_by_the_rules_of_the_last(tmp_path):
+    write(tmp_path / "fan/source_test/section_00_source_test_normal_0000.wav")
+    write(tmp_path / "pump/test/section_00_source_test_normal_0000.wav")
+    write(tmp_path / "valve/test/normal_id_00_00000000.wav")
+    assert scoring_rules(read_recordings(tmp_path)) == 2023
 
 
 def test_when_recordings_have_two_channels_then_near_and_far_are_decoded(tmp_path):

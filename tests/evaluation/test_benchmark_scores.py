@@ -1,5 +1,7 @@
 """Scores of the subsets against a plain loop with scikit-learn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,9 @@ from modeling_retainmix.data.benchmark import SUBSETS
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.benchmark_embeddings import embed_mixtures
 from modeling_retainmix.evaluation.benchmark_scores import score_benchmark
+from modeling_retainmix.evaluation.bootstrap import official_scores
+from modeling_retainmix.evaluation.results import result_row
+from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score
 
 
 def spectrum(waveforms):
@@ -82,6 +87,34 @@ def test_with_sub_bands_and_normalization_the_scores_are_the_detectors(tiny_benc
         expected = roc_auc_score(anomaly, np.min(columns, axis=0))
         found = scores.cells["Mismatch"][-10]["machines"][machine.machine_type]["auc"]
         assert found == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("rules", [2020, 2021, 2023])
+def test_when_a_machine_type_has_sections_then_references_serve_their_own_and_the_years_rules_hold(
+    tiny_benchmark, tiny_protocol, rules
+):
+    units = [
+        replace(machine, machine_type=f"fan/0{index}", rules=rules) for index, machine in enumerate(tiny_benchmark)
+    ]
+    scores = score_benchmark(units, tiny_protocol, lambda unit: embed_mixtures(unit, tiny_protocol, spectrum))
+    columns = {name: [] for name in ("predictions", "references", "domains", "sections")}
+    for unit in units:
+        cells = embed_mixtures(unit, tiny_protocol, spectrum)["spectrum"]
+        references = cells["non_stationary", 0][unit.is_reference].numpy()
+        for position in np.flatnonzero(~unit.is_reference):
+            test = cells["stationary", 0][position].numpy()
+            columns["predictions"].append(min(np.linalg.norm(test - reference) for reference in references))
+            columns["references"].append(int(unit.is_anomaly[position]))
+            columns["domains"].append("target" if unit.is_target[position] else "source")
+            columns["sections"].append(unit.machine_type)
+    expected = dcase_score(**columns, rules=rules)["official_score"]
+    view = scores["spectrum"]
+    assert view.official("Mismatch", 0) == pytest.approx(expected, abs=1e-9)
+    whole = np.ones((1, len(view.clips.machine_types)))
+    found = official_scores(view.clips.scores["Mismatch", 0], view.clips, whole)
+    assert found == pytest.approx(expected, abs=1e-9)
+    parts = result_row("spectrum", view)["per_machine"]["Mismatch"]["0"]["fan/01"]
+    assert parts.keys() >= {"official_score", "auc", "pauc"}
 
 
 def test_when_benchmark_is_scored_then_the_scores_of_its_test_clips_are_kept(scores, tiny_benchmark, tiny_protocol):

@@ -32,8 +32,10 @@ def clips():
     return ClipScores(machine_types, is_anomaly, is_target, scores)
 
 
+@pytest.mark.parametrize("rules", [2020, 2021, 2023])
 @pytest.mark.parametrize("cell", [("Factory A", 0), ("Factory A", 10)])
-def test_when_clips_are_drawn_then_every_draw_scores_as_the_metric_scores_the_repeated_clips(clips, cell):
+def test_when_clips_are_drawn_then_every_draw_scores_as_the_metric_scores_the_repeated_clips(clips, cell, rules):
+    clips = replace(clips, rules=rules)
     counts = draw_counts(clips, "benchmark", num_draws=20, seed=3).astype(int)
     found = official_score_draws(clips, "benchmark", num_draws=20, seed=3)[cell]
     for drawn, value in zip(counts, found, strict=True):
@@ -43,14 +45,17 @@ def test_when_clips_are_drawn_then_every_draw_scores_as_the_metric_scores_the_re
             clips.is_anomaly[rows].astype(int),
             np.where(clips.is_target, "target", "source")[rows].tolist(),
             clips.machine_types[rows].tolist(),
+            rules=rules,
         )
         assert value == pytest.approx(expected["official_score"], abs=1e-12)
 
 
-def test_when_all_tests_are_of_one_domain_then_the_score_is_the_metrics_without_domains(clips):
-    alone = replace(clips, is_target=np.zeros(120, dtype=bool))
+@pytest.mark.parametrize("rules", [2020, 2021, 2023])
+def test_when_all_tests_are_of_one_domain_then_the_score_is_the_metrics_without_domains(clips, rules):
+    alone = replace(clips, is_target=np.zeros(120, dtype=bool), rules=rules)
     found = official_scores(clips.scores["Factory A", 0], alone, np.ones((1, 120)))
-    expected = dcase_score(clips.scores["Factory A", 0], clips.is_anomaly.astype(int), machines=clips.machine_types)
+    labels = clips.is_anomaly.astype(int)
+    expected = dcase_score(clips.scores["Factory A", 0], labels, machines=clips.machine_types, rules=rules)
     assert found == pytest.approx(expected["official_score"], abs=1e-12)
 
 

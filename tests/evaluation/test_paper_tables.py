@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -51,6 +52,13 @@ def test_when_a_row_is_read_then_it_is_as_it_was_written(folder, scores):
     for cell, values in scores[1].clips.scores.items():
         assert (row.clips.scores[cell] == values).all()
     assert (row.clips.is_target == scores[1].clips.is_target).all()
+
+
+def test_when_clips_are_scored_by_another_years_rules_then_the_row_keeps_them(tmp_path, scores, context):
+    older = replace(scores[1], clips=replace(scores[1].clips, rules=2021))
+    write_row(tmp_path, "oracle", 0, 1, older, context)
+    (row,) = read_rows(tmp_path)
+    assert row.clips.rules == 2021
 
 
 def test_when_tables_are_written_then_our_figures_stand_beside_the_papers(folder, scores):

@@ -31,6 +31,7 @@ def table():
             "split": split,
             "domain": domain,
             "label": label,
+            "file_name": f"{domain}_{split}/clip.wav",
         }
         for machine_type, section in (("fan", "00"), ("fan", "01"), ("valve", "00"))
         for split, domain, label in cells
@@ -48,7 +49,10 @@ def encoder():
     return NamedEncoder("one", BeatsModel(config).eval(), BeatsFeatureExtractor(), (1, 2))
 
 
-def test_when_sections_are_scored_then_layers_score_as_in_a_plain_loop(table, encoder, tmp_path):
+@pytest.mark.parametrize("rules", [2021, 2023])
+def test_when_sections_are_scored_then_layers_score_as_in_a_plain_loop(table, encoder, tmp_path, rules):
+    if rules == 2023:  # another layout
+        table = table.remove_columns("file_name").add_column("file_name", ["clip.wav"] * len(table))
     cache = EmbeddingCache(tmp_path)
     found = score_recordings(table, SECONDS, [encoder], cache, batch_size=4, show_progress=False)
     samples = np.zeros((len(table), 6400), dtype=np.float32)
@@ -69,6 +73,7 @@ def test_when_sections_are_scored_then_layers_score_as_in_a_plain_loop(table, en
             columns["domain"][tests].tolist(),
             columns["machine_type"][tests].tolist(),
             columns["section"][tests].tolist(),
+            rules=rules,
         )["official_score"]
         clips = found["one", layer]
         whole = np.ones((1, len(clips.machine_types)))

@@ -90,3 +90,14 @@ def test_protocol_sentence_tells_unequal_clip_counts_and_reused_noise(results):
     assert "no noise segment used twice" in sentence
     results["protocol"]["noise_segments_reused"] = 12
     assert "12 noise segments used more than once" in protocol_sentence(results["protocol"])
+
+
+@pytest.mark.parametrize(
+    ("rules", "score"),
+    [(2020, "arithmetic mean of AUC and pAUC"), (2021, "harmonic mean of AUC and pAUC of each domain")],
+)
+def test_protocol_sentence_tells_the_score_of_earlier_years_and_counts_sections(results, rules, score):
+    protocol = results["protocol"]
+    counts = next(iter(protocol["clips"].values()))
+    sentence = protocol_sentence(protocol | {"rules": rules, "clips": {"fan/00": counts, "fan/02": counts}})
+    assert f"({score} over 2 sections)" in sentence and "per section 110 references" in sentence
