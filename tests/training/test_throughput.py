@@ -42,11 +42,15 @@ def test_when_encoder_runs_then_operations_are_those_counted_by_hand(tmp_path):
     assert forward_flops(trainer.model, input_values=features) == pytest.approx(expected, rel=0.02)
 
 
-def test_when_rate_is_measured_then_the_random_state_stays():
+def test_when_rate_is_measured_then_the_fastest_product_counts_and_the_random_state_stays(monkeypatch):
+    durations = iter([9.0, 3.0, 2.0, 0.5, 2.0, 3.0])
+    readings = iter([reading for duration in durations for reading in (10.0, 10.0 + duration)])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(readings))
     matmul_rate.cache_clear()
     before = torch.get_rng_state()
-    assert matmul_rate("cpu", torch.float32) > 1e8
+    assert matmul_rate("cpu", torch.float32) == 2 * 1024**3 / 0.5
     assert torch.equal(torch.get_rng_state(), before)
+    matmul_rate.cache_clear()
 
 
 def test_when_step_is_logged_then_speed_and_utilisation_are_there(tmp_path):
