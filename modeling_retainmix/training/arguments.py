@@ -80,6 +80,10 @@ class RetainMixTrainingArguments(TrainingArguments):
         default=0,
         metadata={"help": "Stop after so many evaluations without a better metric_for_best_model; 0: never."},
     )
+    ddp_timeout: int = field(
+        default=6 * 3600,
+        metadata={"help": "Seconds that processes wait for each other, at first for one of them to make the data."},
+    )
     logging_nan_inf_filter: bool = field(
         default=False, metadata={"help": "Has to stay off: a loss that is not finite ends the training."}
     )
@@ -125,6 +129,11 @@ class RetainMixTrainingArguments(TrainingArguments):
             raise ValueError(
                 f"mixup={self.mixup!r} has no target for the mixture loss and joins clips in pairs: set beta=0 and an "
                 f"even per_device_train_batch_size, got beta={self.beta} and {self.per_device_train_batch_size}"
+            )
+        if self.early_stopping_patience > 0 and (self.eval_strategy == "no" or self.metric_for_best_model is None):
+            raise ValueError(
+                f"early_stopping_patience={self.early_stopping_patience} counts evaluations: give eval_strategy "
+                "('steps' or 'epoch') and metric_for_best_model (say 'loss'), or leave it out"
             )
         if self.logging_nan_inf_filter:
             raise ValueError("logging_nan_inf_filter must stay off: a loss that is not finite ends the training")

@@ -41,7 +41,7 @@ from modeling_retainmix.training.recipe import parse_arguments
 from modeling_retainmix.training.run_arguments import RunArguments
 from modeling_retainmix.training.run_data import RunData, load_run_data
 from modeling_retainmix.training.teacher import train_teacher, trained_teacher
-from modeling_retainmix.training.trainer import RetainMixTrainer
+from modeling_retainmix.training.trainer import RetainMixTrainer, check_same_tokens
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name in (run_args.model, run_args.teacher):
             if name is not None:
                 check_model_name(name)
-        _check_embedding_layer(run_args, args)
+        _check_encoders(run_args, args)
     if args.device.type == "cpu":
         torch.set_num_threads(run_args.cpu_threads or max((os.cpu_count() or 1) // args.world_size, 1))
     push_to_hub, args.push_to_hub = args.push_to_hub, False  # one commit of the finished folder, not one per save
@@ -127,10 +127,10 @@ def _train_student(
 ) -> None:
     """Trains the student from the encoder in `start`; saves it and its feature extractor in the output folder."""
     labels = dict(enumerate(pairs.class_names))
-    finished = _finished(args, checkpoint)
+    state = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME))) if checkpoint else TrainerState()
+    finished = _finished(args, checkpoint, state)
     student = AutoModelForAudioClassification.from_pretrained(
         finished or start,
-        num_labels=len(labels),
         id2label=labels,
         label2id={name: index for index, name in labels.items()},
         problem_type="multi_label_classification",
@@ -146,7 +146,9 @@ def _train_student(
         feature_extractor=AutoFeatureExtractor.from_pretrained(start),
     )
     if args.early_stopping_patience > 0:
-        trainer.add_callback(EarlyStoppingCallback(args.early_stopping_patience))
+        stopping = EarlyStoppingCallback(args.early_stopping_patience)
+        stopping.early_stopping_patience_counter = _waited(state)  # a resumed run counts on
+        trainer.add_callback(stopping)
     if finished is None:
         trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model()
@@ -154,24 +156,38 @@ def _train_student(
         add_remote_code(args.output_dir)
 
 
-def _finished(args: RetainMixTrainingArguments, checkpoint: str | None) -> str | None:
-    """Folder of the weights of a training whose steps are all done, which the Trainer would give one step more."""
-    if checkpoint is None:
-        return None
-    state = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME)))
-    if not 0 < args.max_steps <= state.global_step:
+def _finished(args: RetainMixTrainingArguments, checkpoint: str | None, state: TrainerState) -> str | None:
+    """Folder of the weights of a training that came to its end, which the Trainer would take further.
+
+    The end is the last step, or an evaluation at which the patience ran out.
+    """
+    if not (0 < args.max_steps <= state.global_step or 0 < args.early_stopping_patience <= _waited(state)):
         return None
     return (state.best_model_checkpoint if args.load_best_model_at_end else None) or checkpoint
 
 
-def _check_embedding_layer(run_args: RunArguments, args: RetainMixTrainingArguments) -> None:
-    """A layer that the encoder lacks is told before the training, not by whoever loads the checkpoint."""
+def _waited(state: TrainerState) -> int:
+    """How many evaluations in a row were not better than the best one, as early stopping counts them."""
+    callbacks: Any = state.stateful_callbacks
+    stopping = callbacks.get(EarlyStoppingCallback.__name__)
+    return stopping["attributes"]["early_stopping_patience_counter"] if stopping else 0
+
+
+def _check_encoders(run_args: RunArguments, args: RetainMixTrainingArguments) -> None:
+    """What does not fit student and teacher is told before data are made and models trained."""
     if run_args.model is None:
-        depth = BeatsConfig(**run_args.encoder_options).num_hidden_layers
+        student = BeatsConfig(**run_args.encoder_options)
     else:
-        depth = AutoConfig.from_pretrained(run_args.model).num_hidden_layers
-    if args.embedding_layer is not None and not 1 <= args.embedding_layer <= depth:
-        raise ValueError(f"--embedding_layer {args.embedding_layer}: the encoder has layers 1 to {depth}")
+        student = AutoConfig.from_pretrained(run_args.model)
+    teacher = student if run_args.teacher is None else AutoConfig.from_pretrained(run_args.teacher)
+    if args.beta > 0:
+        check_same_tokens(student, teacher)
+    depths = {"embedding_layer": student.num_hidden_layers}
+    depths["mixture_layer"] = min(student.num_hidden_layers, teacher.num_hidden_layers)
+    for name, depth in depths.items():
+        layer = getattr(args, name)
+        if layer is not None and not 1 <= layer <= depth:
+            raise ValueError(f"--{name} {layer}: the encoder has layers 1 to {depth}")
 
 
 def _checkpoint(args: RetainMixTrainingArguments) -> str | None:

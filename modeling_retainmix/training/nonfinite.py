@@ -13,6 +13,11 @@ from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 SHOWN_CLIPS = 8
 
 
+def nonfinite_weights(model: torch.nn.Module) -> list[str]:
+    """Names of the parameters that hold a NaN or an infinite value."""
+    return [name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()]
+
+
 def stop_at_nonfinite_loss(
     loss: float,
     step: int,
@@ -36,7 +41,7 @@ def stop_at_nonfinite_loss(
     Raises:
         FloatingPointError: always.
     """
-    broken = [name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()]
+    broken = nonfinite_weights(model)
     size = len(inputs["position"])
     finite = torch.isfinite(outputs.logits).all(dim=-1).view(-1, size).all(dim=0)
     guilty = (~finite).nonzero().flatten().tolist()

@@ -13,6 +13,7 @@ from transformers.trainer_utils import get_last_checkpoint, rotate_checkpoints
 
 from modeling_retainmix.hub.push import push_folder
 from modeling_retainmix.hub.remote_code import add_remote_code
+from modeling_retainmix.training.nonfinite import nonfinite_weights
 
 STAGING_NAME = ".checkpoint-staging"
 ARGUMENTS_NAME = "training_args.json"
@@ -62,7 +63,18 @@ class SafeSavingTrainer(Trainer):
             _publish(staging, checkpoint)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """As in the Trainer, with the arguments as JSON.
+
+        Raises:
+            FloatingPointError: a weight is not finite: the last step ruined the model, and no loss has told yet.
+            OSError: the model cannot be written; the message names folder and free space.
+        """
         folder = Path(output_dir or self.args.output_dir)
+        if broken := nonfinite_weights(self.model):
+            raise FloatingPointError(
+                f"the weights are not finite after step {self.state.global_step} ({broken[0]} and {len(broken) - 1} "
+                "others) and are not saved: lower --learning_rate, and resume from a checkpoint or start again"
+            )
         with nullcontext() if self._staging else _named_write_errors("the model", folder):
             super()._save(str(folder), state_dict)
             if self.args.should_save:

@@ -100,6 +100,7 @@ def train_teacher(
         "gradient_accumulation_steps": 1,
         "save_strategy": "no",
         "eval_strategy": "no",
+        "early_stopping_patience": 0,
         "load_best_model_at_end": False,
         "mixup": "none",
     }

@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import torch
-from transformers import AutoModel, EvalPrediction, PreTrainedModel
+from transformers import AutoModel, EvalPrediction, PreTrainedConfig, PreTrainedModel
 
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.losses import mixture_loss, retainmix_loss, tagging_loss, teacher_target
@@ -14,6 +14,18 @@ from modeling_retainmix.training.mixture_batch import MixtureBatch, MixtureBatch
 from modeling_retainmix.training.pair_trainer import PairTrainer
 from modeling_retainmix.training.tagging_metrics import macro_average_precision
 from modeling_retainmix.training.throughput import forward_flops
+
+
+def check_same_tokens(student: PreTrainedConfig, teacher: PreTrainedConfig) -> None:
+    """Refuses configurations of a student and a teacher whose tokens cannot be compared (Eq. 6).
+
+    Raises:
+        ValueError: patch grid or width differ.
+    """
+    for field in ("hidden_size", "patch_size", "num_prefix_tokens"):
+        ours, theirs = getattr(student, field), getattr(teacher, field)
+        if ours != theirs:
+            raise ValueError(f"the student's {field} is {ours} but the teacher's {theirs}: Eq. 6 compares tokens")
 
 
 class RetainMixTrainer(PairTrainer):
@@ -80,10 +92,7 @@ class RetainMixTrainer(PairTrainer):
             check_model_name(teacher)
             depth = {} if self.args.mixture_layer is None else {"num_hidden_layers": self.args.mixture_layer}
             encoder = AutoModel.from_pretrained(teacher, **depth)  # no layer above the one that is compared
-        for field in ("hidden_size", "patch_size", "num_prefix_tokens"):
-            ours, theirs = getattr(self.model.config, field), getattr(encoder.config, field)
-            if ours != theirs:
-                raise ValueError(f"the student's {field} is {ours} but the teacher's {theirs}: Eq. 6 compares tokens")
+        check_same_tokens(self.model.config, encoder.config)
         if not isinstance(teacher, str) and teacher.dtype != self.compute_dtype:
             encoder = copy.deepcopy(encoder)  # the caller's stays as it is
         # Left outside Accelerate on purpose: prepare_model() would register it as the model to evaluate.

@@ -27,6 +27,8 @@ def test_defaults_are_those_of_the_paper(tmp_path):
         ({"mixup": "linear"}, "beta=1.0"),
         ({"mixup": "snr", "beta": 0.0, "per_device_train_batch_size": 3}, "beta=0.0 and 3"),
         ({"mixup_alpha": 0.0}, "mixup_alpha"),
+        ({"early_stopping_patience": 2}, "eval_strategy"),
+        ({"early_stopping_patience": 2, "eval_strategy": "steps", "eval_steps": 1}, "metric_for_best_model"),
         ({"logging_nan_inf_filter": True}, "logging_nan_inf_filter"),
         ({"push_to_hub": True, "hub_strategy": "every_save"}, "hub_strategy"),
     ],

@@ -6,6 +6,8 @@ import pytest
 import torch
 from safetensors import safe_open
 from tiny_training import make_pairs, make_trainer
+from transformers import TrainerCallback
+from transformers.trainer_utils import get_last_checkpoint
 
 
 def break_clip(trainer, position):
@@ -51,3 +53,17 @@ def test_when_weights_are_nan_then_error_says_so_and_names_every_clip(tmp_path):
     with pytest.raises(FloatingPointError, match=r"step 1 .*classifier\.weight.*lower --learning_rate") as raised:
         trainer.train()
     assert str(raised.value).count(" with row ") == 4
+
+
+class RuinOnStep2(TrainerCallback):
+    def on_optimizer_step(self, args, state, control, model, **kwargs):
+        if state.global_step == 1:
+            model.classifier.weight.data[0, 0] = torch.nan
+
+
+def test_when_the_last_step_ruins_the_weights_then_they_are_not_saved(tmp_path):
+    trainer = make_trainer(tmp_path, save_strategy="steps", save_steps=1, max_steps=2)
+    trainer.add_callback(RuinOnStep2())
+    with pytest.raises(FloatingPointError, match=r"not finite after step 2 \(classifier\.weight .*--learning_rate"):
+        trainer.train()
+    assert get_last_checkpoint(str(tmp_path)).endswith("checkpoint-1")
