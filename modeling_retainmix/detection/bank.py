@@ -22,6 +22,8 @@ class Contrast(NamedTuple):
 class Bank(Protocol):
     """Reference vectors of one machine, and distances to them.
 
+    A bank computes on the device of its vectors and takes queries of any device; what it says is on the CPU.
+
     Attributes:
         recording: [n] int64, the recording each vector comes from.
         is_target: [n] bool, the domain of each.

@@ -26,7 +26,8 @@ def build_bank(
 
     Args:
         settings: of the detector.
-        vectors: [n, D] float32 pooled references; [n, 2 * D], near and far end to end, for every view but "near".
+        vectors: [n, D] float32 pooled references, on the device where the bank is to compute; [n, 2 * D], near and far
+            end to end, for every view but "near".
         recording: [n] int64, the recording each vector comes from.
         is_target: [n] bool, the domain of each.
         num_bands: frequency bands that lie end to end in a vector that was pooled over time.

@@ -1,13 +1,10 @@
 """Nearest-neighbour distances relative to the density around the neighbour."""
 
-from collections.abc import Iterator
-
 import torch
 
-from modeling_retainmix.detection.knn import Metric, pairwise_distance
+from modeling_retainmix.detection.knn import Metric, distance_blocks
 from modeling_retainmix.detection.memory_bank import DOMAINS
 
-_CHUNK_ELEMENTS = 2**24  # of one block of distances
 _LEAST_SPACING = 0.1  # of the mean: below, references count as copies of each other, whose spacing says nothing
 
 
@@ -80,36 +77,33 @@ class _Bank:
     def __init__(
         self, vectors: torch.Tensor, recording: torch.Tensor, domain: str, k: int, metric: Metric, num_neighbours: int
     ) -> None:
-        self.vectors, self.recording, self.domain = vectors, recording, domain
+        self.vectors, self.recording, self.domain = vectors, recording.to(vectors.device), domain
         self.k, self.metric, self.num_neighbours = k, metric, num_neighbours
         windows = int(recording.unique(return_counts=True)[1].max())
         near, rows = [], []  # as many neighbours as are needed when the windows of any one recording are left out
-        for block, own in self._blocks(vectors, recording):
-            block.masked_fill_(own[:, None] == recording, torch.inf)
+        for part, block in distance_blocks(vectors, vectors, metric):
+            block.masked_fill_(self.recording[part, None] == self.recording, torch.inf)
             nearest = block.topk(min(num_neighbours + windows, len(vectors)), dim=1, largest=False)
             near.append(nearest.values)
             rows.append(nearest.indices)
-        self._near, self._near_recording = torch.cat(near), recording[torch.cat(rows)]
-        self._spacing = self._spacings(torch.ones(len(vectors), dtype=torch.bool), self._near)
+        self._near, self._near_recording = torch.cat(near), self.recording[torch.cat(rows)]
+        self._spacing = self._spacings(torch.ones_like(self.recording, dtype=torch.bool), self._near)
 
     def distance(self, queries: torch.Tensor) -> torch.Tensor:
-        return torch.cat([self._nearest(block / self._spacing) for block, _ in self._blocks(queries, queries)])
+        distance = torch.empty(len(queries))
+        for part, block in distance_blocks(queries, self.vectors, self.metric):
+            distance[part] = self._nearest(block / self._spacing)
+        return distance
 
     def leave_one_out(self) -> torch.Tensor:
         distance = torch.empty(len(self.vectors))
-        for block, rows in self._blocks(self.vectors, torch.arange(len(self.vectors))):
-            for recording in self.recording[rows].unique():
+        for part, block in distance_blocks(self.vectors, self.vectors, self.metric):
+            for recording in self.recording[part].unique():
                 left = self.recording != recording
                 spacing = self._spacings(left, self._near.masked_fill(self._near_recording == recording, torch.inf))
-                out = self.recording[rows] == recording
-                distance[rows[out]] = self._nearest(block[out][:, left] / spacing)
+                out = self.recording[part] == recording
+                distance[part][out.cpu()] = self._nearest(block[out][:, left] / spacing).cpu()
         return distance
-
-    def _blocks(self, queries: torch.Tensor, beside: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Distances of consecutive queries to the references, and the rows of a tensor that belong to these."""
-        size = max(1, _CHUNK_ELEMENTS // len(self.vectors))
-        for part, rows in zip(queries.split(size), beside.split(size), strict=True):
-            yield pairwise_distance(part, self.vectors, self.metric), rows
 
     def _spacings(self, left: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
         """Mean distance of the references that are left to their neighbours, of which those left out are infinite."""

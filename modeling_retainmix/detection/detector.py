@@ -337,9 +337,11 @@ class AnomalyDetector:
             return push_folder(folder, repo_id, private=private, token=token)
 
     def _remember(self, names: list[str], references: dict[str, torch.Tensor]) -> None:
-        tensors = references["vectors"], references["recording"], references["is_target"]
+        device = self.embedder.device
+        vectors = references["vectors"].to("cpu" if device.type == "mps" else device)  # which has no float64
         num_bands = self.embedder.model.config.num_mel_patches * len(self.embedder.layers)
-        self._bank = NormalizedBank(build_bank(self.settings, *tensors, num_bands), self.settings.normalization)
+        bank = build_bank(self.settings, vectors, references["recording"], references["is_target"], num_bands)
+        self._bank = NormalizedBank(bank, self.settings.normalization)
         self.reference_names, self._references = names, references
 
     def _require_bank(self) -> NormalizedBank:

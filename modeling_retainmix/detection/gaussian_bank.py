@@ -49,7 +49,7 @@ class GaussianBank:
         rows = torch.nonzero(self.is_target == (domain == "target")).flatten()
         _, nearest = nearest_neighbours(query[None], self.vectors[rows], 1)
         gaussian = self._gaussians[domain]
-        return Contrast(gaussian.mean, gaussian.whitened(query), int(self.recording[rows[int(nearest)]]))
+        return Contrast(gaussian.mean.cpu(), gaussian.whitened(query), int(self.recording[rows[int(nearest)]]))
 
     def leave_one_out(self) -> torch.Tensor:
         """Distances of the references to Gaussians without their own recording, [n, domains].
@@ -82,18 +82,18 @@ class _Gaussian:
         self._floor = shrinkage * self.scatter.sum() / (self.count * self.width)
 
     def distance(self, queries: torch.Tensor) -> torch.Tensor:
-        centred = queries.double() - self.mean
+        centred = queries.to(self.mean) - self.mean
         inside = centred @ self.axes.T
         outside = (centred.square().sum(dim=1) - inside.square().sum(dim=1)).clamp(min=0)
         inside = (inside.square() / (self._weighted_scatter + self._floor)).sum(dim=1)
-        return (inside + outside / self._floor).sqrt().float()
+        return (inside + outside / self._floor).sqrt().float().cpu()
 
     def whitened(self, query: torch.Tensor) -> torch.Tensor:
-        """Inverse covariance times a query [D] less the mean, [D]."""
-        centred = query.double() - self.mean
+        """Inverse covariance times a query [D] less the mean, [D] on the CPU."""
+        centred = query.to(self.mean) - self.mean
         inside = self.axes @ centred
         scaled = inside / (self._weighted_scatter + self._floor) - inside / self._floor
-        return self.axes.T @ scaled + centred / self._floor
+        return (self.axes.T @ scaled + centred / self._floor).cpu()
 
     def leave_one_out(self) -> torch.Tensor:
         """[n] distances of the references; each recording is taken out of mean and covariance by a low-rank update.
@@ -114,11 +114,11 @@ class _Gaussian:
             weight = (1 - self.shrinkage) / left
             diagonal = weight * self.scatter + self.shrinkage * trace / (left * self.width)
             queries = own + total / left
-            small = torch.eye(len(removed), dtype=torch.float64) - weight * (removed / diagonal @ removed.T)
+            small = torch.eye(len(removed)).to(removed) - weight * (removed / diagonal @ removed.T)
             projected = queries / diagonal @ removed.T  # [w, w + 1]
             squared = (queries.square() / diagonal).sum(dim=1)
             squared += weight * (projected @ torch.linalg.inv(small) * projected).sum(dim=1)
-            distance[rows] = squared.clamp(min=0).sqrt().float()
+            distance[rows] = squared.clamp(min=0).sqrt().float().cpu()
         return distance
 
     def _check(self, trace: float, count: int) -> None:

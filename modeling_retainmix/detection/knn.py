@@ -7,7 +7,7 @@ import torch
 
 Metric = Literal["euclidean", "cosine"]
 
-_CHUNK_ELEMENTS = 2**24  # of one block of distances: 64 MiB in float32
+_CHUNK_ELEMENTS = 2**24  # of a block of distances, and of the queries that it belongs to: 64 MiB in float32
 
 
 def knn_distance(queries: torch.Tensor, bank: torch.Tensor, k: int = 1, metric: Metric = "euclidean") -> torch.Tensor:
@@ -15,13 +15,13 @@ def knn_distance(queries: torch.Tensor, bank: torch.Tensor, k: int = 1, metric: 
 
     Args:
         queries: [n, D] float.
-        bank: [m, D] float, on the device of `queries`.
+        bank: [m, D] float; the search runs on its device, to which queries of another one are copied in parts.
         k: number of neighbours, 1 <= k <= m.
         metric: "euclidean", or "cosine": the Euclidean distance of the unit vectors, squared and halved, which is
             1 - cosine similarity without its cancellation.
 
     Returns:
-        [n] float32. The distance between identical vectors is exactly 0.
+        [n] float32, on the device of `queries`. The distance between identical vectors is exactly 0.
 
     Raises:
         ValueError: an empty bank, `k` out of range, widths that differ, an unknown metric.
@@ -37,28 +37,38 @@ def nearest_neighbours(
 
     Arguments and errors as in `knn_distance`.
     """
-    check_search(queries, bank, k, metric)
-    parts = []
-    for start, block in _distance_blocks(queries, bank, metric):
-        near, rows = block.topk(min(k, block.shape[1]), dim=1, largest=False)
-        parts.append((near, rows + start))
-    near, rows = (torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True))
-    near, order = near.topk(k, dim=1, largest=False)
-    return near, rows.gather(1, order)
+    _check_search(queries, bank, k, metric)
+    near = queries.new_empty(len(queries), k, dtype=torch.float32)
+    rows = queries.new_empty(len(queries), k, dtype=torch.int64)
+    for part, block in distance_blocks(queries, bank, metric):
+        near[part], rows[part] = block.topk(k, dim=1, largest=False)
+    return near, rows
 
 
-def pairwise_distance(queries: torch.Tensor, bank: torch.Tensor, metric: Metric = "euclidean") -> torch.Tensor:
-    """All distances [n, m] float32; arguments as in `knn_distance`."""
-    queries, bank = queries.float(), bank.float()
-    if metric == "cosine":
-        queries, bank = torch.nn.functional.normalize(queries, dim=1), torch.nn.functional.normalize(bank, dim=1)
-    # The matrix-product shortcut |q|^2 + |b|^2 - 2qb loses the small distances that detection is about.
-    distances = torch.cdist(queries, bank, compute_mode="donot_use_mm_for_euclid_dist")
-    return distances.square() / 2 if metric == "cosine" else distances
+def distance_blocks(
+    queries: torch.Tensor, bank: torch.Tensor, metric: Metric = "euclidean"
+) -> Iterator[tuple[slice, torch.Tensor]]:
+    """All distances, in blocks of bounded size.
+
+    Arguments as in `knn_distance`.
+
+    Yields:
+        Which of the queries a block holds, and their distances to the whole bank, [queries, m] float32 on the device
+        of the bank.
+    """
+    unit = torch.nn.functional.normalize
+    bank = unit(bank.float(), dim=1) if metric == "cosine" else bank.float()
+    size = max(1, _CHUNK_ELEMENTS // max(bank.shape))
+    for start in range(0, len(queries), size):
+        part = slice(start, start + size)
+        of_part = queries[part].to(bank)
+        of_part = unit(of_part, dim=1) if metric == "cosine" else of_part
+        # The matrix-product shortcut |q|^2 + |b|^2 - 2qb loses the small distances that detection is about.
+        distances = torch.cdist(of_part, bank, compute_mode="donot_use_mm_for_euclid_dist")
+        yield part, distances.square() / 2 if metric == "cosine" else distances
 
 
-def check_search(queries: torch.Tensor, bank: torch.Tensor, k: int, metric: str) -> None:
-    """Raises the errors of `knn_distance`."""
+def _check_search(queries: torch.Tensor, bank: torch.Tensor, k: int, metric: str) -> None:
     if queries.ndim != 2 or bank.ndim != 2 or queries.shape[1] != bank.shape[1]:
         raise ValueError(
             f"queries have shape {list(queries.shape)} and the bank {list(bank.shape)}: expected [n, D] and [m, D]"
@@ -67,10 +77,3 @@ def check_search(queries: torch.Tensor, bank: torch.Tensor, k: int, metric: str)
         raise ValueError(f"k={k} neighbours were asked of a bank of {len(bank)} references: use 1 to {len(bank)}")
     if metric not in ("euclidean", "cosine"):
         raise ValueError(f"metric {metric!r} is unknown: use 'euclidean' or 'cosine'")
-
-
-def _distance_blocks(queries: torch.Tensor, bank: torch.Tensor, metric: Metric) -> Iterator[tuple[int, torch.Tensor]]:
-    """Distances to consecutive parts of the bank: first row of the part, [n, rows of the part]."""
-    size = max(1, _CHUNK_ELEMENTS // max(1, len(queries)))
-    for start in range(0, len(bank), size):
-        yield start, pairwise_distance(queries, bank[start : start + size], metric)

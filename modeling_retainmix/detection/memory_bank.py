@@ -3,12 +3,10 @@
 import torch
 
 from modeling_retainmix.detection.bank import Contrast
-from modeling_retainmix.detection.knn import Metric, knn_distance, nearest_neighbours, pairwise_distance
+from modeling_retainmix.detection.knn import Metric, distance_blocks, knn_distance, nearest_neighbours
 from modeling_retainmix.detection.mem_mixup import mix_with_neighbours
 
 DOMAINS = ("source", "target")
-
-_CHUNK_ELEMENTS = 2**24  # of one block of distances
 
 
 class MemoryBank:
@@ -51,7 +49,7 @@ class MemoryBank:
         self.lowest = torch.zeros(1, len(self.domains))
         self._banks = {domain: vectors[of_domain[domain]] for domain in self.domains}
         # recordings that each vector of a bank was made from, [m, 1 or 2]
-        self._origins = {domain: recording[of_domain[domain], None] for domain in self.domains}
+        self._origins = {d: recording[of_domain[d], None].to(vectors.device) for d in self.domains}
         for domain, bank in self._banks.items():
             if len(bank) < k:
                 raise ValueError(
@@ -70,12 +68,13 @@ class MemoryBank:
 
     def distances(self, queries: torch.Tensor) -> torch.Tensor:
         """Mean distance of [n, D] queries to the K nearest vectors of each bank, [n, domains]."""
-        return torch.stack([knn_distance(queries, self._banks[d], self.k, self.metric) for d in self.domains], dim=1)
+        columns = [knn_distance(queries, self._banks[d], self.k, self.metric) for d in self.domains]
+        return torch.stack(columns, dim=1).cpu()
 
     def contrast(self, query: torch.Tensor, domain: str) -> Contrast:
         """How a query [D] differs from the nearest vector of a bank, for K = 1 and Euclidean distances."""
         _, row = nearest_neighbours(query[None], self._banks[domain], 1)
-        origin = self._banks[domain][int(row)].double()
+        origin = self._banks[domain][int(row)].cpu().double()
         return Contrast(origin, query.double() - origin, int(self._origins[domain][int(row), 0]))
 
     def leave_one_out(self) -> torch.Tensor:
@@ -91,13 +90,11 @@ class MemoryBank:
 
     def _leave_one_out(self, domain: str) -> torch.Tensor:
         bank, origins = self._banks[domain], self._origins[domain]
-        size = max(1, _CHUNK_ELEMENTS // len(bank))
-        parts = []
-        for queries, recording in zip(self.vectors.split(size), self.recording.split(size), strict=True):
-            block = pairwise_distance(queries, bank, self.metric)
-            block.masked_fill_((origins == recording[:, None, None]).any(dim=2), torch.inf)
-            parts.append(block.topk(min(self.k, len(bank)), dim=1, largest=False).values.mean(dim=1))
-        distance = torch.cat(parts)
+        recording = self.recording.to(bank.device)
+        distance = torch.empty(len(self.vectors))
+        for part, block in distance_blocks(self.vectors, bank, self.metric):
+            block.masked_fill_((origins == recording[part, None, None]).any(dim=2), torch.inf)
+            distance[part] = block.topk(min(self.k, len(bank)), dim=1, largest=False).values.mean(dim=1)
         if len(bank) < self.k or distance.isinf().any():
             raise ValueError(
                 f"the {domain} domain has too few references to leave one recording out with k={self.k}: "

@@ -40,7 +40,7 @@ class SubspaceBank:
 
     def distances(self, queries: torch.Tensor) -> torch.Tensor:
         """Length of the residual of [n, D] queries in each domain, [n, domains]."""
-        return torch.stack([self._subspaces[domain].residual(queries.double()) for domain in self.domains], dim=1)
+        return torch.stack([self._subspaces[domain].residual(queries) for domain in self.domains], dim=1)
 
     def leave_one_out(self) -> torch.Tensor:
         """Residuals of the references in subspaces that were fitted without their own recording, [n, domains].
@@ -54,7 +54,7 @@ class SubspaceBank:
         columns = []
         for domain in self.domains:
             own = self.is_target == (domain == "target")
-            column = self._subspaces[domain].residual(self.vectors.double())
+            column = self._subspaces[domain].residual(self.vectors)
             column[own] = self._leave_out(domain, self.vectors[own].double(), self.recording[own])
             columns.append(column)
         return torch.stack(columns, dim=1)
@@ -88,5 +88,5 @@ class _Subspace:
             self.axes = self.span[:0]  # the vectors are equal
 
     def residual(self, queries: torch.Tensor) -> torch.Tensor:
-        centred = queries - self.mean
-        return (centred - centred @ self.axes.T @ self.axes).norm(dim=1).float()
+        centred = queries.to(self.mean) - self.mean
+        return (centred - centred @ self.axes.T @ self.axes).norm(dim=1).float().cpu()

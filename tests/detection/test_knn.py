@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from modeling_retainmix.detection import knn
-from modeling_retainmix.detection.knn import knn_distance, nearest_neighbours
+from modeling_retainmix.detection.knn import distance_blocks, knn_distance, nearest_neighbours
 
 
 def naive_distances(queries: torch.Tensor, bank: torch.Tensor, metric: str) -> np.ndarray:
@@ -40,6 +41,25 @@ def test_when_a_neighbour_is_close_far_from_the_origin_then_its_distance_is_not_
     bank = queries.clone()
     bank[0, 0] += 0.0625
     assert knn_distance(queries, bank).item() == 0.0625
+
+
+@pytest.mark.parametrize(("n", "m", "width"), [(90, 4, 3), (4, 90, 3), (4, 3, 90)])
+def test_neither_a_block_nor_its_queries_exceed_the_bound(monkeypatch, n, m, width):
+    monkeypatch.setattr(knn, "_CHUNK_ELEMENTS", 200)
+    rows = []
+    for part, block in distance_blocks(*random_vectors(n, m, width)):
+        rows += range(n)[part]
+        assert block.numel() <= 200 and block.shape[0] * width <= 200
+    assert rows == list(range(n))
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_search_is_on_the_device_of_the_bank_and_result_on_that_of_the_queries(device, metric):
+    with FakeTensorMode():  # knows devices that are not there, computes nothing, and refuses to mix devices
+        queries, bank = torch.empty(5, 24, device=device), torch.empty(11, 24, device="cuda")
+        assert {block.device.type for _, block in distance_blocks(queries, bank, metric)} == {"cuda"}
+        assert {tensor.device.type for tensor in nearest_neighbours(queries, bank, 2, metric)} == {device}
 
 
 @pytest.mark.parametrize("elements", [1, 10, 17])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from modeling_retainmix.detection import memory_bank
+from modeling_retainmix.detection import knn
 from modeling_retainmix.detection.memory_bank import MemoryBank
 
 ARRAYS = np.load(Path(__file__).parents[1] / "golden" / "genrep" / "scoring.npz")
@@ -61,7 +61,7 @@ def test_leaving_out_also_removes_what_was_mixed_from_the_recording():
 def test_when_leaving_out_is_chunked_then_result_does_not_change(monkeypatch):
     bank = MemoryBank(VECTORS, RECORDING, IS_TARGET, 2, mix_support=5)
     whole = bank.leave_one_out()
-    monkeypatch.setattr(memory_bank, "_CHUNK_ELEMENTS", 130)
+    monkeypatch.setattr(knn, "_CHUNK_ELEMENTS", 130)
     torch.testing.assert_close(bank.leave_one_out(), whole, rtol=0, atol=0)
 
 
