@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 CROSS_FADE_SECONDS = 0.01
 
 _GROUP = ("kind", "factory", "noise_class")
+_SAMPLES_PER_CHUNK = 2**28  # offsets into a chunk of an Arrow list are 32 bit: 37 hours at 16 kHz
 
 
 def make_noise_segments(noise: Dataset, clip_seconds: float, seed: int = 0, sampling_rate: int = 16000) -> Dataset:
@@ -42,7 +43,7 @@ def make_noise_segments(noise: Dataset, clip_seconds: float, seed: int = 0, samp
             f"clip_seconds={clip_seconds:g} is shorter than {10 * CROSS_FADE_SECONDS:g} s: make it longer"
         )
     keys = list(zip(*(noise[name] for name in _GROUP), strict=True))
-    parts: list[np.ndarray] = []
+    chunks: list[pa.Array] = []
     columns: dict[str, list] = {name: [] for name in (*_GROUP, "num_recordings")}
     for key in sorted(set(keys)):
         generator = np.random.default_rng([seed, *"/".join(key).encode()])
@@ -55,7 +56,7 @@ def make_noise_segments(noise: Dataset, clip_seconds: float, seed: int = 0, samp
                 key[2], key[0], len(chain) / sampling_rate, clip_seconds,
             )  # fmt: skip
             continue
-        parts.append(chain[: count * num_samples])
+        chunks += _chunks(chain[: count * num_samples], num_samples)
         edges = np.arange(count + 1) * num_samples
         # a segment meets the recording that is running when it starts and those that start within it
         columns["num_recordings"] += (
@@ -63,17 +64,22 @@ def make_noise_segments(noise: Dataset, clip_seconds: float, seed: int = 0, samp
         ).tolist()
         for name, value in zip(_GROUP, key, strict=True):
             columns[name] += [value] * count
-    if not parts:
+    if not chunks:
         raise ValueError(
             f"none of the {len(noise)} noise recordings' classes has {clip_seconds:g} s of sound: add recordings, or "
             "make the clips shorter"
         )
-    samples = np.concatenate(parts)
     features = Features(
         {"audio": List(Value("int16")), **dict.fromkeys(_GROUP, Value("string")), "num_recordings": Value("int32")}
     )
-    audio = pa.ListArray.from_arrays(np.arange(0, len(samples) + 1, num_samples, dtype=np.int32), samples)
-    return Dataset(pa.table({"audio": audio, **columns}, schema=features.arrow_schema))
+    return Dataset(pa.table({"audio": pa.chunked_array(chunks), **columns}, schema=features.arrow_schema))
+
+
+def _chunks(samples: np.ndarray, num_samples: int) -> list[pa.Array]:
+    """Arrow lists of `num_samples` int16 each, over the memory of `samples` [segments * num_samples]."""
+    step = max(_SAMPLES_PER_CHUNK // num_samples, 1) * num_samples
+    parts = (samples[start : start + step] for start in range(0, len(samples), step))
+    return [pa.ListArray.from_arrays(np.arange(0, len(part) + 1, num_samples, dtype=np.int32), part) for part in parts]
 
 
 def _join(noise: Dataset, rows: np.ndarray, fade: int) -> tuple[np.ndarray, np.ndarray]:

@@ -80,6 +80,9 @@ class RetainMixTrainingArguments(TrainingArguments):
         default=0,
         metadata={"help": "Stop after so many evaluations without a better metric_for_best_model; 0: never."},
     )
+    ddp_find_unused_parameters: bool | None = field(
+        default=False, metadata={"help": "Look for parameters without a gradient at every step; there are none."}
+    )
     ddp_timeout: int = field(
         default=6 * 3600,
         metadata={"help": "Seconds that processes wait for each other, at first for one of them to make the data."},

@@ -77,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _check_encoders(run_args, args)
     if args.device.type == "cpu":
         torch.set_num_threads(run_args.cpu_threads or max((os.cpu_count() or 1) // args.world_size, 1))
+        args.dataloader_pin_memory = False  # torch warns where there is no device to copy to
     push_to_hub, args.push_to_hub = args.push_to_hub, False  # one commit of the finished folder, not one per save
     durations: dict[str, float] = {}
     cache = f"cannot write the data into --cache_dir {run_args.cache_dir}, make room or give another: "

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from datasets import Dataset, Features, List, Value
 
+from modeling_retainmix.data import noise_segments
+from modeling_retainmix.data.clips import read_clips
 from modeling_retainmix.data.noise_segments import make_noise_segments
 
 RATE = 1000  # a cross-fade is 10 samples
@@ -33,6 +35,17 @@ def test_when_recordings_are_short_then_they_are_joined_and_none_is_used_twice()
     runs = np.flatnonzero(np.diff(segments.ravel())) + 1
     chain = [int(part[len(part) // 2]) for part in np.split(segments.ravel(), runs) if len(part) > 50]
     assert len(chain) == len(set(chain)) == 4
+
+
+def test_when_segments_fill_several_chunks_then_they_are_the_same(monkeypatch):
+    table = noise_table([5200])
+    whole = make_noise_segments(table, 0.5, sampling_rate=RATE)
+    monkeypatch.setattr(noise_segments, "_SAMPLES_PER_CHUNK", 1999)
+    chunked = make_noise_segments(table, 0.5, sampling_rate=RATE)
+    assert [len(chunk) for chunk in chunked.data.column("audio").chunks] == [3, 3, 3, 1]
+    rows = [9, 2, 3]
+    assert np.array_equal(read_clips(chunked, rows)[0], read_clips(whole, rows)[0])
+    assert np.array_equal(segments_of(chunked), segments_of(whole))
 
 
 def test_when_a_recording_is_long_then_it_is_cut_into_consecutive_segments():

@@ -76,6 +76,7 @@ def make_arguments(output_dir, **options):
         "save_strategy": "no",
         "disable_tqdm": True,
         "use_cpu": True,
+        "ddp_timeout": 600,  # ends a test whose processes wait for each other
     }
     return RetainMixTrainingArguments(**defaults | options)
 
