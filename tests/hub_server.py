@@ -10,6 +10,8 @@ import hashlib
 import json
 import os
 import re
+import socket
+import struct
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,7 +52,10 @@ class Repository:
 
 @dataclass
 class Fault:
-    """Requests that fail: method, pattern of the path, "500" or "drop" (of the connection), how many times."""
+    """Requests that fail: method, pattern of the path, how, how many times.
+
+    Kinds are "500", "drop" (of the connection in place of an answer) and "cut" (of the connection within the body).
+    """
 
     method: str
     pattern: str
@@ -120,17 +125,22 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _serve(self) -> None:
-        body = self._body()  # drained before any answer, or the next request on this connection starts inside it
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append((self.command, path))
-        for fault in self.hub.faults:
-            if fault.times > 0 and fault.method == self.command and re.search(fault.pattern, path):
-                fault.times -= 1
-                if fault.kind == "drop":
-                    self.close_connection = True
-                else:
-                    self._json({"error": "internal error"}, int(fault.kind))
-                return
+        fault = self._next_fault(path)
+        if fault == "cut":
+            self.rfile.read(1)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+            self.connection.close()
+            self.close_connection = True
+            return
+        body = self._body()  # drained before any answer, or the next request on this connection starts inside it
+        if fault == "drop":
+            self.close_connection = True
+            return
+        if fault is not None:
+            self._json({"error": "internal error"}, int(fault))
+            return
         for method, pattern, action, needs_token in _ROUTES:
             match = re.fullmatch(pattern, path)
             if match and self.command in method.split():
@@ -143,6 +153,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._json({"error": f"no route for {self.command} {path}"}, 404)
 
     do_HEAD = do_GET = do_POST = do_PUT = do_DELETE = _serve
+
+    def _next_fault(self, path: str) -> str | None:
+        for fault in self.hub.faults:
+            if fault.times > 0 and fault.method == self.command and re.search(fault.pattern, path):
+                fault.times -= 1
+                return fault.kind
+        return None
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":

@@ -324,11 +324,12 @@ class AnomalyDetector:
         save_file(self._references, folder / REFERENCES_FILE)
 
     def push_to_hub(
-        self, repo_id: str, private: bool = False, token: str | None = None, license: str = "apache-2.0"
+        self, repo_id: str, private: bool = False, token: str | None = None, license: str | None = None
     ) -> str:
         """Saves the detector with its card in a repository of the Hub by one commit; returns the commit's address.
 
-        `license` is that of weights and references. Errors as in `save_pretrained` and `hub.push.push_folder`.
+        `license` is that of weights and references, by default that of the encoder's card. Errors as in
+        `save_pretrained` and `hub.push.push_folder`.
         """
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)

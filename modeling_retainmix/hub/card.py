@@ -1,4 +1,4 @@
-"""The model cards of a trained encoder and of its teacher, generated from the `results.json` of the run."""
+"""The model cards of a trained encoder and of its teacher; every score in them is from the `results.json` of a run."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.utils import HFValidationError, validate_repo_id
+from transformers.utils import cached_file
 
 from modeling_retainmix.hub.run_record import machine_table, markdown_table, model_row, protocol_sentence, read_results
 
@@ -15,12 +16,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 TAGS = ["anomaly-detection", "anomalous-sound-detection", "dcase", "audio", "retainmix"]
 
 
-def write_model_card(folder: str | os.PathLike, license: str = "apache-2.0") -> Path:
+def write_model_card(folder: str | os.PathLike, license: str | None = None) -> Path:
     """Writes `README.md` into a checkpoint folder, from the `results.json` that lies there.
 
     Args:
         folder: checkpoint folder.
-        license: licence of the weights, an identifier of the Hub; the starting encoder's may bind it.
+        license: licence of the weights, an identifier of the Hub; None: see `base_license`.
 
     Returns:
         The written file.
@@ -52,26 +53,46 @@ def write_teacher_card(folder: str | os.PathLike, run_folder: str | os.PathLike,
     return path
 
 
-def model_card(results: Mapping[str, Any], license: str = "apache-2.0") -> ModelCard:
+def write_unscored_card(folder: str | os.PathLike, record: Mapping[str, Any], license: str | None = None) -> Path:
+    """Writes `README.md` into the folder of a model that was trained but not scored.
+
+    Args:
+        folder: checkpoint folder.
+        record: `settings` of the training, `data` (both for a table of names and values) and `model` with `name`,
+            `num_parameters`, `embedding_layer` and `base_model`, as in `results.json`.
+        license: licence of the weights, an identifier of the Hub; None: see `base_license`.
+
+    Returns:
+        The written file.
+    """
+    path = Path(folder) / "README.md"
+    model_card({**record, "rows": []}, license).save(path)
+    return path
+
+
+def model_card(results: Mapping[str, Any], license: str | None = None) -> ModelCard:
     """Builds the card of a run's model.
 
     Args:
-        results: content of `results.json`, as `read_results` returns it.
-        license: licence of the weights, an identifier of the Hub.
+        results: content of `results.json`, as `read_results` returns it; without rows, that of `write_unscored_card`.
+        license: licence of the weights, an identifier of the Hub; None: see `base_license`.
 
     Returns:
         The card; its front matter holds the measured official scores as a model index.
     """
-    base_model = hub_name(results["model"]["base_model"])
-    name = results["model"]["name"]
-    return _card("model_card.md", name, results, model_row(results), results["settings"], license, base_model)
+    name, base_model = results["model"]["name"], results["model"]["base_model"]
+    row = model_row(results) if results["rows"] else None
+    license = license or base_license(base_model)
+    return _card("model_card.md", name, results, row, results["settings"], license, hub_name(base_model))
 
 
 def teacher_card(results: Mapping[str, Any], license: str = "apache-2.0") -> ModelCard:
     """Builds the card of the teacher that a run trained first; arguments and result as in `model_card`."""
     own = ("encoder_config", "seed", "clip_seconds")
     settings = {
-        name: value for name, value in results["settings"].items() if name in own or name.startswith("teacher_")
+        name: value
+        for name, value in results["settings"].items()
+        if name in own or (name.startswith("teacher_") and name != "teacher_inputs")  # of the student's training
     }
     row = next(row for row in results["rows"] if row["name"] == "Frozen teacher, same layer")
     return _card("teacher_card.md", f"{results['model']['name']}-teacher", results, row, settings, license, None)
@@ -81,22 +102,30 @@ def _card(
     template: str,
     name: str,
     results: Mapping[str, Any],
-    row: Mapping[str, Any],
+    row: Mapping[str, Any] | None,
     settings: Mapping[str, Any],
     license: str,
     base_model: str | None,
 ) -> ModelCard:
-    """The card of the model that `row` of the results belongs to."""
+    """The card of the model that `row` of the results belongs to; None: it was not scored."""
+    scores = {}
+    if row is not None:
+        scores = {
+            "table": markdown_table(results["rows"], results["protocol"]),
+            "protocol": protocol_sentence(results["protocol"]),
+            "machines": machine_table(row, results["protocol"]),
+            "provenance": key_value_table(_provenance(results)),
+        }
     card_data = ModelCardData(
         license=license,
         library_name="transformers",
         pipeline_tag="audio-classification",
         base_model=base_model,
         datasets=results["data"].get("datasets"),
-        metrics=["dcase_score"],
+        metrics=None if row is None else ["dcase_score"],
         tags=TAGS,
         model_name=name,
-        eval_results=eval_results(results, row),
+        eval_results=None if row is None else eval_results(results, row),
     )
     return ModelCard.from_template(
         card_data,
@@ -105,12 +134,11 @@ def _card(
         name=name,
         title=name.split("/")[-1],
         num_parameters=f"{results['model']['num_parameters']:,}",
-        table=markdown_table(results["rows"], results["protocol"]),
-        protocol=protocol_sentence(results["protocol"]),
-        machines=machine_table(row, results["protocol"]),
         settings=key_value_table(settings),
         data=key_value_table(results["data"]),
-        provenance=key_value_table(_provenance(results)),
+        license=license,
+        aims=training_aims(results["settings"]),
+        **scores,
     )
 
 
@@ -155,6 +183,30 @@ def _provenance(results: Mapping[str, Any]) -> dict[str, Any]:
         **durations,
         "peak memory in GiB": results["peak_memory_gib"],
     }
+
+
+def training_aims(settings: Mapping[str, Any]) -> str:
+    """What a model was trained to do under these settings, in words: a loss with weight zero is none of its aims."""
+    tagging = "both sources of a mixture (Eq. 4)" if settings.get("tag_noise", True) else "the machine in it (Eq. 1)"
+    mixture = "keeps its tokens near a convex combination of a frozen teacher's tokens of the two sources (Eq. 6)"
+    aims = ((settings["alpha"], f"classifies {tagging}"), (settings["beta"], mixture))
+    return " and ".join(aim for weight, aim in aims if weight > 0)
+
+
+def base_license(base_model: str | None) -> str:
+    """The licence of what was trained from an encoder: that of its own card, or "unknown" where that states none.
+
+    Args:
+        base_model: folder or Hub name; None: nothing of somebody else's is in the weights, apache-2.0.
+    """
+    if not base_model:
+        return "apache-2.0"
+    try:
+        card = cached_file(base_model, "README.md", _raise_exceptions_for_missing_entries=False)
+        license = ModelCard.load(card).data.license if card else None
+    except (OSError, ValueError):  # no such model any more, the Hub is out of reach, or a card that is no card
+        return "unknown"
+    return license if isinstance(license, str) else "unknown"
 
 
 def hub_name(base_model: str | None) -> str | None:

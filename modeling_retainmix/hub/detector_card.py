@@ -7,20 +7,20 @@ from pathlib import Path
 from huggingface_hub import ModelCard, ModelCardData
 from safetensors import safe_open
 
-from modeling_retainmix.hub.card import TAGS, hub_name, key_value_table
+from modeling_retainmix.hub.card import TAGS, base_license, hub_name, key_value_table
 
 TEMPLATE = Path(__file__).parent / "templates" / "detector_card.md"
 
 
 def write_detector_card(
-    folder: str | os.PathLike, name: str, license: str = "apache-2.0", base_model: str | None = None
+    folder: str | os.PathLike, name: str, license: str | None = None, base_model: str | None = None
 ) -> Path:
     """Writes `README.md` into the folder of a saved detector.
 
     Args:
         folder: what `AnomalyDetector.save_pretrained` wrote.
         name: of the repository, `organisation/name`.
-        license: licence of weights and references, an identifier of the Hub.
+        license: licence of weights and references, an identifier of the Hub; None: that of the encoder's card.
         base_model: where the encoder came from; local folders are not named.
 
     Returns:
@@ -31,6 +31,7 @@ def write_detector_card(
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     with safe_open(folder / "references.safetensors", "pt") as tensors:
         recording, is_target = tensors.get_tensor("recording"), tensors.get_tensor("is_target")
+    license = license or base_license(base_model)
     base_model = None if base_model == name else hub_name(base_model)  # a detector that is pushed again
     recordings = {
         domain: len(recording[is_target == (domain == "target")].unique()) for domain in ("source", "target")

@@ -2,17 +2,26 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2  # the client underneath huggingface_hub
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 from huggingface_hub.utils import filter_repo_objects
 
 PICKLE_SUFFIXES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
-TEXT_SUFFIXES = (".csv", ".json", ".md", ".py", ".txt", ".yaml", ".yml")
 # States of an unfinished training, its logs and the caches of tools: no part of a model.
-IGNORED = ("checkpoint-*/*", "runs/*", "*.tmp", "__pycache__/*", "*/__pycache__/*", ".git/*", ".cache/*")
+IGNORED = (
+    "checkpoint-*/*",
+    ".checkpoint-staging/*",
+    "runs/*",
+    "*.tmp",
+    "__pycache__/*",
+    "*/__pycache__/*",
+    ".git/*",
+    ".cache/*",
+)
 ATTEMPTS = 3
 BACKOFF_SECONDS = 1.0
 
@@ -32,7 +41,7 @@ def push_folder(
 
     Args:
         folder: what to upload; training checkpoints (`checkpoint-*`) and logs (`runs`) in it stay behind.
-        repo_id: `organisation/name`.
+        repo_id: `organisation/name`; a bare name is one of the token's owner.
         private: create the repository as a private one, and refuse to push into one that is public.
         repo_type: "model", "dataset" or "space".
         token: access token; None: the one of the environment or of `hf auth login`.
@@ -48,28 +57,54 @@ def push_folder(
         PermissionError: the token is missing, wrong, or may not write to the repository.
         ConnectionError: the Hub failed or was not reached, three times in a row; nothing was committed.
     """
-    paths = _checked_paths(Path(folder), token or get_token())
+    paths = _checked_paths(Path(folder), {found for found in (token, get_token()) if found})
     api = HfApi(token=token)
+
+    def upload() -> str:
+        full_name = api.create_repo(
+            repo_id,
+            private=private,
+            repo_type=repo_type,
+            exist_ok=True,
+            space_sdk="gradio" if repo_type == "space" else None,
+        ).repo_id
+        if private and not api.repo_info(full_name, repo_type=repo_type).private:
+            raise ValueError(f"{repo_id} exists and is public: make it private first, or push without private=True")
+        commit = api.create_commit(
+            full_name,
+            [CommitOperationAdd(name, path) for name, path in paths.items()],
+            commit_message=commit_message,
+            repo_type=repo_type,
+        )
+        return str(commit.commit_url)
+
+    return _with_retries(upload, repo_id, f"the upload of {folder}")
+
+
+def repository_name(repo_id: str, token: str | None = None) -> str:
+    """The full name of a repository to push to later, once the Hub has taken the access token.
+
+    Args:
+        repo_id: `organisation/name`; a bare name is one of the token's owner.
+        token: access token; None: the one of the environment or of `hf auth login`.
+
+    Raises:
+        PermissionError: the token is missing or wrong.
+        ConnectionError: the Hub failed or was not reached, three times in a row.
+    """
+    owner = _with_retries(lambda: HfApi(token=token).whoami()["name"], repo_id, "the check of the access token")
+    return repo_id if "/" in repo_id else f"{owner}/{repo_id}"
+
+
+def _with_retries(request: Callable[[], str], repo_id: str, what: str) -> str:
+    """What the request returns; the errors of `push_folder` where it fails."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            api.create_repo(
-                repo_id,
-                private=private,
-                repo_type=repo_type,
-                exist_ok=True,
-                space_sdk="gradio" if repo_type == "space" else None,
-            )
-            if private and not api.repo_info(repo_id, repo_type=repo_type).private:
-                raise ValueError(
-                    f"{repo_id} exists and is public: make it private first, or push without private=True"
-                )
-            commit = api.create_commit(
-                repo_id,
-                [CommitOperationAdd(name, path) for name, path in paths.items()],
-                commit_message=commit_message,
-                repo_type=repo_type,
-            )
-            return str(commit.commit_url)
+            return request()
+        except LocalTokenNotFoundError:
+            raise PermissionError(
+                f"{repo_id}: there is no access token: log in with `hf auth login`, or set HF_TOKEN"
+            ) from None
         except HfHubHTTPError as error:
             status = error.response.status_code
             if status in (401, 403):
@@ -78,18 +113,16 @@ def push_folder(
                     "set HF_TOKEN to a token that may write there"
                 ) from None
             if status < 500:
-                raise ValueError(f"{repo_id}: the Hub refused the upload of {folder}: {error}") from None
+                raise ValueError(f"{repo_id}: the Hub refused {what}: {' '.join(str(error).split())}") from None
             problem = f"status {status}"
         except (httpx2.TransportError, ConnectionError, TimeoutError) as error:
             problem = str(error) or type(error).__name__
         if attempt < ATTEMPTS:
             time.sleep(BACKOFF_SECONDS * 2 ** (attempt - 1))
-    raise ConnectionError(
-        f"{repo_id}: the upload of {folder} failed {ATTEMPTS} times ({problem}); nothing was committed, push again"
-    )
+    raise ConnectionError(f"{repo_id}: {what} failed {ATTEMPTS} times ({problem}); nothing was committed, try again")
 
 
-def _checked_paths(folder: Path, token: str | None) -> dict[str, Path]:
+def _checked_paths(folder: Path, tokens: set[str]) -> dict[str, Path]:
     """The files to upload by their names in the repository; refuses what may not go up."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder: save the model there first")
@@ -104,6 +137,7 @@ def _checked_paths(folder: Path, token: str | None) -> dict[str, Path]:
             "save weights as safetensors, settings as JSON, or remove the files"
         )
     for name, path in paths.items():
-        if token and name.endswith(TEXT_SUFFIXES) and token in path.read_text(encoding="utf-8", errors="replace"):
+        # Weights are tensors, and may be larger than memory.
+        if not name.endswith(".safetensors") and any(token.encode() in path.read_bytes() for token in tokens):
             raise ValueError(f"{path} holds the access token: remove it from the file before pushing")
     return paths

@@ -32,7 +32,7 @@ from modeling_retainmix.encoders import BeatsConfig
 from modeling_retainmix.evaluation.results import environment_record, protocol_record, write_results
 from modeling_retainmix.evaluation.run_evaluation import table_rows
 from modeling_retainmix.hub.card import write_model_card, write_teacher_card
-from modeling_retainmix.hub.push import push_folder
+from modeling_retainmix.hub.push import push_folder, repository_name
 from modeling_retainmix.hub.remote_code import add_remote_code
 from modeling_retainmix.hub.run_record import markdown_table, protocol_sentence
 from modeling_retainmix.model_names import check_model_name
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: options; None: those of the command line.
     """
-    with _one_line(ValueError, FileNotFoundError):
+    with _one_line(ValueError, FileNotFoundError, PermissionError, ConnectionError):
         run_args, args = parse_arguments(argv)
         if run_args.model is None and not run_args.train_teacher:
             run_args.model = trained_teacher(run_args.encoder_options)
@@ -68,13 +68,23 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"--teacher_clip_seconds {run_args.teacher_clip_seconds:g} is longer than the training clips: give at "
                 f"most --clip_seconds, {args.clip_seconds:g}"
             )
-        if args.push_to_hub and not args.do_train:
-            raise ValueError("--push_to_hub uploads what the run trains: leave out --do_train False")
+        if args.push_to_hub and not (args.do_train and args.do_eval):
+            raise ValueError(
+                "--push_to_hub uploads what the run trains, with its scores on the card: leave out --do_train False "
+                "and --do_eval False"
+            )
+        if args.hub_token and any(args.hub_token in word for word in (sys.argv if argv is None else argv)):
+            raise ValueError(
+                "--hub_token on a command line is seen by every user of the machine, and printed where a run fails: "
+                "set HF_TOKEN, or log in with `hf auth login`"
+            )
         checkpoint = _checkpoint(args)
         for name in (run_args.model, run_args.teacher):
             if name is not None:
                 check_model_name(name)
         _check_encoders(run_args, args)
+        if args.push_to_hub and args.process_index == 0:  # a token that is refused is told before the training
+            args.hub_model_id = repository_name(args.hub_model_id or Path(args.output_dir).name, args.hub_token)
     if args.device.type == "cpu":
         torch.set_num_threads(run_args.cpu_threads or max((os.cpu_count() or 1) // args.world_size, 1))
         args.dataloader_pin_memory = False  # torch warns where there is no device to copy to
@@ -113,9 +123,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             if run_args.model is None:
                 write_teacher_card(start, args.output_dir)
         _print_results(results, args.output_dir)
-    if push_to_hub and args.should_save:
-        name = args.hub_model_id or Path(args.output_dir).name
-        print(push_folder(args.output_dir, name, private=bool(args.hub_private_repo), token=args.hub_token))
+    if push_to_hub and args.process_index == 0:
+        with _one_line(ValueError, OSError, place=f"the model is in {args.output_dir}, but "):
+            name, private = args.hub_model_id, bool(args.hub_private_repo)
+            print(push_folder(args.output_dir, name, private=private, token=args.hub_token))
 
 
 def _train_student(
@@ -235,7 +246,7 @@ def _results(
     model = AutoModel.from_pretrained(student)
     return {
         **environment_record(),
-        "command": shlex.join(["accelerate", "launch", *sys.argv]).replace(args.hub_token or "\0", "<token>"),
+        "command": shlex.join(["accelerate", "launch", *sys.argv]),
         "protocol": protocol_record(
             data.protocol,
             {machine.machine_type: machine.counts() for machine in data.evaluation},

@@ -1,5 +1,6 @@
 """Checkpoints that are whole or absent, training arguments as JSON, and one push of the finished folder."""
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -10,21 +11,27 @@ from safetensors import SafetensorError
 from transformers import Trainer
 from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
 from transformers.trainer_utils import get_last_checkpoint, rotate_checkpoints
+from transformers.utils import SAFE_WEIGHTS_NAME
 
-from modeling_retainmix.hub.push import push_folder
+from modeling_retainmix.hub.card import write_unscored_card
+from modeling_retainmix.hub.push import push_folder, repository_name
 from modeling_retainmix.hub.remote_code import add_remote_code
+from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.nonfinite import nonfinite_weights
 
 STAGING_NAME = ".checkpoint-staging"
 ARGUMENTS_NAME = "training_args.json"
+RESULTS_NAME, CARD_NAME = "results.json", "README.md"
 
 
 class SafeSavingTrainer(Trainer):
     """A `transformers.Trainer` whose checkpoints appear by renaming, so that a kill at any moment leaves whole ones.
 
     A saved model comes with `training_args.json` (access tokens masked) in place of the Trainer's pickled
-    `training_args.bin`.
+    `training_args.bin`. Scores and card that lie in its folder go where they were of other weights.
     """
+
+    args: RetainMixTrainingArguments
 
     _staging: Path | None = None
 
@@ -76,8 +83,12 @@ class SafeSavingTrainer(Trainer):
                 "others) and are not saved: lower --learning_rate, and resume from a checkpoint or start again"
             )
         with nullcontext() if self._staging else _named_write_errors("the model", folder):
+            before = _digest(folder / SAFE_WEIGHTS_NAME)
             super()._save(str(folder), state_dict)
             if self.args.should_save:
+                if (folder / RESULTS_NAME).is_file() and _digest(folder / SAFE_WEIGHTS_NAME) != before:
+                    (folder / RESULTS_NAME).unlink()
+                    (folder / CARD_NAME).unlink(missing_ok=True)
                 (folder / TRAINING_ARGS_NAME).unlink()
                 (folder / ARGUMENTS_NAME).write_text(self.args.to_json_string() + "\n", encoding="utf-8")
 
@@ -90,7 +101,9 @@ class SafeSavingTrainer(Trainer):
         private: bool | None = None,
         **kwargs: Any,
     ) -> str | None:
-        """Saves the model into the output folder, its source beside it, and uploads the folder as one commit.
+        """Saves the model into the output folder, its source and card beside it, and uploads it as one commit.
+
+        The card is the one that a scored run wrote for these weights, or else one without scores.
 
         Args:
             commit_message: title of the commit.
@@ -109,16 +122,38 @@ class SafeSavingTrainer(Trainer):
         if kwargs or revision is not None or not blocking:
             raise ValueError("a push is one blocking commit on the main branch: leave out revision, blocking, ...")
         self.save_model(_internal_call=True)
-        if not self.args.should_save:
+        if self.args.process_index != 0:  # not `should_save`: with `save_on_each_node` that is one for every node
             return None
+        token = token or self.args.hub_token
+        name = repository_name(self.args.hub_model_id or Path(self.args.output_dir).name, token)
         add_remote_code(self.args.output_dir)
+        if not Path(self.args.output_dir, RESULTS_NAME).is_file():
+            write_unscored_card(self.args.output_dir, self._record(name))
         return push_folder(
             self.args.output_dir,
-            self.args.hub_model_id or Path(self.args.output_dir).name,
+            name,
             private=bool(self.args.hub_private_repo if private is None else private),
-            token=token or self.args.hub_token,
+            token=token,
             commit_message=commit_message or "End of training",
         )
+
+    def _record(self, name: str) -> dict[str, Any]:
+        """What the card of a model of this name tells without scores."""
+        pairs, config = self.train_dataset, self.model.config
+        return {
+            "settings": self.args.method_settings(),
+            "data": {
+                "training_machine_clips": len(pairs.machines),
+                "training_noise_clips": len(pairs.noise),
+                "classes": len(pairs.class_names),
+            },
+            "model": {
+                "name": name,
+                "num_parameters": self.model.num_parameters(),
+                "embedding_layer": config.embedding_layer or config.num_hidden_layers,
+                "base_model": config.name_or_path or None,
+            },
+        }
 
 
 def _publish(staging: Path, checkpoint: Path) -> None:
@@ -127,6 +162,14 @@ def _publish(staging: Path, checkpoint: Path) -> None:
         checkpoint.rename(staging / "replaced")
     (staging / checkpoint.name).rename(checkpoint)
     shutil.rmtree(staging)
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 of a file; None where there is none."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -7,7 +7,8 @@ import re
 import pytest
 from huggingface_hub import ModelCard
 
-from modeling_retainmix.hub.card import write_model_card, write_teacher_card
+from modeling_retainmix.encoders import BeatsConfig
+from modeling_retainmix.hub.card import write_model_card, write_teacher_card, write_unscored_card
 
 
 def card_of(folder) -> ModelCard:
@@ -65,6 +66,42 @@ def test_local_folder_with_the_shape_of_a_hub_name_is_no_base_model(checkpoint_f
     assert card_of(checkpoint_folder).data.base_model is None
 
 
+def test_licence_is_that_of_the_encoder_that_training_started_from(checkpoint_folder, results, tmp_path):
+    results["model"]["base_model"] = str(tmp_path / "base")
+    rewrite(checkpoint_folder, results)
+    for content, license in ((None, "unknown"), ("# no front matter", "unknown"), ("---\nlicense: mit\n---\n", "mit")):
+        if content is not None:
+            BeatsConfig().save_pretrained(tmp_path / "base")
+            (tmp_path / "base" / "README.md").write_text(content)
+        card = card_of(checkpoint_folder)
+        assert card.data.license == license
+        assert ("states no licence" in card.text) == (license == "unknown")
+    assert ModelCard.load(write_model_card(checkpoint_folder, "cc-by-4.0")).data.license == "cc-by-4.0"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told", "untold"),
+    [
+        ({}, ["classifies both sources", "keeps its tokens"], []),
+        ({"alpha": 0.0}, ["keeps its tokens"], ["classifies"]),
+        ({"beta": 0.0, "tag_noise": False}, ["classifies the machine"], ["both sources", "keeps its tokens"]),
+    ],
+)
+def test_card_tells_what_the_losses_in_use_train(checkpoint_folder, results, settings, told, untold):
+    results["settings"] |= settings
+    rewrite(checkpoint_folder, results)
+    introduction = card_of(checkpoint_folder).text.split("## How to use")[0]
+    assert all(words in introduction for words in told) and not [words for words in untold if words in introduction]
+
+
+def test_card_without_scores_holds_settings_and_no_table(tmp_path, results):
+    record = {name: results[name] for name in ("settings", "data", "model")}
+    card = ModelCard.load(write_unscored_card(tmp_path, record))
+    assert card.data.eval_results is None and "metrics" not in card.data.to_dict()
+    assert "No official score of this model has been measured." in card.text and "| lam | 0.5 |" in card.text
+    assert "System" not in card.text and "The scores hold" not in card.text and "{{" not in card.text
+
+
 def test_text_holds_table_settings_data_command_and_hardware(checkpoint_folder):
     text = card_of(checkpoint_folder).text
     for fragment in (
@@ -113,7 +150,12 @@ def test_card_names_both_ways_to_the_code_where_transformers_refuses_to_load(che
 
 
 def test_card_of_a_teacher_holds_its_own_row_its_own_settings_and_its_own_name(checkpoint_folder, results, tmp_path):
-    results["settings"] |= {"teacher_steps": 750, "encoder_config": {"hidden_size": 192}, "seed": 5}
+    results["settings"] |= {
+        "teacher_inputs": "mixture_level",
+        "teacher_steps": 750,
+        "encoder_config": {"hidden_size": 192},
+        "seed": 5,
+    }
     rewrite(checkpoint_folder, results)
     card = ModelCard.load(write_teacher_card(tmp_path, checkpoint_folder))
     assert card.data.model_name == "acme/hum-teacher" and "base_model" not in card.data.to_dict()
@@ -121,7 +163,7 @@ def test_card_of_a_teacher_holds_its_own_row_its_own_settings_and_its_own_name(c
     assert low == 55.5 + 4
     for fragment in ("| teacher_steps | 750 |", "| seed | 5 |", "start, of `acme/hum`", "| Factory A | pump | 54.5 |"):
         assert fragment in card.text
-    assert "| lam |" not in card.text and "{{" not in card.text
+    assert "| lam |" not in card.text and "teacher_inputs" not in card.text and "{{" not in card.text
     for block in re.findall(r"```python\n(.*?)```", card.text, re.DOTALL):
         ast.parse(block)
         assert '"acme/hum-teacher"' in block

@@ -39,6 +39,13 @@ def test_front_matter_holds_what_the_hub_shows(folder):
     assert "anomalous-sound-detection" in data.tags and "anomaly-detector" in data.tags
 
 
+def test_licence_is_that_of_the_encoder_s_card_where_none_is_given(folder):
+    assert card_of(folder).data.license == "apache-2.0"
+    assert card_of(folder, base_model=str(folder.parent)).data.license == "unknown"
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    assert card_of(folder, base_model=str(folder)).data.license == "mit"
+
+
 def test_when_detector_reads_a_far_microphone_then_card_says_how_to_give_its_clips(folder):
     assert "far=" not in card_of(folder).content
     content = json.loads((folder / "detector.json").read_text())

@@ -24,18 +24,22 @@ def hub():
 @pytest.fixture
 def folder(checkpoint_folder: Path) -> Path:
     write_model_card(checkpoint_folder)
-    (checkpoint_folder / "model.safetensors").write_bytes(b"weights" * 1000)
+    (checkpoint_folder / "model.safetensors").write_bytes(b"weights" * 500_000)  # more than a socket buffers
     (checkpoint_folder / "config.json").write_text('{"model_type": "retainmix_beats"}')
     return checkpoint_folder
 
 
-def push(hub: HubServer, folder: Path, home: Path, options: str = "", token: str | None = TOKEN):
+def push(hub: HubServer, folder: Path, home: Path, options: str = "", token: str | None = TOKEN, name="acme/hum"):
+    return call(f"push_folder({str(folder)!r}, {name!r}{options})", hub, home, token)
+
+
+def call(expression: str, hub: HubServer, home: Path, token: str | None = TOKEN):
     # As a lone file: importing the package would add seconds of torch to each of these processes.
     code = f"""
 import runpy
-push_folder = runpy.run_path({push_module.__file__!r})["push_folder"]
-push_folder.__globals__["BACKOFF_SECONDS"] = 0.01
-print(push_folder({str(folder)!r}, "acme/hum"{options}))
+module = runpy.run_path({push_module.__file__!r})
+module["push_folder"].__globals__["BACKOFF_SECONDS"] = 0.01
+print(eval({expression!r}, module))
 """
     return subprocess.run(
         [sys.executable, "-P", "-c", code], env=hub.environment(home, token), capture_output=True, text=True
@@ -49,6 +53,8 @@ def last_line(done: subprocess.CompletedProcess) -> str:
 def test_folder_goes_up_as_one_commit_with_its_exact_content(hub, folder, tmp_path):
     (folder / "checkpoint-10").mkdir()
     (folder / "checkpoint-10" / "optimizer.pt").write_bytes(b"state of an unfinished training")
+    (folder / ".checkpoint-staging" / "checkpoint-20").mkdir(parents=True)
+    (folder / ".checkpoint-staging" / "checkpoint-20" / "optimizer.pt").write_bytes(b"what a killed run left")
     done = push(hub, folder, tmp_path / "home")
     assert done.returncode == 0, done.stderr
     repository = hub.repositories["model", "acme/hum"]
@@ -94,7 +100,29 @@ def test_when_token_is_wrong_or_missing_then_error_says_so_without_printing_it(h
         assert token not in everything
 
 
-@pytest.mark.parametrize("kind", ["500", "drop"])
+def test_bare_name_is_one_of_the_owner_of_the_token(hub, folder, tmp_path):
+    done = push(hub, folder, tmp_path / "home", ", private=True", name="hum")
+    assert done.returncode == 0, done.stderr
+    assert len(hub.repositories["model", "acme/hum"].commits) == 2
+
+
+@pytest.mark.parametrize(("name", "full_name"), [("hum", "acme/hum"), ("plant/hum", "plant/hum")])
+def test_name_to_push_to_later_is_made_full_and_nothing_is_made_on_the_hub(hub, tmp_path, name, full_name):
+    done = call(f"repository_name({name!r})", hub, tmp_path / "home")
+    assert (done.stdout, hub.repositories) == (f"{full_name}\n", {}), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("token", "message"),
+    [("hf_WrongTokenOfSomebodyElse", r"refused the access token \(status 401\)"), (None, "there is no access token")],
+)
+def test_when_token_is_wrong_or_missing_then_the_name_is_not_given_out(hub, tmp_path, token, message):
+    done = call("repository_name('acme/hum')", hub, tmp_path / "home", token)
+    assert re.match(f"PermissionError: acme/hum: .*{message}", last_line(done))
+    assert "hf_Wrong" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", ["500", "drop", "cut"])
 @pytest.mark.parametrize(("method", "pattern"), [("POST", "/preupload/"), ("PUT", "/lfs/"), ("POST", "/commit/")])
 def test_when_a_request_fails_once_then_the_push_is_tried_again(hub, folder, tmp_path, method, pattern, kind):
     hub.faults.append(Fault(method, pattern, kind, times=1))
@@ -104,7 +132,7 @@ def test_when_a_request_fails_once_then_the_push_is_tried_again(hub, folder, tmp
     assert hub.faults[0].times == 0
 
 
-@pytest.mark.parametrize("kind", ["500", "drop"])
+@pytest.mark.parametrize("kind", ["500", "drop", "cut"])
 def test_when_the_commit_keeps_failing_then_error_is_one_line_and_the_remote_is_as_it_was(hub, folder, tmp_path, kind):
     assert push(hub, folder, tmp_path / "home").returncode == 0
     before = dict(hub.repositories["model", "acme/hum"].commits[-1].files)
@@ -137,10 +165,13 @@ def test_pickled_files_are_refused_by_name(folder, name):
         push_folder(folder, "acme/hum")
 
 
-def test_when_a_file_holds_the_token_then_it_is_named_and_the_token_is_not(folder):
-    (folder / "results.json").write_text(json.dumps({"command": f"train --hub_token {TOKEN}"}))
-    with pytest.raises(ValueError, match=r"results\.json holds the access token") as raised:
-        push_folder(folder, "acme/hum", token=TOKEN)
+@pytest.mark.parametrize("name", ["results.json", ".env", "train.log"])
+@pytest.mark.parametrize("token", [TOKEN, None], ids=["of the call", "of the environment"])
+def test_when_a_file_holds_the_token_then_it_is_named_and_the_token_is_not(folder, monkeypatch, name, token):
+    monkeypatch.setattr(push_module, "get_token", lambda: "hf_other" if token else TOKEN)
+    (folder / name).write_text(json.dumps({"command": f"train --hub_token {TOKEN}"}))
+    with pytest.raises(ValueError, match=re.escape(f"{name} holds the access token")) as raised:
+        push_folder(folder, "acme/hum", token=token)
     assert TOKEN not in str(raised.value)
 
 

@@ -404,29 +404,13 @@ def test_when_recipe_does_not_exist_then_the_recipes_are_listed(tmp_path, cache_
         run(tmp_path, cache_dir, "--config", "absent")
 
 
-@pytest.mark.slow
-def test_when_push_is_asked_for_then_the_finished_folder_goes_up_once_and_holds_no_token(
-    tmp_path, cache_dir, monkeypatch, capsys
-):
-    pushes = []
-
-    def push(folder, repo_id, **options):
-        pushes.append((repo_id, options, {path.name: path.read_bytes() for path in Path(folder).iterdir()}))
-        return "address of the commit"
-
-    monkeypatch.setattr("modeling_retainmix.training.main.push_folder", push)
-    token = "hf_secret"
-    monkeypatch.setattr("sys.argv", ["train_accelerate.py", "--hub_token", token])
-    options = ("--push_to_hub", "True", "--hub_model_id", "acme/press", "--hub_token", token)
-    run(tmp_path, cache_dir, *options, "--hub_private_repo", "True")
-    ((repo_id, push_options, files),) = pushes
-    assert repo_id == "acme/press"
-    assert push_options == {"private": True, "token": token}
-    assert {"README.md", "config.json", "model.safetensors", "modeling_beats.py", "results.json"} <= set(files)
-    assert not [name for name, content in files.items() if token.encode() in content]
-    assert "address of the commit" in capsys.readouterr().out
+@pytest.mark.parametrize("option", ["--do_train", "--do_eval"])
+def test_when_nothing_is_trained_or_scored_then_a_push_is_refused(tmp_path, cache_dir, option):
+    with pytest.raises(SystemExit, match="--push_to_hub uploads what the run trains, with its scores"):
+        run(tmp_path, cache_dir, "--push_to_hub", "True", option, "False")
 
 
-def test_when_nothing_is_trained_then_a_push_is_refused(tmp_path, cache_dir):
-    with pytest.raises(SystemExit, match="--push_to_hub uploads what the run trains"):
-        run(tmp_path, cache_dir, "--push_to_hub", "True", "--do_train", "False")
+def test_when_the_token_is_on_the_command_line_then_it_is_refused_and_not_printed(tmp_path, cache_dir):
+    with pytest.raises(SystemExit, match="set HF_TOKEN") as raised:
+        run(tmp_path, cache_dir, "--push_to_hub", "True", "--hub_token", "hf_secret")
+    assert "hf_secret" not in str(raised.value)

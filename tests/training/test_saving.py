@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from tiny_training import logged, make_trainer
 from transformers.trainer_utils import get_last_checkpoint
@@ -99,9 +100,16 @@ def test_when_file_cannot_be_written_then_error_names_step_folder_and_last_check
     assert resumed.state.global_step == 6
 
 
-def test_when_pushed_then_the_folder_holds_the_source_and_no_pickle(tmp_path, monkeypatch):
-    pushes = []
-    monkeypatch.setattr(saving, "push_folder", lambda *args, **kwargs: pushes.append((args, kwargs)) or "commit")
+@pytest.fixture
+def pushes(monkeypatch):
+    """Arguments of the pushes that were asked for, none of which leaves this process."""
+    asked = []
+    monkeypatch.setattr(saving, "push_folder", lambda *args, **kwargs: asked.append((args, kwargs)) or "commit")
+    monkeypatch.setattr(saving, "repository_name", lambda name, token: name)
+    return asked
+
+
+def test_when_pushed_then_the_folder_holds_source_and_card_and_no_pickle(tmp_path, pushes):
     trainer = make_trainer(tmp_path, hub_model_id="plant/model", hub_private_repo=True)
     trainer.train()
     assert trainer.push_to_hub() == "commit"
@@ -110,6 +118,32 @@ def test_when_pushed_then_the_folder_holds_the_source_and_no_pickle(tmp_path, mo
     names = {path.name for path in tmp_path.iterdir()}
     assert {"model.safetensors", "modeling_beats.py", "training_args.json"} <= names
     assert not {name for name in names if name.endswith((".bin", ".pt", ".pth"))}
+    card = ModelCard.load(tmp_path / "README.md")
+    assert "No official score of this model has been measured." in card.text
+    assert "| max_steps | 3 |" in card.text and "| training_machine_clips | 24 |" in card.text
+    assert 'AnomalyDetector.from_pretrained("plant/model")' in card.text
+    assert card.data.eval_results is None
+
+
+def test_when_weights_change_then_scores_and_card_of_the_former_ones_go(tmp_path, pushes):
+    trainer = make_trainer(tmp_path, hub_model_id="plant/model")
+    trainer.save_model()
+    for name in ("results.json", "README.md"):
+        (tmp_path / name).write_text("scores of these weights")
+    trainer.push_to_hub()
+    assert {(tmp_path / name).read_text() for name in ("results.json", "README.md")} == {"scores of these weights"}
+    trainer.train()
+    trainer.push_to_hub()
+    assert not (tmp_path / "results.json").exists()
+    assert "No official score" in (tmp_path / "README.md").read_text()
+
+
+def test_when_every_node_saves_then_only_the_first_process_of_all_pushes(tmp_path, pushes, monkeypatch):
+    trainer = make_trainer(tmp_path, save_on_each_node=True)
+    monkeypatch.setattr(type(trainer.args), "process_index", 2)
+    monkeypatch.setattr(type(trainer.args), "local_process_index", 0)
+    assert trainer.args.should_save and trainer.push_to_hub() is None
+    assert pushes == []
 
 
 def test_when_push_asks_for_a_revision_then_it_is_refused(tmp_path):
