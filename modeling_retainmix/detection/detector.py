@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 from transformers.utils import cached_file
@@ -106,7 +107,7 @@ class AnomalyDetector:
         Raises:
             FileNotFoundError: neither a folder with a model nor the name of one.
             ValueError: an unknown setting, one out of range, a layer that the encoder does not have, settings for a
-                saved detector, or one whose files do not belong together.
+                saved detector, one whose files do not belong together, or damaged weights.
         """
         check_model_name(name, revision)
         known = [field.name for field in fields(DetectorSettings)]
@@ -128,7 +129,10 @@ class AnomalyDetector:
         depth = max(_layers(chosen.layer, config))
         if depth > config.num_hidden_layers:
             raise ValueError(f"layer={depth}: {name} has {config.num_hidden_layers} layers")
-        model = AutoModel.from_pretrained(name, num_hidden_layers=max(1, depth), **source)
+        try:
+            model = AutoModel.from_pretrained(name, num_hidden_layers=max(1, depth), **source)
+        except SafetensorError as error:
+            raise ValueError(f"the weights of {name} are damaged ({error}): download or save them again") from error
         detector = cls(model, AutoFeatureExtractor.from_pretrained(name, **source), chosen, device, batch_size)
         if file is not None:
             path, num_layers = cached_file(name, REFERENCES_FILE, revision=revision), len(detector.embedder.layers)
