@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ class ClipEmbeddings:
 
     Attributes:
         vectors: [windows, dim] float32; the vectors of several layers lie end to end, and so do those of two channels.
+            With `transform`, what it made of them.
         level_moments: [windows, F, 2] float32, mean over time of the log-mel level of each frequency patch, and of
             its square, in the first channel.
         clip: [windows] int64, which clip a window belongs to.
@@ -39,11 +40,13 @@ def embed_clips(
     windows: Windows,
     batch_size: int = 16,
     description: str = "embedding",
+    transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    on_error: Callable[[Exception], None] | None = None,
 ) -> ClipEmbeddings:
     """Reads and embeds clips.
 
     Windows of equal length share a forward, so that no clip's embedding depends on padding for its neighbours. Memory
-    grows with the number of clips by their vectors alone.
+    grows with the number of clips by what is returned alone.
 
     Args:
         embedder: of one or several layers.
@@ -51,12 +54,16 @@ def embed_clips(
         windows: how to cut them.
         batch_size: windows of one forward.
         description: label of the progress bar, which a terminal shows.
+        transform: applied to the vectors of a batch, [windows, dim] on the embedder's device, which then are not kept.
+        on_error: called with the error of a clip that cannot be read or is too short, which then has no windows.
+            None: the error is raised.
 
     Returns:
         The embeddings, on the CPU.
 
     Raises:
-        FileNotFoundError, ValueError: a clip cannot be read or is too short; the message names it.
+        OSError, ValueError: a clip cannot be read or is too short, or its embedding is not finite; the message names
+            it.
     """
     clip: list[int] = []
     start_seconds: list[float] = []
@@ -69,16 +76,28 @@ def embed_clips(
         waveforms = torch.from_numpy(np.stack([window for _, window in batch]))
         tokens = embedder.tokens(waveforms.movedim(1, -1).flatten(0, -2))  # channels of a clip follow each other
         channels = len(tokens.levels) // len(batch)
-        joined = torch.cat(list(embedder.pool(tokens).values()), dim=1).cpu().view(len(batch), -1)
+        joined = torch.cat(list(embedder.pool(tokens).values()), dim=1).view(len(batch), -1)
+        finite = joined.isfinite().all(dim=1).tolist()
+        if not all(finite):
+            name = sources[clip[batch[finite.index(False)][0]]].name
+            raise ValueError(f"{name} has an embedding that is not finite: load the encoder in float32, or mend it")
+        joined = (joined if transform is None else transform(joined)).cpu()
         levels = tokens.levels.cpu()[::channels, tokens.real_columns]
         level_moments = torch.stack([levels.mean(dim=1), levels.square().mean(dim=1)], dim=2)
         for (position, _), vector, moment in zip(batch, joined, level_moments, strict=True):
             vectors[position], moments[position] = vector, moment
 
     loaded = _load_ahead(sources, 2 * batch_size)
-    for index, waveform in enumerate(tqdm(loaded, desc=description, total=len(sources), unit="clip", disable=None)):
-        for start, window in windows.cut(waveform, SAMPLING_RATE):
-            embedder.check_length(len(window), sources[index].name)
+    for index, clip_loaded in enumerate(tqdm(loaded, desc=description, total=len(sources), unit="clip", disable=None)):
+        try:
+            pieces = windows.cut(clip_loaded.result(), SAMPLING_RATE)
+            embedder.check_length(len(pieces[0][1]), sources[index].name)  # the others are as long
+        except (OSError, ValueError) as error:
+            if on_error is None:
+                raise
+            on_error(error)
+            continue
+        for start, window in pieces:
             waiting.setdefault(len(window), []).append((len(clip), window))
             num_waiting += 1
             clip.append(index)
@@ -100,10 +119,12 @@ def embed_clips(
             f"the clips differ in length, which pooling={embedder.pooling!r} does not level out: "
             "use pooling='time_mean', or pad='waveform'"
         )
+    if not vectors:
+        vectors = moments = [torch.empty(0)]
     return ClipEmbeddings(torch.stack(vectors), torch.stack(moments), np.asarray(clip), np.asarray(start_seconds))
 
 
-def _load_ahead(sources: Sequence[AudioSource], ahead: int) -> Iterator[np.ndarray]:
+def _load_ahead(sources: Sequence[AudioSource], ahead: int) -> Iterator[Future[np.ndarray]]:
     """Loads clips in threads, in order, at most `ahead` of them before they are asked for."""
     with ThreadPoolExecutor(os.cpu_count()) as executor:
         futures: deque[Future[np.ndarray]] = deque()
@@ -111,9 +132,9 @@ def _load_ahead(sources: Sequence[AudioSource], ahead: int) -> Iterator[np.ndarr
             for source in sources:
                 futures.append(executor.submit(source.load))
                 if len(futures) > ahead:
-                    yield futures.popleft().result()
+                    yield futures.popleft()
             while futures:
-                yield futures.popleft().result()
+                yield futures.popleft()
         finally:
             for future in futures:
                 future.cancel()

@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 from transformers.utils import cached_file
 
-from modeling_retainmix.audio import SAMPLING_RATE, audio_sources
+from modeling_retainmix.audio import SAMPLING_RATE, AudioSource, audio_sources
 from modeling_retainmix.data.dcase_sections import parse_dcase_name
 from modeling_retainmix.detection.banks import build_bank
 from modeling_retainmix.detection.clip_embedding import embed_clips
@@ -71,6 +71,8 @@ class AnomalyDetector:
         device: torch.device | str | None = None,
         batch_size: int = 16,
     ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size={batch_size}: use at least 1 window")
         self.settings = settings
         self.batch_size = batch_size
         self.embedder = Embedder(
@@ -189,6 +191,7 @@ class AnomalyDetector:
             "level_moments": embeddings.level_moments,
         }
         if self._references:
+            self._check_width(embeddings.vectors, self._references["vectors"])
             references = {key: torch.cat([self._references[key], tensor]) for key, tensor in references.items()}
         self._remember(self.reference_names + names, references)
         return self
@@ -200,6 +203,7 @@ class AnomalyDetector:
         channel: int | str | None = None,
         far: Any = None,
         far_channel: int | str | None = None,
+        on_error: Callable[[Exception], None] | None = None,
     ) -> np.ndarray:
         """Anomaly scores, [clips] float64; higher is more anomalous.
 
@@ -208,12 +212,18 @@ class AnomalyDetector:
             sampling_rate: of arrays, in Hz.
             channel: what to take of files with several channels: an index from 0, or "mean".
             far, far_channel: the clips of the far microphone, as in `fit`.
+            on_error: called with the error of each clip that cannot be read, whose message names it; the clip's score
+                is NaN, and the others are scored. None: the first such error is raised.
 
         Raises:
             FileNotFoundError, ValueError: a clip that cannot be read, far clips as in `fit`, or no references.
         """
-        scores, clip, _ = self._score(audio, sampling_rate, channel, far, far_channel)
-        return self.settings.windows.reduce_scores(scores, clip)
+        sources = view_sources(self.settings.view, audio, sampling_rate, channel, far, far_channel)
+        scores, clip, _ = self._score(sources, on_error)
+        of_clips = np.full(len(sources), np.nan)
+        if len(clip):
+            of_clips[np.unique(clip)] = self.settings.windows.reduce_scores(scores, clip)
+        return of_clips
 
     def score_windows(
         self,
@@ -228,7 +238,8 @@ class AnomalyDetector:
         Returns:
             For each clip: where its windows begin, [windows] in seconds, and their scores, [windows] float64.
         """
-        scores, clip, start_seconds = self._score(audio, sampling_rate, channel, far, far_channel)
+        sources = view_sources(self.settings.view, audio, sampling_rate, channel, far, far_channel)
+        scores, clip, start_seconds = self._score(sources)
         edges = np.flatnonzero(np.diff(clip)) + 1
         return list(zip(np.split(start_seconds, edges), np.split(scores, edges), strict=True))
 
@@ -262,7 +273,8 @@ class AnomalyDetector:
         far_channel: int | str | None = None,
     ) -> np.ndarray:
         """Which clips are anomalous, [clips] bool; arguments and errors as in `score` and `threshold`."""
-        return self.score(audio, sampling_rate, channel, far, far_channel) > self.threshold(false_alarm_rate, method)
+        threshold = self.threshold(false_alarm_rate, method)  # first: it may find the references too few
+        return self.score(audio, sampling_rate, channel, far, far_channel) > threshold
 
     def explain(
         self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None
@@ -286,22 +298,24 @@ class AnomalyDetector:
         for source in audio_sources(audio, sampling_rate, channel):
             starts, windows = zip(*settings.windows.cut(source.load(), SAMPLING_RATE), strict=True)
             self.embedder.check_length(len(windows[0]), source.name)
-            tokens = self.embedder.tokens(torch.from_numpy(np.stack(windows)))
-            pooled = self.embedder.pool(tokens)[layer].cpu()
-            scores = normalized.scores(pooled)
+            waveforms = torch.from_numpy(np.stack(windows))
+            distances = [bank.distances(self.embedder.embed(w)[layer]) for w in waveforms.split(self.batch_size)]
+            scores = normalized.normalized(torch.cat(distances))
             window = int(scores.amin(dim=1).argmax())
             domain = bank.domains[int(scores[window].argmin())]
-            contrast = bank.contrast(pooled[window], domain)
+            tokens = self.embedder.tokens(waveforms[window : window + 1])
+            pooled = self.embedder.pool(tokens)[layer][0].cpu()
+            contrast = bank.contrast(pooled, domain)
             columns = int(tokens.real_columns.sum())  # padding lies behind the clip
-            hidden = tokens.hidden[layer][window, : columns * config.num_mel_patches].cpu()
+            hidden = tokens.hidden[layer][0, : columns * config.num_mel_patches].cpu()
             of_domain = self._references["is_target"] == (domain == "target")
             explanations.append(
                 Explanation(
                     contributions=token_contributions(hidden, contrast, config.num_mel_patches).numpy(),
                     level_deviations=level_deviations(
-                        tokens.levels[window, :columns].cpu(), self._references["level_moments"][of_domain]
+                        tokens.levels[0, :columns].cpu(), self._references["level_moments"][of_domain]
                     ).numpy(),
-                    squared_distance=float((pooled[window].double() - contrast.origin) @ contrast.direction),
+                    squared_distance=float((pooled.double() - contrast.origin) @ contrast.direction),
                     reference=self.reference_names[contrast.recording],
                     domain=domain,
                     start_seconds=starts[window] / SAMPLING_RATE,
@@ -355,19 +369,30 @@ class AnomalyDetector:
         return self._bank
 
     def _score(
-        self,
-        audio: Any,
-        sampling_rate: int | None,
-        channel: int | str | None,
-        far: Any,
-        far_channel: int | str | None,
+        self, sources: Sequence[AudioSource], on_error: Callable[[Exception], None] | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Scores of windows, the clip of each, and where in it they begin in seconds; [windows] each."""
         normalized = self._require_bank()
-        sources = view_sources(self.settings.view, audio, sampling_rate, channel, far, far_channel)
-        embeddings = embed_clips(self.embedder, sources, self.settings.windows, self.batch_size, "scoring")
-        scores = normalized.scores(embeddings.vectors).amin(dim=1)
-        return scores.double().numpy(), embeddings.clip, embeddings.start_seconds
+        if self.settings.normalization == "references":
+            normalized.lowest()  # finds the references too few before clips are embedded
+
+        def distances(vectors: torch.Tensor) -> torch.Tensor:
+            self._check_width(vectors, self._references["vectors"])
+            return normalized.bank.distances(vectors)
+
+        windows = self.settings.windows
+        scored = embed_clips(self.embedder, sources, windows, self.batch_size, "scoring", distances, on_error)
+        if not len(scored.clip):
+            return np.empty(0), scored.clip, scored.start_seconds
+        scores = normalized.normalized(scored.vectors).amin(dim=1)
+        return scores.double().numpy(), scored.clip, scored.start_seconds
+
+    def _check_width(self, vectors: torch.Tensor, others: torch.Tensor) -> None:
+        if vectors.shape[1] != others.shape[1]:
+            raise ValueError(
+                f"the clips differ in length from the references, which pooling={self.settings.pooling!r} does not "
+                "level out: use pooling='time_mean', or pad='waveform'"
+            )
 
 
 def _layers(layer: int | tuple[int, ...] | None, config: Any) -> tuple[int, ...]:

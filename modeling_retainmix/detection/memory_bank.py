@@ -99,6 +99,6 @@ class MemoryBank:
             raise ValueError(
                 f"the {domain} domain has too few references to leave one recording out with k={self.k}: "
                 f"give at least {self.k + 1} recordings of it or lower k; scores, not thresholds, also work with "
-                "normalization=None"
+                "normalization='none'"
             )
         return distance

@@ -21,7 +21,7 @@ class NormalizedBank:
         bank: as given.
     """
 
-    def __init__(self, bank: Bank, normalization: Normalization | None) -> None:
+    def __init__(self, bank: Bank, normalization: Normalization) -> None:
         self.bank = bank
         self._normalization = normalization
 
@@ -32,23 +32,20 @@ class NormalizedBank:
             ValueError: the statistics that the normalisation needs do not exist, see `standardize` and the bank's
                 `leave_one_out`.
         """
-        return self._normalized(self.bank.distances(queries))
+        return self.normalized(self.bank.distances(queries))
 
     def leave_one_out(self) -> torch.Tensor:
         """Scores of the references, each without its own recording, [n, domains]; errors as in `scores`."""
-        return self._normalized(self._left_out)
+        return self.normalized(self._left_out)
 
     def lowest(self) -> float:
         """What no score falls below; errors as in `scores`."""
-        return float(self._normalized(self.bank.lowest).amin())
+        return float(self.normalized(self.bank.lowest).amin())
 
-    @cached_property
-    def _left_out(self) -> torch.Tensor:
-        return self.bank.leave_one_out()
-
-    def _normalized(self, distances: torch.Tensor) -> torch.Tensor:
+    def normalized(self, distances: torch.Tensor) -> torch.Tensor:
+        """Scores from the bank's `distances`, both [n, domains]; errors as in `scores`."""
         bank = self.bank
-        if self._normalization is None or len(bank.domains) == 1:
+        if self._normalization == "none" or len(bank.domains) == 1:
             return distances
         if self._normalization == "test":
             stats = [distance_statistics(distance) for distance in distances.T]
@@ -57,3 +54,7 @@ class NormalizedBank:
             stats = [distance_statistics(column[rows]) for column, rows in zip(self._left_out.T, own, strict=True)]
         columns = zip(distances.T, stats, bank.domains, strict=True)
         return torch.stack([standardize(*column) for column in columns], dim=1)
+
+    @cached_property
+    def _left_out(self) -> torch.Tensor:
+        return self.bank.leave_one_out()

@@ -8,7 +8,7 @@ from modeling_retainmix.detection.pooling import PoolingMode
 from modeling_retainmix.detection.windows import Reduction, Windows
 
 Backend = Literal["knn", "subband", "density", "mahalanobis", "pca", "fusion"]
-Normalization = Literal["references", "test"]
+Normalization = Literal["references", "test", "none"]
 View = Literal["near", "residual", "fusion"]
 
 _USED = {  # settings of the neighbour search that a backend reads; the others read none
@@ -40,7 +40,7 @@ class DetectorSettings:
         metric: "euclidean" or "cosine"; sub-bands are always compared by cosine.
         normalization: between domains, where there are references of two. "references": by leave-one-out statistics of
             the references; "test": by statistics of the clips of a call, the published rule, for reproducing figures
-            only; None: the smaller of the two distances.
+            only; "none": the smaller of the two distances.
         mix_support: K_s of MemMixup; None: no MemMixup.
         mix_alpha: weight of the target reference in MemMixup.
         view: where there is a second, far microphone. "near": it is not read; "residual": clips are compared by their
@@ -62,7 +62,7 @@ class DetectorSettings:
     density_neighbours: int = 4
     k: int = 1
     metric: Metric = "euclidean"
-    normalization: Normalization | None = "references"
+    normalization: Normalization = "references"
     mix_support: int | None = None
     mix_alpha: float = 0.9
     view: View = "near"
@@ -75,8 +75,17 @@ class DetectorSettings:
     def __post_init__(self) -> None:
         if isinstance(self.layer, list):  # as JSON has it
             object.__setattr__(self, "layer", tuple(self.layer))
-        if self.k < 1:
-            raise ValueError(f"k={self.k}: use at least 1 neighbour")
+        layers = self.layer if isinstance(self.layer, tuple) else (0 if self.layer is None else self.layer,)
+        if not layers or not all(isinstance(layer, int) and layer >= 0 for layer in layers):
+            raise ValueError(f"layer={self.layer!r} is no layer: use an index from 0, or several in a tuple")
+        if self.pooling not in get_args(PoolingMode):
+            raise ValueError(f"pooling={self.pooling!r} is unknown: use one of {', '.join(get_args(PoolingMode))}")
+        if not isinstance(self.k, int) or self.k < 1:
+            raise ValueError(f"k={self.k!r}: use at least 1 neighbour, a whole number")
+        if self.mix_support is not None and self.mix_support < 1:
+            raise ValueError(f"mix_support={self.mix_support}: use at least 1 source reference, or None")
+        if not 0 <= self.mix_alpha <= 1:
+            raise ValueError(f"mix_alpha={self.mix_alpha} is no weight: use a value from 0 to 1")
         if self.metric not in ("euclidean", "cosine"):
             raise ValueError(f"metric={self.metric!r} is unknown: use 'euclidean' or 'cosine'")
         if self.backend not in get_args(Backend):
@@ -93,8 +102,10 @@ class DetectorSettings:
             raise ValueError(f"variance={self.variance} is out of range: use a value between 0 and 1")
         if self.density_neighbours < 1:
             raise ValueError(f"density_neighbours={self.density_neighbours}: use at least 1 neighbour")
-        if self.normalization not in ("references", "test", None):
-            raise ValueError(f"normalization={self.normalization!r} is unknown: use 'references', 'test' or None")
+        if self.normalization not in get_args(Normalization):
+            raise ValueError(
+                f"normalization={self.normalization!r} is unknown: use one of {', '.join(get_args(Normalization))}"
+            )
         if self.view not in get_args(View):
             raise ValueError(f"view={self.view!r} is unknown: use one of {', '.join(get_args(View))}")
         if not self.far_weight > 0:

@@ -64,7 +64,7 @@ class SubspaceBank:
         if len(recordings) == 1:
             raise ValueError(
                 f"the {domain} domain has one recording, which cannot be left out: add references, or use "
-                "normalization=None"
+                "normalization='none'"
             )
         fold = number % min(_NUM_FOLDS, len(recordings))
         # All references lie in the span of their own axes: a rotation into it keeps every distance.

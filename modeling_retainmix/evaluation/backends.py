@@ -37,7 +37,7 @@ def backend_rows(
     (layer,), num_bands = embedder.layers, embedder.model.config.num_mel_patches
     rows = []
     for backend in get_args(Backend):
-        for normalization in (None, "references"):
+        for normalization in ("none", "references"):
             settings = DetectorSettings(backend=backend, normalization=normalization)
             scores = score_benchmark(machines, protocol, lambda m: embeddings[m.machine_type], settings, num_bands)
             rows.append(result_row(f"{backend}, normalization={normalization}", scores[layer], layer))

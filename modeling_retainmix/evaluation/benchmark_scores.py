@@ -16,7 +16,7 @@ from modeling_retainmix.evaluation.benchmark_embeddings import BenchmarkEmbeddin
 from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score
 
 # K = 1, Euclidean, the nearer of both domains (Eq. 2)
-NEAREST_REFERENCE = DetectorSettings(backend="knn", normalization=None)
+NEAREST_REFERENCE = DetectorSettings(backend="knn", normalization="none")
 
 
 @dataclass(frozen=True)

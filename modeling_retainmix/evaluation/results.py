@@ -61,7 +61,7 @@ def protocol_record(
     return {
         **asdict(protocol),
         "k": settings.k,
-        "normalization": settings.normalization or "none",
+        "normalization": settings.normalization,
         "mix_support": settings.mix_support,
         "clips": {machine: dict(roles) for machine, roles in counts.items()},
         "noise_segments_reused": reused_segments,

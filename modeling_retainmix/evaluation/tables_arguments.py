@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from huggingface_hub.constants import HF_HOME
 
@@ -45,12 +45,11 @@ class TablesArguments:
     clip_seconds: float | None = field(
         default=None, metadata={"help": "Length of a clip in seconds; default: the protocol's, 10."}
     )
-    normalization: str = field(
+    normalization: Normalization = field(
         default="none",
         metadata={
             "help": "Of distances between domains: none; references, by leave-one-out statistics of the references; "
             "test, by those of the tests, as in GenRep and, it seems, in the paper's Tables 2, 4 and 5.",
-            "choices": ["none", "references", "test"],
         },
     )
     mix_support: int | None = field(
@@ -120,7 +119,7 @@ class TablesArguments:
         # The choices of an option are checked by the parser alone.
         self.detector_settings = DetectorSettings(
             backend="knn",
-            normalization=None if self.normalization == "none" else cast(Normalization, self.normalization),
+            normalization=self.normalization,
             mix_support=self.mix_support,
         )
         self.folders = _named_folders("models", self.models)

@@ -58,7 +58,7 @@ def false_alarm_rates(
     for _ in range(num_draws):
         drawn = embeddings[torch.from_numpy(generator.permutation(len(embeddings)))]
         references, held_out = drawn[:num_references], drawn[num_references:]
-        bank = NormalizedBank(build_bank(settings, references, recording, is_target, num_bands), None)
+        bank = NormalizedBank(build_bank(settings, references, recording, is_target, num_bands), "none")
         own = bank.leave_one_out().amin(dim=1).double().numpy()
         scores = bank.scores(held_out).amin(dim=1).double().numpy()
         for method in METHODS:

@@ -90,3 +90,45 @@ def test_when_a_clip_cannot_be_read_then_its_error_comes_through(embedder, tmp_p
     (tmp_path / "bad.wav").write_bytes(b"no sound")
     with pytest.raises(ValueError, match=r"bad\.wav cannot be decoded"):
         embed_clips(embedder, audio_sources(tmp_path), Windows())
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_when_errors_are_collected_then_the_other_clips_are_embedded(embedder, clips, tmp_path, batch_size):
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    sf.write(tmp_path / "short.wav", clips[0][:2000], 16000)
+    sources = audio_sources(clips[:3], 16000)
+    broken = audio_sources([tmp_path / "bad.wav", tmp_path / "short.wav", tmp_path / "absent.wav"])
+    errors: list[Exception] = []
+    mixed = [sources[0], broken[0], sources[1], *broken[1:], sources[2]]
+    result = embed_clips(embedder, mixed, Windows(), batch_size, on_error=errors.append)
+    assert result.clip.tolist() == [0, 2, 5]
+    torch.testing.assert_close(result.vectors, embed_clips(embedder, sources, Windows(), batch_size).vectors)
+    assert [str(error).split("/")[-1].split(" ")[0] for error in errors] == ["bad.wav", "short.wav", "absent.wav"]
+    assert len(embed_clips(embedder, broken, Windows(), on_error=errors.append).clip) == 0
+
+
+def test_with_a_transform_what_it_returns_is_kept_in_place_of_the_vectors(embedder, clips):
+    sources, seen = audio_sources(clips, 16000), []
+
+    def sums(vectors):
+        seen.append(len(vectors))
+        return vectors.sum(dim=1, keepdim=True)
+
+    result = embed_clips(embedder, sources, Windows(0.5, 0.25), 4, transform=sums)
+    expected = embed_clips(embedder, sources, Windows(0.5, 0.25), 4).vectors.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(result.vectors, expected)
+    assert sum(seen) == len(expected) and max(seen) == 4
+
+
+def test_when_an_embedding_is_not_finite_then_error_names_the_clip(embedder, clips):
+    class BrokenEmbedder:
+        check_length, tokens = embedder.check_length, embedder.tokens
+
+        def pool(self, tokens):
+            vectors = embedder.pool(tokens)
+            vectors[2] = vectors[2].clone()
+            vectors[2][1, 5] = torch.nan
+            return vectors
+
+    with pytest.raises(ValueError, match="clip 2 has an embedding that is not finite"):
+        embed_clips(BrokenEmbedder(), audio_sources(clips, 16000), Windows(), batch_size=2)

@@ -79,7 +79,9 @@ def test_when_several_layers_are_read_then_their_vectors_lie_end_to_end(tiny_che
 def test_without_normalization_the_smaller_of_both_domains_distances_counts(tiny_checkpoint, references, tests):
     def scores(rows, **arguments):
         return (
-            load(tiny_checkpoint, k=2, normalization=None).fit(references[rows], RATE, **arguments).score(tests, RATE)
+            load(tiny_checkpoint, k=2, normalization="none")
+            .fit(references[rows], RATE, **arguments)
+            .score(tests, RATE)
         )
 
     both = scores(slice(None), domains=DOMAINS)
@@ -90,13 +92,13 @@ def test_with_reference_normalization_a_score_does_not_depend_on_the_other_clips
     detector = load(tiny_checkpoint).fit(references, RATE, DOMAINS)
     together = detector.score(tests, RATE)
     np.testing.assert_allclose([detector.score(test, RATE)[0] for test in tests], together, rtol=1e-4)
-    assert (together != load(tiny_checkpoint, normalization=None).fit(references, RATE).score(tests, RATE)).all()
+    assert (together != load(tiny_checkpoint, normalization="none").fit(references, RATE).score(tests, RATE)).all()
 
 
 def test_with_mahalanobis_scores_are_distances_to_the_gaussians(
     tiny_checkpoint, tiny_model, feature_extractor, references, tests, tmp_path
 ):
-    settings = {"backend": "mahalanobis", "shrinkage": 0.3, "normalization": None}
+    settings = {"backend": "mahalanobis", "shrinkage": 0.3, "normalization": "none"}
     detector = load(tiny_checkpoint, **settings).fit(references, RATE, DOMAINS)
     vectors = pooled(tiny_model, feature_extractor, references)
     bank = GaussianBank(vectors, torch.arange(8), torch.arange(8) >= 5, 0.3)
@@ -130,7 +132,7 @@ def test_with_every_backend_scores_are_those_of_its_bank_and_survive_saving(
         layers = settings.get("layer", (2,))
         return torch.cat([pooled(tiny_model, feature_extractor, waveforms, layer) for layer in layers], dim=1)
 
-    detector = load(tiny_checkpoint, normalization=None, **settings).fit(references, RATE, DOMAINS)
+    detector = load(tiny_checkpoint, normalization="none", **settings).fit(references, RATE, DOMAINS)
     bands = 8 * len(settings.get("layer", (2,)))
     bank = build_bank(detector.settings, joined(references), torch.arange(8), torch.arange(8) >= 5, bands)
     expected = bank.distances(joined(tests)).amin(dim=1)
@@ -226,6 +228,50 @@ def test_when_a_clip_is_long_then_its_windows_are_scored_and_the_highest_counts(
     assert detector.score(long, RATE)[0] == scores.max()
 
 
+def test_when_errors_are_collected_then_good_clips_have_their_scores_and_broken_ones_none(
+    tiny_checkpoint, references, tests, tmp_path
+):
+    for name, clip in zip("adf", tests, strict=False):
+        sf.write(tmp_path / f"{name}.wav", np.tile(clip, 3), RATE, subtype="FLOAT")
+    detector = load(tiny_checkpoint, window_seconds=0.5, hop_seconds=0.5).fit(references, RATE)
+    expected = detector.score(tmp_path)
+    for name in "bceg":
+        (tmp_path / f"{name}.wav").write_bytes(b"no sound")
+    errors: list[Exception] = []
+    scores = detector.score(tmp_path, on_error=errors.append)
+    np.testing.assert_allclose(scores[[0, 3, 5]], expected, rtol=1e-5)
+    assert np.isnan(scores[[1, 2, 4, 6]]).all() and len(scores) == 7
+    assert [str(error).split(" ")[0] for error in errors] == [str(tmp_path / f"{name}.wav") for name in "bceg"]
+    assert np.isnan(detector.score([tmp_path / "b.wav"], on_error=errors.append)).all()
+    with pytest.raises(ValueError, match=r"b\.wav cannot be decoded"):
+        detector.score(tmp_path)
+
+
+def test_when_references_are_too_few_then_error_comes_before_any_clip_is_read(tiny_checkpoint, references, tmp_path):
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    two_targets = load(tiny_checkpoint, backend="mahalanobis").fit(
+        references[:6], RATE, ["source"] * 4 + ["target"] * 2
+    )
+    with pytest.raises(ValueError, match="the target domain has too few different references"):
+        two_targets.score(tmp_path)
+    two = load(tiny_checkpoint, backend="mahalanobis").fit(references[:2], RATE)
+    with pytest.raises(ValueError, match="the source domain has too few different references"):
+        two.decide(tmp_path)
+
+
+def test_when_clips_are_of_another_length_and_time_is_kept_then_error_says_so(tiny_checkpoint, references, tests):
+    detector = load(tiny_checkpoint, pooling="frequency_mean").fit(references, RATE)
+    longer = np.tile(tests[0], 2)
+    for call in (detector.score, detector.add_references):
+        with pytest.raises(ValueError, match="differ in length from the references, which pooling='frequency_mean'"):
+            call(longer, RATE)
+
+
+def test_when_batch_size_is_no_size_then_error_names_it(tiny_checkpoint):
+    with pytest.raises(ValueError, match="batch_size=0"):
+        AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", batch_size=0)
+
+
 def test_threshold_is_of_the_references_left_out_one_by_one(tiny_checkpoint, references):
     detector = load(tiny_checkpoint).fit(references, RATE)
     left_out = [
@@ -263,7 +309,7 @@ def test_when_scores_depend_on_the_other_clips_then_there_is_no_threshold(tiny_c
 def test_explanation_adds_up_to_the_squared_score_and_names_the_nearest_reference(
     tiny_checkpoint, references, tests, backend
 ):
-    detector = load(tiny_checkpoint, backend=backend, normalization=None).fit(references, RATE, DOMAINS)
+    detector = load(tiny_checkpoint, backend=backend, normalization="none").fit(references, RATE, DOMAINS)
     for test, explanation in zip(tests, detector.explain(tests, RATE), strict=True):
         (score,) = detector.score(test, RATE)
         assert explanation.contributions.shape == explanation.level_deviations.shape == (3, 8)
@@ -305,6 +351,18 @@ def test_explanation_is_of_the_window_with_the_highest_score(tiny_checkpoint, re
     (explanation,) = detector.explain(np.concatenate([references[0], tests[0]]), RATE)
     assert explanation.start_seconds == 0.5
     assert explanation.squared_distance == pytest.approx(detector.score(tests[0], RATE)[0] ** 2, rel=1e-4)
+
+
+def test_no_forward_holds_more_windows_than_a_batch(tiny_checkpoint, references, tests):
+    detector = AnomalyDetector.from_pretrained(
+        tiny_checkpoint, device="cpu", batch_size=2, backend="knn", window_seconds=0.5, hop_seconds=0.5
+    )
+    sizes, tokens = [], detector.embedder.tokens
+    detector.embedder.tokens = lambda waveforms, *rest: sizes.append(len(waveforms)) or tokens(waveforms, *rest)
+    long = np.concatenate([*references, *tests])
+    detector.fit(long, RATE).score(long, RATE)
+    detector.explain(long, RATE)
+    assert max(sizes) == 2
 
 
 def test_when_a_clip_to_explain_is_too_short_then_error_names_it(tiny_checkpoint, references):

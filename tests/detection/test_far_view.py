@@ -61,7 +61,7 @@ def embedded(near, far, tiny_model, feature_extractor):
 
 
 def test_residual_view_scores_by_near_minus_a_times_far(tiny_checkpoint, near, far, embedded):
-    detector = load(tiny_checkpoint, view="residual", far_weight=0.4, normalization=None)
+    detector = load(tiny_checkpoint, view="residual", far_weight=0.4, normalization="none")
     scores = detector.fit(near[:14], RATE, DOMAINS, far=far[:14]).score(near[14:], RATE, far=far[14:])
     bank = [n - 0.4 * f for n, f in embedded[:14]]
     expected = [min(np.linalg.norm(n - 0.4 * f - row) for row in bank) for n, f in embedded[14:]]
@@ -69,7 +69,7 @@ def test_residual_view_scores_by_near_minus_a_times_far(tiny_checkpoint, near, f
 
 
 def test_fusion_view_takes_the_smaller_of_both_standardised_views(tiny_checkpoint, near, far, embedded):
-    detector = load(tiny_checkpoint, view="fusion", far_weight=0.4, normalization=None)
+    detector = load(tiny_checkpoint, view="fusion", far_weight=0.4, normalization="none")
     scores = detector.fit(near[:14], RATE, DOMAINS, far=far[:14]).score(near[14:], RATE, far=far[14:])
     views = [naive_standardised(embedded[14:], embedded[:14], a) for a in (0.0, 0.4)]
     np.testing.assert_allclose(scores, np.min(views, axis=(0, 2)), rtol=1e-3, atol=1e-3)
@@ -93,7 +93,7 @@ def test_far_may_be_another_channel_of_the_files(tiny_checkpoint, near, far, tmp
     for index in range(17):
         sf.write(tmp_path / f"{index:02d}.wav", np.stack([far[index], near[index]], axis=1), RATE, subtype="FLOAT")
     files = sorted(tmp_path.iterdir())
-    settings = {"view": "residual", "normalization": None}
+    settings = {"view": "residual", "normalization": "none"}
     by_channel = load(tiny_checkpoint, **settings).fit(files[:14], channel=1, far_channel=0)
     by_array = load(tiny_checkpoint, **settings).fit(near[:14], RATE, far=far[:14])
     expected = by_array.score(near[14:], RATE, far=far[14:])
@@ -103,7 +103,7 @@ def test_far_may_be_another_channel_of_the_files(tiny_checkpoint, near, far, tmp
 
 
 def test_windows_of_both_microphones_are_cut_alike(tiny_checkpoint, near, far):
-    settings = {"view": "residual", "normalization": None, "window_seconds": 0.5, "hop_seconds": 0.25}
+    settings = {"view": "residual", "normalization": "none", "window_seconds": 0.5, "hop_seconds": 0.25}
     detector = load(tiny_checkpoint, **settings).fit(near[:14], RATE, far=far[:14])
     long = [np.concatenate([clips[14], clips[15]]) for clips in (near, far)]
     ((times, scores),) = detector.score_windows(long[0], RATE, far=long[1])
@@ -113,7 +113,7 @@ def test_windows_of_both_microphones_are_cut_alike(tiny_checkpoint, near, far):
 
 
 def test_short_clips_of_both_microphones_are_padded_behind(tiny_checkpoint, near, far):
-    settings = {"view": "residual", "normalization": None, "window_seconds": 0.5, "hop_seconds": 0.5}
+    settings = {"view": "residual", "normalization": "none", "window_seconds": 0.5, "hop_seconds": 0.5}
     padded = [np.pad(clips[:, :6000], [(0, 0), (0, 2000)]) for clips in (near, far)]
     by_hand = load(tiny_checkpoint, **settings).fit(padded[0][:14], RATE, far=padded[1][:14])
     by_setting = load(tiny_checkpoint, pad="waveform", **settings).fit(near[:14, :6000], RATE, far=far[:14, :6000])

@@ -41,7 +41,7 @@ def naive_scores(queries, vectors, normalized):
     return np.array(columns).T
 
 
-@pytest.mark.parametrize("normalization", [None, "references"])
+@pytest.mark.parametrize("normalization", ["none", "references"])
 def test_scores_equal_plain_loops(vectors, queries, normalization):
     scores = NormalizedBank(bank(vectors), normalization).scores(torch.from_numpy(queries).float())
     np.testing.assert_allclose(scores, naive_scores(queries, vectors, normalization == "references"), rtol=1e-4)
@@ -63,7 +63,7 @@ def test_left_out_references_have_mean_zero_and_deviation_one_in_their_own_domai
 def test_lowest_is_the_score_of_a_clip_that_equals_a_reference(vectors):
     normalized = NormalizedBank(bank(vectors), "references")
     assert normalized.lowest() == pytest.approx(float(normalized.scores(torch.from_numpy(vectors).float()).amin()))
-    assert NormalizedBank(bank(vectors), None).lowest() == 0
+    assert NormalizedBank(bank(vectors), "none").lowest() == 0
 
 
 def test_when_there_is_one_domain_then_distances_stay_as_they_are(vectors, queries):

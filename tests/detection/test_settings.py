@@ -9,7 +9,7 @@ from modeling_retainmix.detection.windows import Windows
 
 
 def test_when_settings_pass_through_json_then_they_are_equal():
-    settings = DetectorSettings(layer=(2, 3), backend="knn", k=2, normalization=None, reduce="mean", pad="waveform")
+    settings = DetectorSettings(layer=(2, 3), backend="knn", k=2, normalization="none", reduce="mean", pad="waveform")
     assert DetectorSettings(**json.loads(json.dumps(settings.to_dict()))) == settings
 
 
@@ -41,9 +41,18 @@ def test_windows_are_those_of_the_settings():
 @pytest.mark.parametrize(
     "arguments",
     [
+        {"layer": -1},
+        {"layer": "2"},
+        {"layer": ()},
+        {"layer": (1, -1)},
+        {"pooling": "median"},
         {"k": 0},
+        {"k": 1.5},
+        {"mix_support": 0},
+        {"mix_alpha": 2.0},
         {"metric": "l1"},
         {"normalization": "all"},
+        {"normalization": None},
         {"pad": "mirror"},
         {"hop_seconds": 20.0},
         {"backend": "svm"},

@@ -24,7 +24,7 @@ def test_command_prints_and_writes_what_each_backend_scores_on_validation_machin
     main(arguments)
     printed = capsys.readouterr().out.splitlines()
     assert "Validation machines" in printed[0] and "layer 1." in printed[0]
-    names = [f"{backend}, normalization={rule}" for backend in BACKENDS for rule in (None, "references")]
+    names = [f"{backend}, normalization={rule}" for backend in BACKENDS for rule in ("none", "references")]
     assert [line.split(" | ")[0].removeprefix("| ") for line in printed[4:]] == names
 
     with open(tmp_path / "table.csv", newline="") as file:

@@ -1,0 +1,55 @@
+"""The example that scores a folder, run as its users run it."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "score_folder.py"
+
+
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    arguments = ["--references", str(folder / "healthy"), "--tests", str(folder / "suspect"), *options]
+    return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    generator = np.random.default_rng(0)
+    for name, count in (("healthy", 4), ("suspect", 3)):
+        (tmp_path / name).mkdir()
+        for index in range(count):
+            sf.write(tmp_path / name / f"{index}.wav", generator.normal(0, 0.1, 8000), 16000)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_every_good_file_has_a_row_and_broken_ones_are_listed_with_their_cause(folder):
+    output = folder / "new" / "scores.csv"
+    result = run(folder, "--output", str(output))
+    assert result.returncode == 0
+    with output.open() as file:
+        whole = list(csv.DictReader(file))
+    assert [Path(row["file"]).name for row in whole] == ["0.wav", "1.wav", "2.wav"]
+    (folder / "suspect" / "0a.wav").write_bytes(b"no sound")
+    sf.write(folder / "suspect" / "1a.wav", np.zeros(8000), 16000)
+    result = run(folder, "--output", str(output))
+    assert result.returncode == 1
+    assert " of 3 recordings are above " in result.stdout
+    first, *causes = result.stderr.splitlines()[-3:]
+    assert first == "error: 2 recordings have no row:"
+    assert causes[0].startswith(f"{folder}/suspect/0a.wav cannot be decoded")
+    assert causes[1].startswith(f"{folder}/suspect/1a.wav is silent")
+    with output.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == [row["file"] for row in whole]
+    np.testing.assert_allclose(*([float(row["score"]) for row in table] for table in (rows, whole)), rtol=1e-5)
+
+
+def test_when_channel_is_mistyped_then_error_names_it(tmp_path):
+    result = run(tmp_path, "--channel", "left")
+    assert result.returncode == 2 and "argument --channel: invalid channel value: 'left'" in result.stderr
