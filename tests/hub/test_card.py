@@ -156,12 +156,19 @@ def test_card_of_a_teacher_holds_its_own_row_its_own_settings_and_its_own_name(c
         "encoder_config": {"hidden_size": 192},
         "seed": 5,
     }
+    results["data"]["training"] = "plant with noise of hall"
     rewrite(checkpoint_folder, results)
     card = ModelCard.load(write_teacher_card(tmp_path, checkpoint_folder))
     assert card.data.model_name == "acme/hum-teacher" and "base_model" not in card.data.to_dict()
     (low,) = [entry.metric_value for entry in card.data.eval_results if "low SNR" in entry.metric_name]
     assert low == 55.5 + 4
-    for fragment in ("| teacher_steps | 750 |", "| seed | 5 |", "start, of `acme/hum`", "| Factory A | pump | 54.5 |"):
+    for fragment in (
+        "| teacher_steps | 750 |",
+        "| seed | 5 |",
+        "start, of `acme/hum`",
+        "750 steps on little data (plant with noise of hall)",
+        "| Factory A | pump | 54.5 |",
+    ):
         assert fragment in card.text
     assert "| lam |" not in card.text and "teacher_inputs" not in card.text and "{{" not in card.text
     for block in re.findall(r"```python\n(.*?)```", card.text, re.DOTALL):
