@@ -19,9 +19,9 @@ _EPSILON = sys.float_info.epsilon
 
 
 def write_table(path: str | os.PathLike, values: Iterable[tuple[str, float | int]]) -> None:
-    """Writes rows `file name,value` without a header; floats keep every digit."""
+    """Writes rows `file name,value` without a header; floats, also those of numpy, keep every digit."""
     with open(path, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows((name, repr(value)) for name, value in values)
+        csv.writer(file, lineterminator="\n").writerows(values)
 
 
 def score_submission(folder: str | os.PathLike, ground_truth: str | os.PathLike, year: int) -> dict[str, Any]:
@@ -103,9 +103,21 @@ def group_by_part(clips: Mapping[str, Any], year: int) -> dict[Part, list[int]]:
     Args:
         clips: columns `file_name`, `machine_type`, `section`, and `domain` for 2021.
         year: whose files are meant.
+
+    Raises:
+        ValueError: a column is missing, or shorter or longer than another.
     """
-    names, machines, sections = (list(clips[column]) for column in ("file_name", "machine_type", "section"))
-    domains = list(clips["domain"]) if year == 2021 else [None] * len(names)
+    needed = ["file_name", "machine_type", "section", *(["domain"] if year == 2021 else [])]
+    missing = [column for column in needed if column not in getattr(clips, "column_names", clips)]
+    if missing:
+        raise ValueError(f"the clips have no column {', '.join(missing)}: {', '.join(needed)} are needed for {year}")
+    names, machines, sections, *rest = (list(clips[column]) for column in needed)
+    domains = rest[0] if rest else [None] * len(names)
+    lengths = [len(column) for column in (names, machines, sections, domains)]
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            f"the columns {', '.join(needed)} have {', '.join(map(str, lengths))} rows: give one per clip"
+        )
     parts: dict[Part, list[int]] = {}
     for row in sorted(
         range(len(names)), key=lambda row: (machines[row], sections[row], domains[row] or "", names[row])

@@ -1,5 +1,7 @@
 """A submission to DCASE Task 2: scores, decisions and meta information of a system, and their validation."""
 
+import csv
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from modeling_retainmix.data.challenge_tables import Part, read_tables
+from modeling_retainmix.data.challenge_tables import Part, read_table
+from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.challenge_csv import DECISION_PREFIX, SCORE_PREFIX, group_by_part, write_table
 
 _MACHINES = {
@@ -29,6 +32,14 @@ _META_KEYS = {
     "submission": ("label", "name", "abbreviation", "authors"),
     "system": ("description", "complexity", "external_datasets", "source_code"),
     "results": ("development_dataset",),
+}
+_METHODS = {
+    "knn": "k-nearest neighbours",
+    "subband": "k-nearest neighbours in each frequency band",
+    "density": "k-nearest neighbours relative to the local density",
+    "mahalanobis": "Mahalanobis distance",
+    "pca": "residual of a principal component analysis",
+    "fusion": "k-nearest neighbours, Mahalanobis distance and residual of a principal component analysis",
 }
 _AUTHOR_KEYS = ("firstname", "lastname", "email", "affiliation")
 
@@ -61,7 +72,7 @@ def write_submission(
     year: int,
     clips: Mapping[str, Any],
     thresholds: float | Mapping[str, float],
-    normalization: str | None,
+    settings: DetectorSettings,
     results: Mapping[str, Any],
     development: Mapping[str, Any],
     expected: Mapping[Part, int | None] | None = None,
@@ -75,8 +86,8 @@ def write_submission(
         clips: table of the evaluation set's test clips, columns `file_name`, `machine_type`, `section`, `score` (and
             `domain` for 2021); a `datasets.Dataset` or a mapping of sequences.
         thresholds: one threshold, or one per machine type; a clip is decided anomalous if its score is strictly above.
-        normalization: rule by which the detector normalised its scores between domains (None: not at all).
-        results: content of the training run's `results.json`: it describes the system.
+        settings: of the detectors that gave the scores.
+        results: content of the training run's `results.json`: it describes the encoder.
         development: what `dcase_score` returned on the development set.
         expected: the files to validate against with their numbers of clips; None: the official evaluation set.
 
@@ -85,9 +96,10 @@ def write_submission(
 
     Raises:
         ValueError: `normalization` is "test": such scores depend on the other test clips, which the challenge forbids;
-            a machine type has no threshold; or the label, a machine type or a section breaks the naming rules.
+            a column is missing, a clip has no finite score, or a machine type no threshold; or the label, a machine
+            type or a section breaks the naming rules.
     """
-    if normalization == "test":
+    if settings.normalization == "test":
         raise ValueError(
             "scores normalised by the test clips are not allowed in the challenge: score again with "
             "normalization='references'"
@@ -103,15 +115,20 @@ def write_submission(
     for part in parts:
         if year > 2020 and part.machine_type not in thresholds:
             raise ValueError(f"machine {part.machine_type!r} has no threshold among {sorted(thresholds)}")
+    names, scores = list(clips["file_name"]), list(clips["score"])
+    if len(scores) != len(names):
+        raise ValueError(f"{len(names)} clips have {len(scores)} scores: give each clip one")
+    for name, machine, score in zip(names, clips["machine_type"], scores, strict=True):
+        if score is None or not math.isfinite(score):
+            raise ValueError(f"{name} of machine {machine!r} has the score {score}: every clip needs a finite one")
     folder = Path(output_dir) / "task2" / system.label
     folder.mkdir(parents=True, exist_ok=True)
-    names, scores = list(clips["file_name"]), [float(score) for score in clips["score"]]
     for part, rows in parts.items():
         write_table(folder / f"{SCORE_PREFIX}_{part.stem(year)}.csv", [(names[row], scores[row]) for row in rows])
         if year > 2020:
             decisions = [(names[row], int(scores[row] > thresholds[part.machine_type])) for row in rows]
             write_table(folder / f"{DECISION_PREFIX}_{part.stem(year)}.csv", decisions)
-    meta = _meta(system, results, development, normalization)
+    meta = _meta(system, results, development, settings)
     text = yaml.safe_dump(meta, sort_keys=False, allow_unicode=True)
     (folder / f"{system.label}.meta.yaml").write_text(text, encoding="utf-8")
     return folder, validate_submission(folder, year, expected)
@@ -165,9 +182,15 @@ def official_parts(year: int) -> dict[Part, int | None]:
 
 
 def _meta(
-    system: SubmittedSystem, results: Mapping[str, Any], development: Mapping[str, Any], normalization: str | None
+    system: SubmittedSystem, results: Mapping[str, Any], development: Mapping[str, Any], detector: DetectorSettings
 ) -> dict[str, Any]:
-    settings, model, protocol = results["settings"], results["model"], results["protocol"]
+    settings, model = results["settings"], results["model"]
+    layer = model["embedding_layer"] if detector.layer is None else detector.layer
+    has_neighbours = detector.backend in ("knn", "subband", "density", "fusion")
+    between_domains = [
+        *(["statistics of the references"] if detector.normalization == "references" else []),
+        *(["MemMixup"] if detector.mix_support is not None else []),
+    ]
     figures = ("auc_source", "auc_target", "pauc")
     return {
         "submission": {
@@ -185,14 +208,15 @@ def _meta(
                 ),
                 "front_end": None,
                 "acoustic_features": "log-mel energies",
-                "embeddings": f"{model['name']}, layer {model['embedding_layer']}",
-                "machine_learning_method": "k-nearest neighbours",
+                "embeddings": f"{model['name']}, layer {layer}",
+                "machine_learning_method": _METHODS[detector.backend],
                 "aggregation_method": "average",
-                "domain_generalization_method": f"score normalisation: {normalization or 'none'}",
-                "ensemble_method_subsystem_count": 1,
+                "domain_generalization_method": ", ".join(between_domains) or None,
+                "ensemble_method_subsystem_count": (4 if detector.backend == "fusion" else 1)
+                * (2 if detector.view == "fusion" else 1),
                 "decision_making": "threshold from normal reference clips",
                 "external_data_usage": "pre-trained model" if model["base_model"] else "simulation of machine sounds",
-                "num_neighbors": protocol["k"],
+                "num_neighbors": detector.k if has_neighbours else None,
             },
             "complexity": {"total_parameters": model["num_parameters"]},
             "external_datasets": [dict(dataset) for dataset in system.external_datasets],
@@ -240,21 +264,24 @@ def _meta_problems(folder: Path) -> list[str]:
 
 
 def _table_problems(folder: Path, year: int, expected: Mapping[Part, int | None]) -> list[str]:
-    try:
-        scores = read_tables(folder, SCORE_PREFIX, year)
-        decisions = read_tables(folder, DECISION_PREFIX, year) if year > 2020 else {}
-    except (FileNotFoundError, ValueError) as error:
-        return [str(error)]
-    problems = []
-    kinds = [(SCORE_PREFIX, scores), *([(DECISION_PREFIX, decisions)] if year > 2020 else [])]
-    for prefix, tables in kinds:
-        problems += [f"{prefix}_{part.stem(year)}.csv is missing" for part in expected if part not in tables]
-        for part, table in tables.items():
+    problems: list[str] = []
+    tables = {prefix: _readable_tables(folder, prefix, year, problems) for prefix in (SCORE_PREFIX, DECISION_PREFIX)}
+    scores, decisions = tables.values()
+    if year == 2020:  # which had no decisions
+        del tables[DECISION_PREFIX]
+    for prefix, of_prefix in tables.items():
+        for part in expected:
+            if not (folder / f"{prefix}_{part.stem(year)}.csv").is_file():
+                problems.append(f"{prefix}_{part.stem(year)}.csv is missing")
+        for part, table in of_prefix.items():
             name = f"{prefix}_{part.stem(year)}.csv"
             if part not in expected:
                 problems.append(f"{name} is not part of the evaluation set of {year}")
             elif expected[part] not in (None, len(table)):
                 problems.append(f"{name} has {len(table)} clips, the evaluation set {expected[part]}")
+            wrong = [clip for clip in table if not re.fullmatch(_clip_name(part, year), clip)]
+            if wrong:
+                problems.append(f"{name} holds {wrong[0]}, which is no clip of the evaluation set of {year}")
     for part, table in decisions.items():
         name = f"{DECISION_PREFIX}_{part.stem(year)}.csv"
         problems += [
@@ -264,3 +291,29 @@ def _table_problems(folder: Path, year: int, expected: Mapping[Part, int | None]
             clip = min(set(scores[part]) ^ set(table))
             problems.append(f"{name} and {SCORE_PREFIX}_{part.stem(year)}.csv hold different clips: {clip}")
     return problems
+
+
+def _readable_tables(folder: Path, prefix: str, year: int, problems: list[str]) -> dict[Part, dict[str, float]]:
+    """The tables of one prefix; files that are none are added to the problems."""
+    tables = {}
+    for path in sorted(folder.glob(f"{prefix}_*.csv")):
+        part = Part.parse(path.stem.removeprefix(f"{prefix}_"), year)
+        try:
+            if part is None:
+                problems.append(f"{path.name} breaks the naming rule of {year}")
+            else:
+                tables[part] = read_table(path)
+        except UnicodeDecodeError:
+            problems.append(f"{path.name} is no UTF-8 text")
+        except (ValueError, csv.Error) as error:
+            problems.append(str(error))
+    return tables
+
+
+def _clip_name(part: Part, year: int) -> str:
+    """Pattern of the names of a part's test clips."""
+    if year == 2020:
+        return rf"id_{part.section}_\d{{8}}\.wav"
+    if year == 2021:
+        return rf"section_{part.section}_{part.domain}_test_\d{{4}}\.wav"
+    return rf"section_{part.section}_\d{{4}}\.wav"

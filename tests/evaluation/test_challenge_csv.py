@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from modeling_retainmix.data.challenge_tables import Part, read_table
@@ -97,7 +98,7 @@ def test_when_a_file_or_a_clip_is_missing_or_too_much_then_error_names_it(tmp_pa
 
 
 def test_written_scores_are_read_back_to_the_last_bit(tmp_path):
-    values = {"a.wav": 0.1 + 0.2, "b.wav": 1.0 + 1e-15, "c.wav": -3e-300}
+    values = {"a.wav": 0.1 + 0.2, "b.wav": 1.0 + 1e-15, "c.wav": -3e-300, "d.wav": np.float64(0.1) + 0.2}
     write_table(tmp_path / "scores.csv", values.items())
     assert read_table(tmp_path / "scores.csv") == values
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from modeling_retainmix.data.challenge_tables import Part, read_table
+from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.challenge_csv import write_table
 from modeling_retainmix.evaluation.submission import (
     SubmittedSystem,
@@ -26,17 +27,26 @@ SYSTEM = SubmittedSystem("Example_EI_task2_1", "RetainMix kNN", "RetainMix", [AU
 RESULTS = {
     "settings": {"snr_db": [-5.0, 5.0], "time_mask_width": 192, "frequency_mask_width": 48},
     "model": {"name": "acme/hum", "embedding_layer": 6, "num_parameters": 90_000_000, "base_model": "acme/base"},
-    "protocol": {"k": 1},
 }
 DEVELOPMENT = {"machines": {"fan": {"auc_source": 0.61234, "auc_target": 0.5, "pauc": 0.55, "auc": 0.6}}}
 REPORT = "Example_EI_task2_1.technical_report.pdf is missing"
 
 
-def clips_of(parts: dict[Part, int | None], counts: int = 4) -> dict[str, list]:
+def clip_name(part: Part, row: int, year: int) -> str:
+    if year == 2020:
+        return f"id_{part.section}_{row:08d}.wav"
+    return (
+        f"section_{part.section}_{part.domain}_test_{row:04d}.wav"
+        if year == 2021
+        else f"section_{part.section}_{row:04d}.wav"
+    )
+
+
+def clips_of(parts: dict[Part, int | None], year: int = 2023, counts: int = 4) -> dict[str, list]:
     clips: dict[str, list] = {"file_name": [], "machine_type": [], "section": [], "domain": [], "score": []}
     for part, count in parts.items():
         for row in reversed(range(count or counts)):
-            clips["file_name"].append(f"section_{part.section}_{row:04d}.wav")
+            clips["file_name"].append(clip_name(part, row, year))
             clips["machine_type"].append(part.machine_type)
             clips["section"].append(part.section)
             clips["domain"].append(part.domain or "source")
@@ -45,7 +55,12 @@ def clips_of(parts: dict[Part, int | None], counts: int = 4) -> dict[str, list]:
 
 
 def write(tmp_path: Path, year: int, system: SubmittedSystem = SYSTEM, **options):
-    options = {"thresholds": 0.25, "normalization": "references", "clips": clips_of(official_parts(year)), **options}
+    options = {
+        "thresholds": 0.25,
+        "settings": DetectorSettings(),
+        "clips": clips_of(official_parts(year), year),
+        **options,
+    }
     return write_submission(tmp_path, system, year, results=RESULTS, development=DEVELOPMENT, **options)
 
 
@@ -87,9 +102,61 @@ def test_meta_information_is_filled_from_the_run(tmp_path):
     assert meta["results"]["development_dataset"] == {"fan": {"auc_source": 61.23, "auc_target": 50.0, "pauc": 55.0}}
 
 
+@pytest.mark.parametrize(
+    ("settings", "described"),
+    [
+        (
+            {},
+            {
+                "machine_learning_method": "Mahalanobis distance",
+                "num_neighbors": None,
+                "domain_generalization_method": "statistics of the references",
+                "ensemble_method_subsystem_count": 1,
+            },
+        ),
+        (
+            {"backend": "knn", "k": 3, "layer": 4, "normalization": "none", "mix_support": 990},
+            {
+                "machine_learning_method": "k-nearest neighbours",
+                "num_neighbors": 3,
+                "domain_generalization_method": "MemMixup",
+                "embeddings": "acme/hum, layer 4",
+            },
+        ),
+        ({"backend": "fusion", "normalization": "none"}, {"ensemble_method_subsystem_count": 4, "num_neighbors": 1}),
+        ({"view": "fusion"}, {"ensemble_method_subsystem_count": 2}),
+    ],
+)
+def test_meta_information_describes_the_detector_that_gave_the_scores(tmp_path, settings, described):
+    folder, _ = write(tmp_path, 2025, settings=DetectorSettings(**settings))
+    description = yaml.safe_load((folder / "Example_EI_task2_1.meta.yaml").read_text())["system"]["description"]
+    assert description | described == description
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda clips: clips["score"].__setitem__(3, float("nan")),
+            "machine 'ToyDrone' has the score nan: every clip",
+        ),
+        (lambda clips: clips["score"].__setitem__(3, None), "machine 'ToyDrone' has the score None: every clip"),
+        (lambda clips: clips["score"].pop(), "1400 clips have 1399 scores"),
+        (lambda clips: clips["section"].pop(), "section have 1400, 1400, 1399, 1400 rows"),
+        (lambda clips: clips.pop("machine_type"), "the clips have no column machine_type"),
+    ],
+)
+def test_when_a_clip_lacks_something_then_error_names_it_and_nothing_is_written(tmp_path, change, message):
+    clips = clips_of(official_parts(2023))
+    change(clips)
+    with pytest.raises(ValueError, match=message):
+        write(tmp_path, 2023, clips=clips)
+    assert not list(tmp_path.iterdir())
+
+
 def test_scores_normalised_by_the_test_clips_are_refused(tmp_path):
     with pytest.raises(ValueError, match="normalised by the test clips are not allowed"):
-        write(tmp_path, 2023, normalization="test")
+        write(tmp_path, 2023, settings=DetectorSettings(normalization="test"))
     assert not list(tmp_path.iterdir())
 
 
@@ -106,7 +173,7 @@ def test_validator_names_every_problem_of_the_tables(tmp_path):
     write_table(short, list(read_table(short).items())[1:])
     wrong = folder / "decision_result_bandsaw_section_00_test.csv"
     write_table(wrong, {**read_table(wrong), "section_00_0007.wav": 2}.items())
-    write_table(folder / "anomaly_score_fan_section_00_test.csv", [("a.wav", 1.0)])
+    write_table(folder / "anomaly_score_fan_section_00_test.csv", [("section_00_0000.wav", 1.0)])
     assert sorted(validate_submission(folder, 2023)) == sorted(
         [
             REPORT,
@@ -116,6 +183,36 @@ def test_validator_names_every_problem_of_the_tables(tmp_path):
             "decision_result_grinder_section_00_test.csv has 199 clips, the evaluation set 200",
             "decision_result_grinder_section_00_test.csv and anomaly_score_grinder_section_00_test.csv hold different "
             "clips: section_00_0000.wav",
+        ]
+    )
+
+
+def test_a_broken_table_hides_no_other_problem(tmp_path):
+    folder, _ = write(tmp_path, 2024)
+    stem = "{}_section_00_test.csv".format
+    score = folder / f"anomaly_score_{stem('Scanner')}"
+    text = score.read_text()
+    score.write_text("file,score\n" + text)
+    decision = folder / f"decision_result_{stem('Scanner')}"
+    decision.write_bytes(decision.read_bytes() + b"\xff\xfe")
+    twice = folder / f"anomaly_score_{stem('HairDryer')}"
+    twice.write_text(twice.read_text() + "section_00_0000.wav,1.0\n")
+    renamed = folder / f"anomaly_score_{stem('ToothBrush')}"
+    renamed.write_text(renamed.read_text().replace("section_00_0007.wav", "section_00_normal_0007.wav"))
+    (folder / f"anomaly_score_{stem('ToyCircuit')}").rename(folder / "anomaly_score_ToyCircuit.csv")
+    (folder / f"decision_result_{stem('ToyCircuit')}").unlink()
+    assert sorted(validate_submission(folder, 2024)) == sorted(
+        [
+            REPORT,
+            f"{score}, line 1: 'file,score' is not `file name,number`",
+            f"{decision.name} is no UTF-8 text",
+            f"{twice}, line 201: section_00_0000.wav comes twice",
+            f"{renamed.name} holds section_00_normal_0007.wav, which is no clip of the evaluation set of 2024",
+            "decision_result_ToothBrush_section_00_test.csv and anomaly_score_ToothBrush_section_00_test.csv hold "
+            "different clips: section_00_0007.wav",
+            "anomaly_score_ToyCircuit.csv breaks the naming rule of 2024",
+            f"anomaly_score_{stem('ToyCircuit')} is missing",
+            f"decision_result_{stem('ToyCircuit')} is missing",
         ]
     )
 
