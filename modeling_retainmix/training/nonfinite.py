@@ -55,10 +55,13 @@ def stop_at_nonfinite_loss(
         path,
         metadata={"loss": str(loss), "step": str(step), "clips": json.dumps(clips)},
     )
-    shown = "; ".join(clips[:SHOWN_CLIPS]) + (f"; and {len(clips) - SHOWN_CLIPS} more" if len(clips) > 8 else "")
-    cause = (
-        f"the weights are not finite ({broken[0]} and {len(broken) - 1} others): lower --learning_rate"
-        if broken
-        else "listen to these clips, or take them out of the training data"
-    )
+    shown = "; ".join(clips[:SHOWN_CLIPS])
+    if len(clips) > SHOWN_CLIPS:
+        shown += f"; and {len(clips) - SHOWN_CLIPS} more"
+    if broken:
+        cause = f"the weights are not finite ({broken[0]} and {len(broken) - 1} others): lower --learning_rate"
+    elif len(clips) == size > 1:
+        cause = "it is so for every clip of the batch: lower --learning_rate, or listen to these clips"
+    else:
+        cause = "listen to these clips, or take them out of the training data"
     raise FloatingPointError(f"the loss is {loss} at step {step} for {shown}. The batch lies in {path}; {cause}")

@@ -46,6 +46,14 @@ def test_when_one_clip_gives_nan_then_error_names_step_and_clip_and_saves_the_ba
     assert trainer.state.global_step == 1
 
 
+def test_when_every_clip_gives_nan_then_error_speaks_of_the_learning_rate(tmp_path):
+    trainer = make_trainer(tmp_path)
+    with torch.no_grad():
+        trainer.model.classifier.weight.fill_(3e38)  # finite, and no product with it is
+    with pytest.raises(FloatingPointError, match="so for every clip of the batch: lower --learning_rate"):
+        trainer.train()
+
+
 def test_when_weights_are_nan_then_error_says_so_and_names_every_clip(tmp_path):
     trainer = make_trainer(tmp_path)
     with torch.no_grad():

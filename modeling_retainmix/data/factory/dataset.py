@@ -1,6 +1,8 @@
 """The procedural factory as a data set: tables of int16 clips in Arrow files, made once and cached."""
 
+import multiprocessing
 import os
+import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -66,7 +68,7 @@ def build_factory(
 
 
 def _write_tables(folder: Path, plan: dict[str, list[Clip]], config: FactoryConfig, num_proc: int | None) -> None:
-    executor = ProcessPoolExecutor(num_proc) if num_proc is not None and num_proc > 1 else None
+    executor = ProcessPoolExecutor(num_proc, initializer=_end_with_parent) if (num_proc or 1) > 1 else None
     run = map if executor is None else executor.map
     try:
         with tqdm(total=sum(map(len, plan.values())), desc="procedural factory", unit="clip") as progress:
@@ -77,6 +79,18 @@ def _write_tables(folder: Path, plan: dict[str, list[Clip]], config: FactoryConf
     finally:
         if executor is not None:
             executor.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Lets a worker end when the process that hands it work is killed; it would wait for ever."""
+
+    def wait() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None  # a worker has one
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _write_table(path: Path, batches: list[list[Clip]], audio: Iterable[np.ndarray], progress: tqdm) -> None:

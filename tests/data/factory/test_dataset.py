@@ -1,9 +1,11 @@
 """Tables of the procedural factory: schema, same bytes for every run and number of workers, safe interruption."""
 
 import dataclasses
+import multiprocessing
 import os
 
 import numpy as np
+import psutil
 import pytest
 from datasets import List, Value
 
@@ -90,6 +92,36 @@ def test_an_interrupted_build_leaves_no_half_cache_and_can_be_repeated(
         build_factory(tmp_path, tiny_config, splits=["validation"])
     assert os.listdir(tmp_path) == []
     assert len(build_factory(tmp_path, tiny_config, splits=["validation"])["validation_machines"]) == 6 * 11
+
+
+def build_and_tell(config, cache_dir, started):
+    executor = dataset.ProcessPoolExecutor
+
+    def telling(*args, **options):
+        pool = executor(*args, **options)
+        pool.submit(os.getpid).result()  # the workers are there
+        started.put([child.pid for child in psutil.Process().children()])
+        return pool
+
+    dataset.ProcessPoolExecutor = telling
+    build_factory(cache_dir, config, num_proc=2)
+
+
+@pytest.mark.slow
+def test_when_a_build_is_killed_then_its_workers_end(tiny_config, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    started = context.SimpleQueue()
+    config = dataclasses.replace(tiny_config, clips_per_instance=50)  # more than is made before the kill
+    process = context.Process(target=build_and_tell, args=(config, tmp_path, started))
+    process.start()
+    workers = [psutil.Process(pid) for pid in started.get()]
+    process.kill()
+    process.join()
+    assert workers
+    _, alive = psutil.wait_procs(workers, timeout=300)
+    for worker in alive:
+        worker.kill()
+    assert not alive
 
 
 def test_when_a_split_is_unknown_then_the_error_names_it(tiny_config, tmp_path):
