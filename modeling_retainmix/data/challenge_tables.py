@@ -1,6 +1,7 @@
 """The CSV files of DCASE Task 2, read: tables of `file name,number`, and the official ground truth."""
 
 import csv
+import io
 import math
 import os
 import re
@@ -130,10 +131,23 @@ def read_ground_truth(root: str | os.PathLike, year: int) -> list[dict[str, Any]
     return clips
 
 
-def _rows(path: str | os.PathLike) -> list[tuple[int, list[str]]]:
+def read_text(path: str | os.PathLike) -> str:
+    """The content of a text file in UTF-8, without a byte order mark, line ends as they are.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is in another encoding.
+    """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} does not exist")
-    with open(path, newline="", encoding="utf-8") as file:
+        raise FileNotFoundError(f"{path} does not exist: check the path")
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not in UTF-8 ({error}): save it so") from error
+
+
+def _rows(path: str | os.PathLike) -> list[tuple[int, list[str]]]:
+    with io.StringIO(read_text(path), newline="") as file:
         reader = csv.reader(file)
         return [(reader.line_num, row) for row in reader if row]
 

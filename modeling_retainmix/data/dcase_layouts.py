@@ -1,6 +1,7 @@
 """Recordings in the folder layouts of DCASE Task 2 of any year, development or evaluation set, whole or in part."""
 
 import os
+import re
 from pathlib import Path
 
 from modeling_retainmix.audio import AUDIO_SUFFIXES
@@ -9,6 +10,7 @@ from modeling_retainmix.data.dcase_sections import TEST_FOLDERS, read_dcase_sect
 from modeling_retainmix.data.recording_columns import SUPPLEMENTAL
 
 _FOLDERS = ("train", *TEST_FOLDERS, SUPPLEMENTAL)
+_BEGINNING = re.compile(r"section_\d|((normal|anomaly)_)?id_\d")  # of the name of a recording of any year
 
 
 def read_dcase_layouts(root: str | os.PathLike[str]) -> list[dict[str, str]]:
@@ -22,8 +24,9 @@ def read_dcase_layouts(root: str | os.PathLike[str]) -> list[dict[str, str]]:
         Rows of a table of recordings, by path of the machine type.
 
     Raises:
-        ValueError: no machine type, an empty folder, a file that breaks a rule, or the same file name twice for one
-            machine type and split (as when two years lie below the root).
+        ValueError: no machine type, an empty folder, a file that breaks a rule, one that is named as a recording but
+            of a format that is not read, or the same file name twice for one machine type and split (as when two years
+            lie below the root).
     """
     machines = _machine_folders(Path(root))
     if not machines:
@@ -55,6 +58,12 @@ def _machine_folders(root: Path) -> list[Path]:
 
 
 def _read_machine(machine: Path) -> list[dict[str, str]]:
+    for path in (path for split in _FOLDERS for path in sorted((machine / split).rglob("*"))):
+        if _BEGINNING.match(path.name) and path.suffix.lower() not in AUDIO_SUFFIXES and path.is_file():
+            raise ValueError(
+                f"{path} is named as a recording but is no sound file that can be read ({', '.join(AUDIO_SUFFIXES)}): "
+                "complete the download, convert it or remove it"
+            )
     files = (path for split in ("train", "test") for path in sorted((machine / split).glob("*")))
     first = next((path for path in files if path.suffix.lower() in AUDIO_SUFFIXES), None)
     of_2020 = first is not None and is_name_of_2020(first.stem)

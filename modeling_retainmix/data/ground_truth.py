@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from modeling_retainmix.data.challenge_tables import read_ground_truth
+from modeling_retainmix.data.challenge_tables import Part, read_ground_truth
 from modeling_retainmix.data.dcase_sections import parse_dcase_name
 
 
@@ -59,6 +59,13 @@ def merge_ground_truth(rows: list[dict[str, str]], root: str | os.PathLike[str])
 
 def _year(root: Path) -> int:
     """A year whose file format the folder has."""
-    if (root / "ground_truth_data").is_dir():
-        return 2022 if (root / "ground_truth_domain").is_dir() else 2021
+    data, domains = root / "ground_truth_data", root / "ground_truth_domain"
+    if data.is_dir():
+        if not domains.is_dir() and any(Part.parse(path.stem, 2021) is None for path in data.glob("*.csv")):
+            raise FileNotFoundError(f"{domains} does not exist, but file names in {data} tell no domain: add it")
+        return 2022 if domains.is_dir() else 2021
+    if not (root / "eval_data_list.csv").is_file():
+        raise FileNotFoundError(
+            f"{root} holds neither ground_truth_data nor eval_data_list.csv: give the folder of the ground truth"
+        )
     return 2020

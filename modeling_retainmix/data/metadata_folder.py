@@ -1,10 +1,12 @@
 """Recordings in a folder with `metadata.csv` files, as the audiofolder loader of `datasets` has them."""
 
 import csv
+import io
 import os
 from pathlib import Path
 
 from modeling_retainmix.audio import list_audio_files
+from modeling_retainmix.data.challenge_tables import read_text
 from modeling_retainmix.data.recording_columns import row_from_metadata
 
 METADATA_NAME = "metadata.csv"
@@ -45,7 +47,7 @@ def read_entries(root: str | os.PathLike[str]) -> list[tuple[Path, dict[str, str
 
     Raises:
         FileNotFoundError: there is no metadata file, or a sound file that one lists does not exist.
-        ValueError: a sound file that is listed twice, or that none lists.
+        ValueError: a sound file that is listed twice, or that none lists; a metadata file that is not in UTF-8.
     """
     root = Path(root)
     files = sorted(root.rglob(METADATA_NAME))
@@ -54,7 +56,7 @@ def read_entries(root: str | os.PathLike[str]) -> list[tuple[Path, dict[str, str
     entries: list[tuple[Path, dict[str, str], str]] = []
     listed: set[Path] = set()
     for file in files:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
+        with io.StringIO(read_text(file), newline="") as lines:
             reader = csv.DictReader(lines)
             if FILE_COLUMN not in (reader.fieldnames or ()):
                 raise ValueError(f"{file} has no column {FILE_COLUMN} with the sound files: add it")

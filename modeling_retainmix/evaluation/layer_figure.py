@@ -15,7 +15,7 @@ from modeling_retainmix.evaluation.results import write_results
 
 _NOTE = (
     "The paper prints no number of this figure. Its text (section 4.4) names the best layers on DCASE2023T2 and "
-    "DCASE2025T2: 4 and 12 of its method, 4 and 8 of BEATs and the denoising baseline."
+    "DCASE2025T2: 4 and 12 of its method, 4 and 8 of the baseline."
 )
 
 

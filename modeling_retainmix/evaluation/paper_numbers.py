@@ -1,4 +1,4 @@
-"""The paper's numbers: official scores in % of its Tables 2 to 5, and what its text says of Figure 2.
+"""The paper's numbers: official scores in % of its Tables 2 to 5. It prints none of its Figure 2.
 
 Rows have the names of our rows (`experiments`). Its Tables 4 and 5 repeat Mismatch rows of Table 2 where they can.
 """
@@ -150,6 +150,3 @@ TABLE_3 = {
     for machine, value in zip(TABLE_3_MACHINES, values, strict=True)
 }
 HMEAN_TABLE_3 = {row: mean for row, (_, mean) in _TABLE_3.items()}
-
-# The paper prints no number of Figure 2; its text (section 4.4) names the best layers on DCASE2023T2 and DCASE2025T2.
-FIGURE_2_BEST_LAYERS = {"proposed": (4, 12), "BEATs and denoising": (4, 8)}

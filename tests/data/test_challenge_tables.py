@@ -29,6 +29,12 @@ def test_when_a_row_is_broken_then_error_names_file_and_line(tmp_path, text, mes
         read_table(path)
 
 
+def test_when_a_table_is_not_in_utf_8_then_error_names_the_file(tmp_path):
+    (tmp_path / "scores.csv").write_bytes("ä.wav,1\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"scores\.csv is not in UTF-8"):
+        read_table(tmp_path / "scores.csv")
+
+
 def test_when_a_file_name_breaks_the_rule_of_the_year_then_error_shows_the_rule(tmp_path):
     (tmp_path / "anomaly_score_fan_section_03_test.csv").write_text("a.wav,1\n")
     with pytest.raises(

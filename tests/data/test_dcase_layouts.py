@@ -48,3 +48,20 @@ def test_when_there_is_no_machine_type_then_error_says_what_one_is(tmp_path):
     write(tmp_path / "sounds/a.wav")
     with pytest.raises(ValueError, match=r"holds neither a metadata\.csv nor a machine type, which is a folder with"):
         read_dcase_layouts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "train/section_00_source_train_normal_0001_vel_8.m4a",
+        "test/section_00_source_test_anomaly_0000.wav.part",
+        "supplemental/normal_id_00_00000001",
+    ],
+)
+def test_when_a_recording_is_of_a_format_that_is_not_read_then_error_names_it(tmp_path, name):
+    write(tmp_path / "fan/train/section_00_source_train_normal_0000.wav")
+    write(tmp_path / "fan/train/notes.txt")
+    assert len(read_dcase_layouts(tmp_path)) == 1
+    write(tmp_path / "fan" / name)
+    with pytest.raises(ValueError, match=f"fan/{name} is named as a recording but is no sound file"):
+        read_dcase_layouts(tmp_path)

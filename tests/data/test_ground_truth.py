@@ -1,5 +1,7 @@
 """Tests of evaluation sets get labels, domains and attributes from the official files."""
 
+import shutil
+
 import pytest
 
 from modeling_retainmix.data.dcase_2020 import read_dcase_2020
@@ -80,3 +82,13 @@ def test_when_clips_and_ground_truth_differ_then_error_names_the_clip(machine, t
         merge_ground_truth(read_dcase_sections(machine), truth)
     with pytest.raises(ValueError, match="no test lacks its label"):
         merge_ground_truth(rows[:1], truth)
+
+
+def test_when_a_folder_of_the_ground_truth_is_missing_then_error_names_it(machine, truth, tmp_path):
+    rows = read_dcase_sections(machine)
+    shutil.rmtree(truth / "ground_truth_domain")
+    with pytest.raises(FileNotFoundError, match=r"ground_truth_domain does not exist, but file names in .* no domain"):
+        merge_ground_truth(rows, truth)
+    shutil.rmtree(truth / "ground_truth_data")
+    with pytest.raises(FileNotFoundError, match=r"holds neither ground_truth_data nor eval_data_list\.csv"):
+        merge_ground_truth(rows, truth)
