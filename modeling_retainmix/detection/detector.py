@@ -16,15 +16,15 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 from transformers.utils import cached_file
 
 from modeling_retainmix.audio import SAMPLING_RATE, AudioSource, audio_sources
-from modeling_retainmix.data.dcase_sections import parse_dcase_name
 from modeling_retainmix.detection.banks import build_bank
 from modeling_retainmix.detection.clip_embedding import embed_clips
 from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.explanation import Explanation, level_deviations, token_contributions
 from modeling_retainmix.detection.far_view import view_sources
 from modeling_retainmix.detection.gaussian_bank import GaussianBank
-from modeling_retainmix.detection.memory_bank import DOMAINS, MemoryBank
+from modeling_retainmix.detection.memory_bank import MemoryBank
 from modeling_retainmix.detection.normalized_bank import NormalizedBank
+from modeling_retainmix.detection.reference_domains import reference_domains
 from modeling_retainmix.detection.saved_references import (
     REFERENCES_FILE,
     SETTINGS_FILE,
@@ -181,7 +181,7 @@ class AnomalyDetector:
         """Remembers further normal clips; arguments and errors as in `fit`."""
         sources = view_sources(self.settings.view, reference, sampling_rate, channel, far, far_channel)
         names = [source.name for source in sources]
-        is_target = torch.tensor([domain == "target" for domain in _domains(names, domains)])
+        is_target = torch.tensor([domain == "target" for domain in reference_domains(names, domains)])
         embeddings = embed_clips(self.embedder, sources, self.settings.windows, self.batch_size, "references")
         clip = torch.from_numpy(embeddings.clip)
         references = {
@@ -401,17 +401,3 @@ def _layers(layer: int | tuple[int, ...] | None, config: Any) -> tuple[int, ...]
         chosen = getattr(config, "embedding_layer", None)
         return (config.num_hidden_layers if chosen is None else chosen,)
     return (layer,) if isinstance(layer, int) else layer
-
-
-def _domains(names: list[str], domains: Sequence[str] | None) -> Sequence[str]:
-    """The domain of each reference."""
-    if domains is None:
-        parsed = [parse_dcase_name(Path(name).stem) or {"domain": ""} for name in names]
-        told = [parts["domain"] for parts in parsed]
-        return told if all(told) else ["source"] * len(names)
-    if len(domains) != len(names):
-        raise ValueError(f"{len(domains)} domains for {len(names)} references: pass one for each clip")
-    for name, domain in zip(names, domains, strict=True):
-        if domain not in DOMAINS:
-            raise ValueError(f"{name} has domain {domain!r}: use 'source' or 'target'")
-    return domains

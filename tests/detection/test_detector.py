@@ -196,14 +196,6 @@ def test_when_layer_is_higher_than_the_model_then_error_names_both(tiny_checkpoi
         load(tiny_checkpoint, layer=4)
 
 
-@pytest.mark.parametrize(
-    ("domains", "message"), [(["source"] * 7, "7 domains for 8"), (["source"] * 7 + ["Target"], "clip 7 .*'Target'")]
-)
-def test_when_domains_do_not_fit_the_clips_then_error_names_the_value(tiny_checkpoint, references, domains, message):
-    with pytest.raises(ValueError, match=message):
-        load(tiny_checkpoint).fit(references, RATE, domains)
-
-
 def test_when_references_are_added_then_scores_are_those_of_all(tiny_checkpoint, references, tests):
     grown = (
         load(tiny_checkpoint).fit(references[:6], RATE, DOMAINS[:6]).add_references(references[6:], RATE, DOMAINS[6:])
