@@ -22,7 +22,7 @@ ALL = tuple(SUBSETS)
 MEAN = Figure("mean", ALL, (-10.0, 0.0))
 
 
-def make_row(key, seed, shift=0.0, benchmark="benchmark"):
+def make_row(key, seed, shift=0.0, benchmark="benchmark", drawn_as=None):
     generator = np.random.default_rng(seed)
     is_anomaly, is_target = np.tile([False, True], 20), np.tile([False, False, True, True], 10)
     noise = {(subset, snr_db): generator.normal(size=40) for subset in SUBSETS for snr_db in (-10.0, 0.0)}
@@ -31,7 +31,7 @@ def make_row(key, seed, shift=0.0, benchmark="benchmark"):
     )
     scores = {subset: {-10.0: 50.0 + shift + seed, 0.0: 60.0 + shift + seed} for subset in SUBSETS}
     per_machine = {subset: {snr: {"fan": value} for snr, value in cells.items()} for subset, cells in scores.items()}
-    return ScoredRow(key, seed, 2, benchmark, {}, scores, per_machine, clips)
+    return ScoredRow(key, seed, 2, benchmark, {}, scores, per_machine, clips, drawn_as or benchmark)
 
 
 def test_when_seeds_are_several_then_the_mean_the_spread_and_the_interval_are_over_them():
@@ -46,6 +46,13 @@ def test_when_seeds_are_several_then_the_mean_the_spread_and_the_interval_are_ov
     single = estimate(rows[:1], MEAN)
     assert single.std is None
     assert np.ptp(found.interval) < np.ptp(single.interval)
+
+
+def test_when_seeds_share_their_test_clips_then_more_of_them_do_not_narrow_the_interval():
+    rows = [replace(make_row("both_0db", 0, benchmark=f"noise {n}", drawn_as="recordings"), seed=n) for n in range(3)]
+    assert estimate(rows, MEAN).interval == pytest.approx(estimate(rows[:1], MEAN).interval)
+    apart = [replace(row, drawn_as=row.benchmark) for row in rows]
+    assert np.ptp(estimate(apart, MEAN).interval) < 0.8 * np.ptp(estimate(rows, MEAN).interval)
 
 
 def test_when_rows_are_compared_then_the_draws_are_paired():
