@@ -8,6 +8,7 @@ import pytest
 import soundfile
 from transformers import set_seed
 
+from modeling_retainmix.data.benchmark import KINDS
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsForAudioClassification
 from modeling_retainmix.evaluation import tables
 from modeling_retainmix.evaluation.score_encoders import NamedEncoder
@@ -51,6 +52,17 @@ def run(output_dir, cache_dir, *options):
     tables.main([str(option) for option in (*common, *options)])
 
 
+def write_recordings(root):
+    """One machine type, 14 clips of 1 s."""
+    generator = np.random.default_rng(0)
+    for split, label, count in (("train", "normal", 3), ("test", "normal", 2), ("test", "anomaly", 2)):
+        for domain in ("source", "target"):
+            for index in range(count):
+                path = root / f"fan/{split}/section_00_{domain}_{split}_{label}_{index:04}.wav"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(path, generator.uniform(-0.3, 0.3, 16000), 16000)
+
+
 def layers(output_dir):
     return {path.stem: json.loads(path.read_text())["layer"] for path in (output_dir / "rows").iterdir()}
 
@@ -75,13 +87,7 @@ def test_when_two_seeds_are_scored_then_their_rows_accumulate_in_one_summary(tmp
 
 @pytest.mark.slow
 def test_when_the_figure_is_asked_for_then_benchmark_and_recordings_are_drawn_by_layer(tmp_path, cache_dir, encoders):
-    generator = np.random.default_rng(0)
-    for split, label, count in (("train", "normal", 3), ("test", "normal", 2), ("test", "anomaly", 2)):
-        for domain in ("source", "target"):
-            for index in range(count):
-                path = tmp_path / f"dcase/fan/{split}/section_00_{domain}_{split}_{label}_{index:04}.wav"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                soundfile.write(path, generator.uniform(-0.3, 0.3, 16000), 16000)
+    write_recordings(tmp_path / "dcase")
     run(tmp_path / "out", cache_dir, "--teacher", encoders["teacher"], "--models", f"denoising={encoders['student']}",
         "--figure", True, "--figure_data", f"dcase={tmp_path / 'dcase'}")  # fmt: skip
     with (tmp_path / "out" / "figure_2.csv").open(newline="") as file:
@@ -89,6 +95,22 @@ def test_when_the_figure_is_asked_for_then_benchmark_and_recordings_are_drawn_by
     assert len(drawn) == 2 * 2 * 3
     row = json.loads((tmp_path / "out" / "rows" / "denoising_seed0.json").read_text())
     assert drawn["benchmark", "Denoising", "2"] == pytest.approx(row["hmean_all"], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_when_recordings_are_scored_in_other_noise_then_their_tests_are_drawn_alike(tmp_path, cache_dir, encoders):
+    write_recordings(tmp_path / "recordings")
+    for kind in KINDS:
+        (tmp_path / "noise" / kind).mkdir(parents=True)
+        soundfile.write(
+            tmp_path / f"noise/{kind}/hall.wav", np.random.default_rng(1).uniform(-0.1, 0.1, 320000), 16000
+        )
+    for seed in (0, 1):
+        run(tmp_path / "out", cache_dir, "--teacher", encoders["teacher"], "--eval_data", tmp_path / "recordings",
+            "--noise", tmp_path / "noise", "--seed", seed, "--benchmark_seed", seed)  # fmt: skip
+    first, second = (json.loads((tmp_path / f"out/rows/oracle_seed{seed}.json").read_text()) for seed in (0, 1))
+    assert first["drawn_as"] == second["drawn_as"]
+    assert first["benchmark"] != second["benchmark"]
 
 
 @pytest.mark.slow
