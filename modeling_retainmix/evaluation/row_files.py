@@ -91,16 +91,15 @@ def read_rows(folder: str | os.PathLike[str]) -> list[ScoredRow]:
 
     Raises:
         FileNotFoundError: there are none.
-        ValueError: a file is broken, or of another protocol than the first one, or of other clips than the first one
-            of its seed.
+        ValueError: a file is broken, or of another protocol or other machine types than the first one, or of other
+            clips than the first one of its seed.
     """
     paths = sorted(Path(folder).glob("*.json"))
     if not paths:
         raise FileNotFoundError(f"{folder} holds no rows: score some, with --teacher")
     rows = [_read_row(path) for path in paths]
     for path, row in zip(paths, rows, strict=True):
-        for name in _SAME:
-            own, first = row.protocol.get(name), rows[0].protocol.get(name)
+        for (name, own), first in zip(_compared(row).items(), _compared(rows[0]).values(), strict=True):
             if own != first:
                 raise ValueError(
                     f"{path} was scored with {name} {own}, {paths[0].name} with {first}: give one of the two another "
@@ -115,6 +114,12 @@ def read_rows(folder: str | os.PathLike[str]) -> list[ScoredRow]:
                 "or give it another --output_dir"
             )
     return rows
+
+
+def _compared(row: ScoredRow) -> dict[str, Any]:
+    """What all rows of a folder must share, lest a mean be taken over data that cannot be compared."""
+    own = {name: row.protocol.get(name) for name in _SAME}
+    return own | {"machine types": sorted(row.protocol["clips"]), "rules": row.clips.rules}
 
 
 def _read_row(path: Path) -> ScoredRow:

@@ -107,6 +107,13 @@ def test_when_rows_are_of_two_protocols_then_the_error_names_the_file(folder, sc
         read_rows(folder / "rows")
 
 
+def test_when_seeds_are_of_other_machine_types_then_the_error_names_the_file(folder, scores, context):
+    other = {**context, "protocol": {**context["protocol"], "clips": {"lathe": {}}}}
+    write_row(folder / "rows", "oracle", 7, 1, scores[1], other)
+    with pytest.raises(ValueError, match=r"oracle_seed7.json was scored with machine types \['lathe'\], both_0db"):
+        read_rows(folder / "rows")
+
+
 def test_when_rows_of_a_seed_are_of_other_clips_then_the_error_names_the_file(folder, scores, context):
     write_row(folder / "rows", "oracle", 1, 1, scores[1], {**context, "benchmark": "another"})
     with pytest.raises(ValueError, match=r"oracle_seed1.json was scored on other clips than both_0db_seed1.json"):
