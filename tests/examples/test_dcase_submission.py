@@ -1,0 +1,87 @@
+"""The example that writes a submission, run as its users run it."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+import yaml
+
+from modeling_retainmix import AnomalyDetector
+from modeling_retainmix.data.challenge_tables import read_table
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "examples" / "dcase_submission.py"
+MODEL = ROOT / "hub_cards" / "retainmix-beats-tiny"
+TEAM = {
+    "label": "Example_EI_task2_1",
+    "name": "RetainMix",
+    "abbreviation": "RetainMix",
+    "authors": [
+        {
+            "firstname": "Ada",
+            "lastname": "Example",
+            "email": "ada@example.org",
+            "corresponding": True,
+            "affiliation": {"institution": "Example Institute", "department": "Acoustics", "location": "Nowhere"},
+        }
+    ],
+}
+
+
+def write(generator: np.random.Generator, folder: Path, *names: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        sf.write(folder / f"{name}.wav", generator.normal(0, 0.1, 8000), 16000)
+
+
+def run(folder: Path) -> subprocess.CompletedProcess[str]:
+    arguments = ["--model", str(MODEL), "--year", "2024", "--system", str(folder / "team.yaml")]
+    arguments += ["--development", str(folder / "dev"), "--evaluation", str(folder / "eval")]
+    arguments += ["--output_dir", str(folder / "package")]
+    return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    generator = np.random.default_rng(0)
+    references = [f"section_00_{d}_train_normal_{i:04}_x" for d in ("source", "target") for i in range(3)]
+    labelled = [f"section_00_{d}_test_{c}_0000_x" for d in ("source", "target") for c in ("normal", "anomaly")]
+    write(generator, tmp_path / "dev" / "fan" / "train", *references)
+    write(generator, tmp_path / "dev" / "fan" / "test", *labelled)
+    for machine_type in ("Scanner", "3DPrinter"):
+        write(generator, tmp_path / "eval" / machine_type / "train", *references)
+        write(generator, tmp_path / "eval" / machine_type / "test", "section_00_0000", "section_00_0001")
+    (tmp_path / "team.yaml").write_text(yaml.safe_dump(TEAM))
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_scores_decisions_and_meta_are_those_of_the_detector_and_what_is_missing_is_told(folder):
+    result = run(folder)
+    assert result.returncode == 0, result.stderr
+    written = folder / "package" / "task2" / "Example_EI_task2_1"
+    for machine_type in ("Scanner", "3DPrinter"):
+        detector = AnomalyDetector.from_pretrained(MODEL).fit(folder / "eval" / machine_type / "train")
+        expected = detector.score(folder / "eval" / machine_type / "test")
+        scores = read_table(written / f"anomaly_score_{machine_type}_section_00_test.csv")
+        assert list(scores) == ["section_00_0000.wav", "section_00_0001.wav"]
+        np.testing.assert_allclose(list(scores.values()), expected, rtol=1e-4)
+        decisions = read_table(written / f"decision_result_{machine_type}_section_00_test.csv")
+        assert list(decisions.values()) == (expected > detector.threshold(0.1)).tolist()
+    meta = yaml.safe_load((written / "Example_EI_task2_1.meta.yaml").read_text())
+    assert meta["system"]["description"]["machine_learning_method"] == "Mahalanobis distance"
+    assert list(meta["results"]["development_dataset"]) == ["fan"]
+    assert "Example_EI_task2_1.technical_report.pdf is missing" in result.stdout
+    assert "anomaly_score_Scanner_section_00_test.csv has 2 clips, the evaluation set 200" in result.stdout
+
+
+@pytest.mark.slow
+def test_when_a_machine_has_no_references_then_error_names_it(folder):
+    shutil.rmtree(folder / "eval" / "Scanner" / "train")
+    result = run(folder)
+    assert result.returncode == 1
+    assert "machine type 'Scanner' has tests but no references" in result.stderr
