@@ -103,17 +103,8 @@ class MachineBenchmark:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of every sample that is mixed, and of the powers that set the gains: equal data, equal mixtures."""
-        settings = [self.num_samples, self.clean_power, self.noise_power]
-        noise = [(self.noise, self.noise_rows[kind]) for kind in KINDS]
-        return self._hash(settings, [(self.clean, self.clean_rows), *noise])
-
-    @cached_property
-    def test_fingerprint(self) -> str:
-        """Hash of the tests before they are mixed: equal under any noise."""
-        return self._hash([self.num_samples], [(self.clean, self.clean_rows[~self.is_reference])])
-
-    def _hash(self, settings: list, pools: list[tuple[Dataset, np.ndarray]]) -> str:
-        digest = hashlib.sha256(repr(settings).encode())
+        digest = hashlib.sha256(repr([self.num_samples, self.clean_power, self.noise_power]).encode())
+        pools = [(self.clean, self.clean_rows)] + [(self.noise, self.noise_rows[kind]) for kind in KINDS]
         for table, rows in pools:
             for start in range(0, len(rows), 256):
                 digest.update(read_clips(table, rows[start : start + 256], self.num_samples)[0].tobytes())

@@ -23,7 +23,7 @@ def official_score_draws(
 
     Args:
         clips: scores of the test clips.
-        benchmark: name of the benchmark or its tests: equal names get the same draws, others independent ones.
+        benchmark: name of the benchmark: equal names get the same draws, others independent ones.
         num_draws: number of draws.
         seed: of the draws.
 

@@ -218,10 +218,14 @@ def _legend(by_key: Mapping[str, Sequence[ScoredRow]]) -> str:
     seeds = sorted({row.seed for row in rows})
     protocol = {**rows[0].protocol, "clips": {name: c for row in rows for name, c in row.protocol["clips"].items()}}
     protocol["noise_segments_reused"] = max(row.protocol["noise_segments_reused"] for row in rows)
+    shared = (
+        "; its ends are means over seeds, which share the recordings" if any(row.recordings for row in rows) else ""
+    )
     return (
         f"{protocol_sentence(protocol)} Seeds {', '.join(map(str, seeds))}: mean ± standard deviation over seeds; in "
         "brackets the 95 % bootstrap interval of that mean over 1000 draws of the test clips within machine type, "
-        "domain and label (references and training are not drawn again). A dash: not run, or not in the paper."
+        f"domain and label (references and training are not drawn again{shared}). A dash: not run, or not in the "
+        "paper."
     )
 
 

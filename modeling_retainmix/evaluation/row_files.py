@@ -33,7 +33,7 @@ class ScoredRow:
         scores: {subset: {SNR in dB: official score in %}}.
         per_machine: {subset: {SNR in dB: {machine type: official score in %}}}.
         clips: scores of the test clips.
-        drawn_as: what keys the bootstrap draws; rows of the same test clips, be it in other noise, share it.
+        recordings: whether these are recordings, which other seeds share; procedural machines are each seed's own.
     """
 
     key: str
@@ -44,12 +44,12 @@ class ScoredRow:
     scores: Mapping[str, Mapping[float, float]]
     per_machine: Mapping[str, Mapping[float, Mapping[str, float]]]
     clips: ClipScores
-    drawn_as: str
+    recordings: bool
 
     @cached_property
     def draws(self) -> dict[tuple[str, float], np.ndarray]:
         """{(subset, snr_db): official scores of bootstrap draws, fractions}."""
-        return official_score_draws(self.clips, self.drawn_as)
+        return official_score_draws(self.clips, self.benchmark)
 
 
 def write_row(
@@ -66,8 +66,7 @@ def write_row(
         folder: of the rows.
         key, seed, layer: as in `ScoredRow`.
         scores: of the row.
-        context: `benchmark`, `protocol`, `drawn_as` where it is not the benchmark, and whatever else a reader needs to
-            make the number again.
+        context: `benchmark`, `protocol`, `recordings`, and whatever else a reader needs to make the number again.
     """
     clips = scores.clips
     record = {
@@ -151,7 +150,7 @@ def _read_row(path: Path) -> ScoredRow:
                 {(subset, float(snr_db)): np.asarray(values) for subset, snr_db, values in clips["scores"]},
                 clips.get("rules", 2023),
             ),
-            drawn_as=record.get("drawn_as", record["benchmark"]),
+            recordings=record.get("recordings", False),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no row of a table ({error}): remove it and score again") from error

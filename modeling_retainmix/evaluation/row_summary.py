@@ -42,7 +42,8 @@ class Estimate:
         mean: over seeds.
         std: sample standard deviation over seeds; None for one seed.
         interval: 95 % bootstrap interval of the mean, test clips drawn again within each seed's benchmark; None where
-            the figure is of one machine type.
+            the figure is of one machine type. Where seeds share recordings, each end is the mean of the seeds' ends,
+            as if their deviations were one and the same.
         seeds: how many.
     """
 
@@ -58,7 +59,7 @@ def estimate(rows: Sequence[ScoredRow], figure: Figure) -> Estimate | None:
     if not values or None in values:
         return None
     draws = None if figure.machine is not None else [_draws(row, figure) for row in rows]
-    return _over_seeds([value for value in values if value is not None], draws)
+    return _over_seeds(rows, [value for value in values if value is not None], draws)
 
 
 def difference(rows: Sequence[ScoredRow], others: Sequence[ScoredRow], figure: Figure) -> Estimate | None:
@@ -70,7 +71,7 @@ def difference(rows: Sequence[ScoredRow], others: Sequence[ScoredRow], figure: F
     if not differences or len(differences) < len(pairs):
         return None
     draws = [_draws(row, figure) - _draws(other, figure) for row, other in pairs]
-    return _over_seeds(differences, draws)
+    return _over_seeds(rows, differences, draws)
 
 
 def paper_value(key: str, figure: Figure) -> float | None:
@@ -107,10 +108,15 @@ def _draws(row: ScoredRow, figure: Figure) -> np.ndarray:
     return 100 * harmonic_mean(np.stack([row.draws[cell] for cell in figure.cells]))
 
 
-def _over_seeds(values: Sequence[float], draws: Sequence[np.ndarray] | None) -> Estimate:
+def _over_seeds(rows: Sequence[ScoredRow], values: Sequence[float], draws: Sequence[np.ndarray] | None) -> Estimate:
+    ends = None
+    if draws is not None and any(row.recordings for row in rows):
+        ends = tuple(np.mean([interval(own) for own in draws], axis=0).tolist())
+    elif draws is not None:
+        ends = interval(np.mean(draws, axis=0))
     return Estimate(
         mean=float(np.mean(values)),
         std=float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        interval=None if draws is None else interval(np.mean(draws, axis=0)),
+        interval=ends,
         seeds=len(values),
     )

@@ -126,8 +126,7 @@ def score_rows(args: TablesArguments, folder: Path) -> None:
         **environment_record(),
         "command": shlex.join(["python", "-m", "modeling_retainmix.evaluation.tables", *sys.argv[1:]]),
         "benchmark": benchmark_name(evaluation),
-        # recordings are the same clips under every seed, and only their noise differs
-        "drawn_as": benchmark_name(evaluation) if args.eval_data is None else tests_name(evaluation),
+        "recordings": args.eval_data is not None,
         "benchmark_seed": args.benchmark_seed,
         "protocol": protocol_record(
             protocol,
@@ -247,11 +246,6 @@ def _load_benchmarks(
 def benchmark_name(benchmark: Sequence[MachineBenchmark]) -> str:
     """Hash of all samples of a benchmark."""
     return hashlib.sha256("".join(machine.fingerprint for machine in benchmark).encode()).hexdigest()[:16]
-
-
-def tests_name(benchmark: Sequence[MachineBenchmark]) -> str:
-    """Hash of the tests of a benchmark, whatever their noise."""
-    return hashlib.sha256("".join(machine.test_fingerprint for machine in benchmark).encode()).hexdigest()[:16]
 
 
 if __name__ == "__main__":

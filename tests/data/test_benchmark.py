@@ -89,13 +89,6 @@ def test_when_seed_is_equal_then_pairing_is_equal_and_otherwise_not():
     assert (first.noise_rows["stationary"] != other.noise_rows["stationary"]).any()
 
 
-def test_when_noise_differs_then_the_tests_are_known_again():
-    first, again = (build(clean_table(["fan"], 2), noise_table(30), seed=seed)[0] for seed in (0, 1))
-    assert first.test_fingerprint == again.test_fingerprint
-    assert first.fingerprint != again.fingerprint
-    assert build(clean_table(["fan"], 3), noise_table(30))[0].test_fingerprint != first.test_fingerprint
-
-
 def test_when_machine_type_is_added_then_pairing_of_the_others_stays():
     alone = build(clean_table(["fan"]), noise_table(30))[0]
     beside = build(clean_table(["fan", "valve"]), noise_table(30))[0]
