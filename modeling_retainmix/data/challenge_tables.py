@@ -143,7 +143,7 @@ def read_text(path: str | os.PathLike) -> str:
     try:
         return Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not in UTF-8 ({error}): save it so") from error
+        raise ValueError(f"{path} is not in UTF-8: save it so") from error
 
 
 def _rows(path: str | os.PathLike) -> list[tuple[int, list[str]]]:

@@ -303,8 +303,6 @@ def _readable_tables(folder: Path, prefix: str, year: int, problems: list[str]) 
                 problems.append(f"{path.name} breaks the naming rule of {year}")
             else:
                 tables[part] = read_table(path)
-        except UnicodeDecodeError:
-            problems.append(f"{path.name} is no UTF-8 text")
         except (ValueError, csv.Error) as error:
             problems.append(str(error))
     return tables

@@ -205,7 +205,7 @@ def test_a_broken_table_hides_no_other_problem(tmp_path):
         [
             REPORT,
             f"{score}, line 1: 'file,score' is not `file name,number`",
-            f"{decision.name} is no UTF-8 text",
+            f"{decision} is not in UTF-8: save it so",
             f"{twice}, line 201: section_00_0000.wav comes twice",
             f"{renamed.name} holds section_00_normal_0007.wav, which is no clip of the evaluation set of 2024",
             "decision_result_ToothBrush_section_00_test.csv and anomaly_score_ToothBrush_section_00_test.csv hold "
