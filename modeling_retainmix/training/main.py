@@ -21,6 +21,7 @@ from transformers import (
     AutoModel,
     AutoModelForAudioClassification,
     EarlyStoppingCallback,
+    set_seed,
 )
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
@@ -40,6 +41,7 @@ from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.recipe import parse_arguments
 from modeling_retainmix.training.run_arguments import RunArguments
 from modeling_retainmix.training.run_data import RunData, load_run_data
+from modeling_retainmix.training.tagging_head import set_tagging_classes
 from modeling_retainmix.training.teacher import train_teacher, trained_teacher
 from modeling_retainmix.training.trainer import RetainMixTrainer, check_same_tokens
 
@@ -138,17 +140,13 @@ def _train_student(
     checkpoint: str | None,
 ) -> None:
     """Trains the student from the encoder in `start`; saves it and its feature extractor in the output folder."""
-    labels = dict(enumerate(pairs.class_names))
     state = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME))) if checkpoint else TrainerState()
     finished = _finished(args, checkpoint, state)
+    set_seed(args.seed)
     student = AutoModelForAudioClassification.from_pretrained(
-        finished or start,
-        id2label=labels,
-        label2id={name: index for index, name in labels.items()},
-        problem_type="multi_label_classification",
-        embedding_layer=args.embedding_layer,
-        ignore_mismatched_sizes=True,  # the head of a starting encoder knows other classes
+        finished or start, problem_type="multi_label_classification", embedding_layer=args.embedding_layer
     )
+    set_tagging_classes(student, pairs.class_names)
     trainer = RetainMixTrainer(
         student,
         args,
