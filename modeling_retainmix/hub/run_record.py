@@ -107,7 +107,7 @@ def protocol_sentence(protocol: Mapping[str, Any]) -> str:
     unit = "section" if any("/" in name for name in protocol["clips"]) else "machine type"
     return (
         f"Official score in % ({'arithmetic' if rules == 2020 else 'harmonic'} mean of {parts} over "
-        f"{len(protocol['clips'])} {unit}s), "
+        f"{len(protocol['clips'])} {unit}{'s' if len(protocol['clips']) > 1 else ''}), "
         f"protocol `{protocol['name']}`, clips of {protocol['clip_seconds']:g} s; per {unit} {clips}; "
         f"K = {protocol['k']}, {'no normalisation' if rule == 'none' else f'normalisation `{rule}`'} between domains; "
         + (f"MemMixup with {protocol['mix_support']} neighbours; " if protocol.get("mix_support") else "")

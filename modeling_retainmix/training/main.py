@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise ValueError(
                 f"--eval_strategy {args.eval_strategy.value} needs clips: give --validation_share, say 0.1"
             )
-        if (run_args.teacher_clip_seconds or 0) > args.clip_seconds:
+        if run_args.model is None and (run_args.teacher_clip_seconds or 0) > args.clip_seconds:
             raise ValueError(
                 f"--teacher_clip_seconds {run_args.teacher_clip_seconds:g} is longer than the training clips: give at "
                 f"most --clip_seconds, {args.clip_seconds:g}"
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     push_to_hub, args.push_to_hub = args.push_to_hub, False  # one commit of the finished folder, not one per save
     durations: dict[str, float] = {}
     cache = f"cannot write the data into --cache_dir {run_args.cache_dir}, make room or give another: "
-    with _one_line(ValueError, OSError, place=cache), _timed(durations, "data"):
+    with _one_line(ValueError, OSError, place=cache, folder=run_args.cache_dir), _timed(durations, "data"):
         with args.main_process_first(desc="data"):
             data = load_run_data(run_args, args)
         pairs = TrainingPairs(
@@ -279,12 +279,18 @@ def _print_results(results: dict[str, Any], output_dir: str) -> None:
 
 
 @contextmanager
-def _one_line(*kinds: type[Exception], place: str = "") -> Iterator[None]:
-    """Bad input, a full disk and a loss that is not finite end the run with one line, not with a traceback."""
+def _one_line(*kinds: type[Exception], place: str = "", folder: str | None = None) -> Iterator[None]:
+    """Bad input, a full disk and a loss that is not finite end the run with one line, not with a traceback.
+
+    The line begins with `place`, unless the error is about input, or names a file outside `folder`.
+    """
     try:
         yield
     except kinds as error:
-        sys.exit(f"error: {error}" if isinstance(error, (ValueError, FileNotFoundError)) else f"error: {place}{error}")
+        file = getattr(error, "filename", None)
+        elsewhere = None not in (file, folder) and not Path(str(file)).is_relative_to(str(folder))
+        named = isinstance(error, (ValueError, FileNotFoundError)) or elsewhere
+        sys.exit(f"error: {error}" if named else f"error: {place}{error}")
 
 
 @contextmanager

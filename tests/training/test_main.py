@@ -302,6 +302,17 @@ def test_when_disk_of_the_data_is_full_then_error_names_the_folder(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def test_when_the_users_own_file_cannot_be_read_then_error_names_it_and_not_the_cache(
+    tmp_path, cache_dir, monkeypatch
+):
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied", "mine/metadata.csv")
+
+    monkeypatch.setattr("modeling_retainmix.training.main.load_run_data", refuse)
+    with pytest.raises(SystemExit, match=r"^error: \[Errno 13\] Permission denied: 'mine/metadata.csv'$"):
+        run(tmp_path, cache_dir)
+
+
 def test_when_loss_is_nan_then_run_ends_in_one_line(tmp_path, cache_dir):
     with pytest.raises(SystemExit, match=r"error: the loss is (nan|inf).*at step \d") as stopped:
         run(tmp_path, cache_dir, "--teacher_learning_rate", "1e30", "--teacher_steps", "5", "--max_grad_norm", "0")
