@@ -1,17 +1,23 @@
 #!/usr/bin/env bash
 # The demo's methods over three seeds, each with machines, noise and draws of its own: trains what is missing, scores it,
-# and writes outputs/seeds/tables/summary.md. Run it in the root of a checkout; a call that was cut off goes on.
+# and writes outputs/seeds-STEPS/tables/summary.md. Run it in the root of a checkout; a call that was cut off goes on.
+#     benchmarks/demo_seeds.sh                  # every method, the demo's 300 steps
+#     benchmarks/demo_seeds.sh 2000 both_0db    # one method, trained longer
 set -euo pipefail
 export OMP_NUM_THREADS=1
+steps=${1:-300}
+methods=("${@:2}")
+[ $# -gt 1 ] || methods=(denoising tagging_0db mixture_0db both_0db)
 teacher=hub_cards/retainmix-beats-tiny-teacher
 for seed in 0 1 2; do
     models=()
-    for method in denoising tagging_0db mixture_0db both_0db; do
-        student=outputs/seeds/$method-$seed
+    for method in "${methods[@]}"; do
+        student=outputs/seeds-$steps/$method-$seed
         models+=("$method=$student")
-        [ -f "$student/model.safetensors" ] || accelerate launch train_accelerate.py --config $method demo \
-            --model $teacher --seed $seed --benchmark_seed $seed --do_eval False --cpu_threads 1 --output_dir "$student"
+        [ -f "$student/model.safetensors" ] || accelerate launch train_accelerate.py --config "$method" demo \
+            --model $teacher --seed $seed --benchmark_seed $seed --max_steps "$steps" --do_eval False --cpu_threads 1 \
+            --output_dir "$student"
     done
-    python -m modeling_retainmix.evaluation.tables --output_dir outputs/seeds/tables --teacher $teacher \
+    python -m modeling_retainmix.evaluation.tables --output_dir "outputs/seeds-$steps/tables" --teacher $teacher \
         --models "${models[@]}" --seed $seed --benchmark_seed $seed --clip_seconds 4 --cpu_threads 1
 done
