@@ -47,7 +47,8 @@ def read_entries(root: str | os.PathLike[str]) -> list[tuple[Path, dict[str, str
 
     Raises:
         FileNotFoundError: there is no metadata file, or a sound file that one lists does not exist.
-        ValueError: a sound file that is listed twice, or that none lists; a metadata file that is not in UTF-8.
+        ValueError: a sound file outside the folder, one that is listed twice, or that none lists; a metadata file that
+            is not in UTF-8.
     """
     root = Path(root)
     files = sorted(root.rglob(METADATA_NAME))
@@ -63,6 +64,10 @@ def read_entries(root: str | os.PathLike[str]) -> list[tuple[Path, dict[str, str
             for entry in reader:
                 where = f"{file}, line {reader.line_num}"
                 path = file.parent / (entry[FILE_COLUMN] or "")
+                if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(root)):
+                    raise ValueError(
+                        f"{where} lists {path}, which lies outside {root}: move it there or correct the line"
+                    )
                 if not path.is_file():
                     raise FileNotFoundError(f"{path} does not exist, but {where} lists it: add it or remove the line")
                 if path.resolve() in listed:

@@ -38,6 +38,8 @@ def test_when_one_file_lists_all_then_its_split_column_counts(root):
     ("text", "error", "message"),
     [
         ("path,machine_type\na.wav,fan\n", ValueError, r"metadata\.csv has no column file_name"),
+        ("file_name,machine_type\n../../a.wav,fan\n", ValueError, r"csv, line 2 lists .*a\.wav, which lies outside"),
+        ("file_name,machine_type\n/a.wav,fan\n", ValueError, r"csv, line 2 lists /a\.wav, which lies outside"),
         ("file_name,machine_type\nz.wav,fan\n", FileNotFoundError, r"z\.wav does not exist, but .*csv, line 2 lists"),
         ("file_name,machine_type\na.wav,fan\na.wav,fan\n", ValueError, "line 3 lists .* for the second time"),
         ("file_name,machine_type\n", ValueError, r"train/a\.wav is in no metadata\.csv"),
