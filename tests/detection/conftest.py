@@ -1,5 +1,6 @@
-"""A tiny random encoder, shared by the tests of detection."""
+"""A tiny random encoder and clips, shared by the tests of detection."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,3 +34,24 @@ def tiny_checkpoint(tiny_model, feature_extractor, tmp_path_factory):
     tiny_model.save_pretrained(folder)
     feature_extractor.save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture(scope="session")
+def clips():
+    """Eight references and four tests of half a second: noise through different low-passes."""
+    generator = np.random.default_rng(0)
+    noise = generator.normal(0, 0.1, (12, 8000))
+    for row, width in enumerate(range(1, 13)):
+        noise[row] = np.convolve(noise[row], np.ones(width) / width, mode="same")
+    order = generator.permutation(12)
+    return noise[order].astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def references(clips):
+    return clips[:8]
+
+
+@pytest.fixture(scope="session")
+def tests(clips):
+    return clips[8:]

@@ -1,13 +1,9 @@
-"""The detector from audio to scores, decisions and explanations, and through a folder into another process."""
-
-import subprocess
-import sys
+"""The detector from audio to scores, decisions and explanations."""
 
 import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from hub_server import HubServer
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.detection import domain_normalized_score, pool_tokens
@@ -16,27 +12,6 @@ from modeling_retainmix.detection.gaussian_bank import GaussianBank
 
 RATE = 16000
 DOMAINS = ["source"] * 5 + ["target"] * 3
-
-
-@pytest.fixture(scope="module")
-def clips():
-    """Eight references and four tests of half a second: noise through different low-passes."""
-    generator = np.random.default_rng(0)
-    noise = generator.normal(0, 0.1, (12, 8000))
-    for row, width in enumerate(range(1, 13)):
-        noise[row] = np.convolve(noise[row], np.ones(width) / width, mode="same")
-    order = generator.permutation(12)
-    return noise[order].astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def references(clips):
-    return clips[:8]
-
-
-@pytest.fixture(scope="module")
-def tests(clips):
-    return clips[8:]
 
 
 def saved(folder):
@@ -368,75 +343,3 @@ def test_when_a_clip_to_explain_is_too_short_then_error_names_it(tiny_checkpoint
 def test_when_the_map_would_not_add_up_then_error_says_what_is_needed(tiny_checkpoint, references, settings):
     with pytest.raises(ValueError, match="explain needs backend='mahalanobis', or 'knn' with k=1"):
         load(tiny_checkpoint, density_neighbours=1, **settings).fit(references, RATE).explain(references, RATE)
-
-
-@pytest.mark.slow
-def test_when_saved_then_another_process_gives_the_same_scores(tiny_checkpoint, references, tests, tmp_path):
-    detector = load(tiny_checkpoint, layer=1, k=2, mix_support=2).fit(references, RATE, DOMAINS)
-    detector.save_pretrained(tmp_path / "detector")
-    np.save(tmp_path / "tests.npy", tests)
-    program = (
-        "import sys, numpy as np; from modeling_retainmix import AnomalyDetector; "
-        "detector = AnomalyDetector.from_pretrained(sys.argv[1] + '/detector', device='cpu'); "
-        "scores = detector.score(np.load(sys.argv[1] + '/tests.npy'), 16000); "
-        "np.save(sys.argv[1] + '/scores.npy', np.append(scores, detector.threshold()))"
-    )
-    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
-    expected = np.append(detector.score(tests, RATE), detector.threshold())
-    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), expected, rtol=1e-6)
-    assert {path.suffix for path in (tmp_path / "detector").iterdir()} == {".json", ".safetensors"}
-
-
-@pytest.mark.slow
-def test_when_pushed_then_it_loads_by_its_name_and_gives_the_same_scores(tiny_checkpoint, references, tests, tmp_path):
-    detector = load(tiny_checkpoint).fit(references, RATE, DOMAINS)
-    detector.save_pretrained(tmp_path / "detector")
-    np.save(tmp_path / "tests.npy", tests)
-    program = (
-        "import sys, numpy as np; from modeling_retainmix import AnomalyDetector; "
-        "detector = AnomalyDetector.from_pretrained(sys.argv[1] + '/detector', device='cpu'); "
-        "commit = detector.push_to_hub('acme/fan').split('/')[-1]; "
-        "detector = AnomalyDetector.from_pretrained('acme/fan', revision=commit, device='cpu'); "
-        "np.save(sys.argv[1] + '/scores.npy', detector.score(np.load(sys.argv[1] + '/tests.npy'), 16000))"
-    )
-    with HubServer() as hub:
-        environment = hub.environment(tmp_path / "home")
-        subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, env=environment)
-    commits = hub.repositories["model", "acme/fan"].commits
-    assert len(commits) == 2  # the empty repository, and the push
-    card = commits[-1].files["README.md"].decode()
-    assert 'AnomalyDetector.from_pretrained("acme/fan")' in card and "| source | 5 |" in card
-    assert not [name for name, content in commits[-1].files.items() if str(tmp_path).encode() in content]
-    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), detector.score(tests, RATE), rtol=1e-6)
-
-
-def test_when_saved_then_folder_names_reference_files_without_their_paths(tiny_checkpoint, references, tmp_path):
-    sf.write(tmp_path / "normal.wav", references[0], RATE)
-    load(tiny_checkpoint).fit(tmp_path).save_pretrained(tmp_path / "detector")
-    content = (tmp_path / "detector" / "detector.json").read_text()
-    assert "normal.wav" in content
-    assert str(tmp_path) not in content
-
-
-def test_when_a_saved_detector_is_loaded_then_references_can_be_added(tiny_checkpoint, references, tests, tmp_path):
-    load(tiny_checkpoint).fit(references[:6], RATE).save_pretrained(tmp_path)
-    grown = saved(tmp_path).add_references(references[6:], RATE)
-    whole = load(tiny_checkpoint).fit(references, RATE)
-    np.testing.assert_allclose(grown.score(tests, RATE), whole.score(tests, RATE), rtol=1e-4)
-
-
-def test_when_settings_are_given_for_a_saved_detector_then_error_names_them(tiny_checkpoint, references, tmp_path):
-    load(tiny_checkpoint).fit(references, RATE).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="saved detector with settings of its own: leave out k"):
-        AnomalyDetector.from_pretrained(tmp_path, device="cpu", k=3)
-
-
-def test_when_a_setting_is_unknown_then_error_lists_those_that_exist(tiny_checkpoint):
-    with pytest.raises(ValueError, match="there is no setting layr: settings are layer, pooling, backend"):
-        AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", layr=1)
-
-
-def test_when_there_is_nothing_to_save_then_error_says_so(tiny_checkpoint, tmp_path):
-    with pytest.raises(ValueError, match="call fit"):
-        load(tiny_checkpoint).save_pretrained(tmp_path / "detector")
-    assert not (tmp_path / "detector").exists()
