@@ -18,7 +18,7 @@ from transformers.utils import cached_file
 from modeling_retainmix.audio import SAMPLING_RATE, AudioSource, audio_sources
 from modeling_retainmix.detection.banks import build_bank
 from modeling_retainmix.detection.clip_embedding import embed_clips
-from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.embedder import Embedder, chosen_layers
 from modeling_retainmix.detection.explanation import Explanation, level_deviations, token_contributions
 from modeling_retainmix.detection.far_view import view_sources
 from modeling_retainmix.detection.gaussian_bank import GaussianBank
@@ -78,7 +78,7 @@ class AnomalyDetector:
         self.embedder = Embedder(
             model,
             feature_extractor,
-            _layers(settings.layer, model.config),
+            chosen_layers(settings.layer, model.config),
             device or ("cuda" if torch.cuda.is_available() else "cpu"),
             settings.pooling,
         )
@@ -128,7 +128,7 @@ class AnomalyDetector:
         chosen, names = (DetectorSettings(**settings), []) if file is None else read_settings(file)
         source: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
         config = AutoConfig.from_pretrained(name, **source)
-        depth = max(_layers(chosen.layer, config))
+        depth = max(chosen_layers(chosen.layer, config))
         if depth > config.num_hidden_layers:
             raise ValueError(f"layer={depth}: {name} has {config.num_hidden_layers} layers")
         try:
@@ -393,11 +393,3 @@ class AnomalyDetector:
                 f"the clips differ in length from the references, which pooling={self.settings.pooling!r} does not "
                 "level out: use pooling='time_mean', or pad='waveform'"
             )
-
-
-def _layers(layer: int | tuple[int, ...] | None, config: Any) -> tuple[int, ...]:
-    """The layers that are read of an encoder with this config."""
-    if layer is None:
-        chosen = getattr(config, "embedding_layer", None)
-        return (config.num_hidden_layers if chosen is None else chosen,)
-    return (layer,) if isinstance(layer, int) else layer

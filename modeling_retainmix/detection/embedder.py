@@ -24,6 +24,14 @@ class ClipTokens(NamedTuple):
     real_columns: torch.Tensor
 
 
+def chosen_layers(layer: int | tuple[int, ...] | None, config: Any) -> tuple[int, ...]:
+    """The layers to read of an encoder with this configuration; None: its `embedding_layer`, or else the last one."""
+    if layer is None:
+        chosen = getattr(config, "embedding_layer", None)
+        return (config.num_hidden_layers if chosen is None else chosen,)
+    return (layer,) if isinstance(layer, int) else layer
+
+
 class Embedder:
     """Embeds clips with a frozen encoder.
 

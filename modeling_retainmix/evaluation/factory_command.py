@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.data.benchmark_sources import load_benchmark
-from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.embedder import Embedder, chosen_layers
 
 PROTOCOL = replace(PROTOCOLS["small"], clip_seconds=4.0)  # the demo's
 
@@ -61,10 +61,7 @@ def load_encoder_and_machines(args: argparse.Namespace) -> EncoderOnFactory:
         ValueError: a layer that the encoder does not have.
     """
     config = AutoConfig.from_pretrained(args.model)
-    layer = args.layer
-    if layer is None:
-        chosen = getattr(config, "embedding_layer", None)
-        layer = config.num_hidden_layers if chosen is None else chosen
+    (layer,) = chosen_layers(args.layer, config)
     extractor = AutoFeatureExtractor.from_pretrained(args.model)
     embedder = Embedder(AutoModel.from_pretrained(args.model), extractor, [layer], args.device)
     split = "evaluation" if args.evaluation else "validation"
