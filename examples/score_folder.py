@@ -51,7 +51,8 @@ def main() -> None:
         rows.writerow(["file", "score", "anomalous"])
         rows.writerows([path, score, int(score > threshold)] for path, score in scored)
     anomalous = sum(score > threshold for _, score in scored)
-    print(f"{anomalous} of {len(scored)} recordings are above {threshold:.3f}: {options.output}")
+    print(f"{anomalous} of {len(scored)} recordings are above the threshold of 10 % of false alarms, {threshold:.3f}")
+    print(f"the scores are in {options.output}")
     if broken:
         sys.exit("\n".join([f"error: {len(broken)} recordings have no row:", *map(str, broken)]))
 

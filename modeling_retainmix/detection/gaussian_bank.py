@@ -123,7 +123,8 @@ class _Gaussian:
 
     def _check(self, trace: float, count: int) -> None:
         if count < 2 or not trace > 1e-9 * float(self.scatter.sum()):
+            rest = " without the one that is left out" if count < self.count else ""
             raise ValueError(
-                f"the {self.domain} domain has too few different references for a covariance ({count} vectors; a "
+                f"the {self.domain} domain has too few different references for a covariance ({count}{rest}; a "
                 "score needs two, a threshold or two domains three): add references, or use backend='knn'"
             )

@@ -1,5 +1,6 @@
 """Thresholds between normal and anomalous from the scores of normal clips alone."""
 
+import warnings
 from typing import Literal
 
 import numpy as np
@@ -24,6 +25,9 @@ def score_threshold(
             "gamma" fits a gamma distribution by maximum likelihood, as the DCASE baselines do, and takes its quantile.
         lowest_score: the smallest value that a score can have; the gamma distribution begins there.
 
+    Warns:
+        UserWarning: "quantile" of fewer scores than that, which cannot bear out the rate.
+
     Raises:
         ValueError: no scores, scores that do not vary (gamma), a rate out of range or an unknown method.
     """
@@ -32,6 +36,13 @@ def score_threshold(
     if len(reference_scores) == 0:
         raise ValueError("there are no reference scores: fit the detector on normal clips")
     if method == "quantile":
+        needed = int(np.ceil(1 / false_alarm_rate - 1 - 1e-9))
+        if len(reference_scores) < needed:
+            warnings.warn(
+                f"false_alarm_rate={false_alarm_rate:g} takes {needed} references to bear it out, of "
+                f"{len(reference_scores)}: the threshold is the largest of their scores",
+                stacklevel=3,
+            )
         rank = int(np.ceil((len(reference_scores) + 1) * (1 - false_alarm_rate) - 1e-9))
         return float(np.sort(reference_scores)[min(rank, len(reference_scores)) - 1])
     if method != "gamma":

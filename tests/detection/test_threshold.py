@@ -36,6 +36,15 @@ def test_when_there_are_few_scores_then_the_highest_is_the_threshold():
     assert score_threshold(np.asarray([3.0, 1.0, 2.0]), 0.1) == 3.0
 
 
+def test_when_there_are_too_few_scores_for_the_rate_then_a_warning_tells_how_many_it_takes(recwarn):
+    with pytest.warns(UserWarning, match="false_alarm_rate=0.01 takes 99 references to bear it out, of 98"):
+        score_threshold(np.arange(98.0), 0.01)
+    recwarn.clear()
+    score_threshold(np.arange(99.0), 0.01)
+    score_threshold(np.arange(9.0), 0.1)
+    assert not recwarn
+
+
 def test_quantile_has_the_rank_of_conformal_prediction():
     assert score_threshold(np.arange(19.0), 0.1) == 17.0  # rank 0.9 * 20 = 18
 

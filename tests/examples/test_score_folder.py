@@ -39,7 +39,7 @@ def test_every_good_file_has_a_row_and_broken_ones_are_listed_with_their_cause(f
     sf.write(folder / "suspect" / "1a.wav", np.zeros(8000), 16000)
     result = run(folder, "--output", str(output))
     assert result.returncode == 1
-    assert " of 3 recordings are above " in result.stdout
+    assert " of 3 recordings are above the threshold of 10 % of false alarms, " in result.stdout
     first, *causes = result.stderr.splitlines()[-3:]
     assert first == "error: 2 recordings have no row:"
     assert causes[0].startswith(f"{folder}/suspect/0a.wav cannot be decoded")
