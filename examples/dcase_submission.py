@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from datasets import Dataset
 
 from modeling_retainmix import AnomalyDetector, dcase_score
 from modeling_retainmix.data import read_recordings
@@ -27,11 +26,22 @@ from modeling_retainmix.evaluation.submission import SubmittedSystem, write_subm
 from modeling_retainmix.hub.run_record import read_results
 
 
-def score_tests(detector: AnomalyDetector, recordings: Dataset, channel: int | None) -> tuple[Dataset, dict]:
-    """The tests with their scores, and the threshold of each machine type, from its references alone."""
-    columns = {name: np.asarray(recordings[name]) for name in ("path", "machine_type", "domain", "split")}
-    is_test = columns["split"] == "test"
-    scores, thresholds = np.zeros(len(recordings)), {}
+def read_system(path: str) -> SubmittedSystem:
+    try:
+        return SubmittedSystem(**yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    except (TypeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} is no description of a system as --help shows it: {error}") from error
+
+
+def score_tests(
+    detector: AnomalyDetector, folder: str, channel: int | None
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """The columns of all tests with their scores, and each machine type's threshold, from its references alone."""
+    recordings = read_recordings(folder)
+    columns = {name: np.asarray(recordings[name]) for name in recordings.column_names}
+    columns["score"] = np.zeros(len(recordings))
+    columns["file_name"] = np.asarray([Path(path).name for path in recordings["path"]])
+    is_test, thresholds = columns["split"] == "test", {}
     for machine_type in np.unique(columns["machine_type"][is_test]).tolist():
         of_type = columns["machine_type"] == machine_type
         references, tests = of_type & (columns["split"] == "train"), of_type & is_test
@@ -40,9 +50,8 @@ def score_tests(detector: AnomalyDetector, recordings: Dataset, channel: int | N
         paths, domains = columns["path"][references].tolist(), columns["domain"][references].tolist()
         detector.fit(paths, domains=domains, channel=channel)
         thresholds[machine_type] = detector.threshold(false_alarm_rate=0.1)
-        scores[tests] = detector.score(columns["path"][tests].tolist(), channel=channel)
-    tests = recordings.select(np.flatnonzero(is_test)).add_column("score", scores[is_test].tolist())
-    return tests.map(lambda row: {"file_name": Path(row["path"]).name}), thresholds
+        columns["score"][tests] = detector.score(columns["path"][tests].tolist(), channel=channel)
+    return {name: column[is_test] for name, column in columns.items()}, thresholds
 
 
 def main() -> None:
@@ -56,17 +65,18 @@ def main() -> None:
     parser.add_argument("--output_dir", required=True, help="root of the submission package")
     options = parser.parse_args()
     try:
-        system = SubmittedSystem(**yaml.safe_load(Path(options.system).read_text(encoding="utf-8")))
+        system = read_system(options.system)
         results = read_results(Path(options.model) / "results.json")
         detector = AnomalyDetector.from_pretrained(options.model)
-        known, _ = score_tests(detector, read_recordings(options.development), options.channel)
-        labels = [int(label == "anomaly") for label in known["label"]]
-        development = dcase_score(known["score"], labels, known["domain"], known["machine_type"])
-        clips, thresholds = score_tests(detector, read_recordings(options.evaluation), options.channel)
+        known, _ = score_tests(detector, options.development, options.channel)
+        development = dcase_score(
+            known["score"], (known["label"] == "anomaly").astype(int), known["domain"], known["machine_type"]
+        )
+        clips, thresholds = score_tests(detector, options.evaluation, options.channel)
         folder, problems = write_submission(
             options.output_dir, system, options.year, clips, thresholds, detector.settings, results, development
         )
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print(f"official score on the development set: {100 * development['official_score']:.2f} %")
     print("\n".join([f"{folder} is written; {len(problems)} things to mend or to add:", *problems]))

@@ -54,7 +54,7 @@ def main() -> None:
     print(f"{anomalous} of {len(scored)} recordings are above the threshold of 10 % of false alarms, {threshold:.3f}")
     print(f"the scores are in {options.output}")
     if broken:
-        sys.exit("\n".join([f"error: {len(broken)} recordings have no row:", *map(str, broken)]))
+        sys.exit("\n".join([f"error: no row for {len(broken)} of {len(files)} recordings:", *map(str, broken)]))
 
 
 if __name__ == "__main__":

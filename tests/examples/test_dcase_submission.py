@@ -80,6 +80,14 @@ def test_scores_decisions_and_meta_are_those_of_the_detector_and_what_is_missing
 
 
 @pytest.mark.slow
+def test_when_the_system_has_an_unknown_field_then_error_names_file_and_field(folder):
+    (folder / "team.yaml").write_text(yaml.safe_dump(TEAM | {"tittle": "x"}))
+    result = run(folder)
+    assert result.returncode == 1
+    assert "team.yaml is no description of a system" in result.stderr and "'tittle'" in result.stderr
+
+
+@pytest.mark.slow
 def test_when_a_machine_has_no_references_then_error_names_it(folder):
     shutil.rmtree(folder / "eval" / "Scanner" / "train")
     result = run(folder)

@@ -41,7 +41,7 @@ def test_every_good_file_has_a_row_and_broken_ones_are_listed_with_their_cause(f
     assert result.returncode == 1
     assert " of 3 recordings are above the threshold of 10 % of false alarms, " in result.stdout
     first, *causes = result.stderr.splitlines()[-3:]
-    assert first == "error: 2 recordings have no row:"
+    assert first == "error: no row for 2 of 5 recordings:"
     assert causes[0].startswith(f"{folder}/suspect/0a.wav cannot be decoded")
     assert causes[1].startswith(f"{folder}/suspect/1a.wav is silent")
     with output.open() as file:
