@@ -18,6 +18,6 @@ for seed in 0 1 2; do
             --model $teacher --seed $seed --benchmark_seed $seed --max_steps "$steps" --do_eval False --cpu_threads 1 \
             --output_dir "$student"
     done
-    python -m modeling_retainmix.evaluation.tables --output_dir "outputs/seeds-$steps/tables" --teacher $teacher \
+    python -m modeling_retainmix.evaluation.paper.tables --output_dir "outputs/seeds-$steps/tables" --teacher $teacher \
         --models "${models[@]}" --seed $seed --benchmark_seed $seed --clip_seconds 4 --cpu_threads 1
 done

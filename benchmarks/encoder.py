@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from rows import SAMPLING_RATE, describe, peak_gib, report, synchronise
 
-from modeling_retainmix.convert import convert_checkpoint
+from modeling_retainmix.conversion.convert import convert_checkpoint
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsModel
 
 BASE_CFG = {

@@ -19,7 +19,7 @@ from modeling_retainmix.encoders import (
 )
 
 if TYPE_CHECKING:
-    from modeling_retainmix.convert import convert_checkpoint
+    from modeling_retainmix.conversion.convert import convert_checkpoint
     from modeling_retainmix.detection.detector import AnomalyDetector
     from modeling_retainmix.metrics.dcase_score import dcase_score
     from modeling_retainmix.mixing import mix_at_snr
@@ -30,7 +30,7 @@ _LAZY = {
     "AnomalyDetector": "modeling_retainmix.detection.detector",
     "RetainMixTrainer": "modeling_retainmix.training.trainer",
     "RetainMixTrainingArguments": "modeling_retainmix.training.arguments",
-    "convert_checkpoint": "modeling_retainmix.convert",
+    "convert_checkpoint": "modeling_retainmix.conversion.convert",
     "dcase_score": "modeling_retainmix.metrics.dcase_score",
     "mix_at_snr": "modeling_retainmix.mixing",
 }

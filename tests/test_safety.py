@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from transformers import AutoModel
 
 from modeling_retainmix import AnomalyDetector
-from modeling_retainmix.convert import convert_checkpoint
+from modeling_retainmix.conversion.convert import convert_checkpoint
 from modeling_retainmix.encoders import BeatsConfig, BeatsModel
 
 ROOT = Path(__file__).parents[1]

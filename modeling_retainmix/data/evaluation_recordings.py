@@ -5,7 +5,7 @@ from collections import Counter
 
 from datasets import Dataset
 
-from modeling_retainmix.data.recording_columns import SUPPLEMENTAL
+from modeling_retainmix.data.layouts.columns import SUPPLEMENTAL
 from modeling_retainmix.data.recordings import read_recordings
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from modeling_retainmix.data.dcase_2020 import is_name_of_2020
-from modeling_retainmix.data.dcase_layouts import read_dcase_layouts
-from modeling_retainmix.data.dcase_sections import FOLDERS_OF_2021
-from modeling_retainmix.data.ground_truth import merge_ground_truth
-from modeling_retainmix.data.hub_table import read_hub_table
-from modeling_retainmix.data.metadata_folder import has_metadata, read_metadata_folder
-from modeling_retainmix.data.recording_columns import recordings_table
+from modeling_retainmix.data.layouts.columns import recordings_table
+from modeling_retainmix.data.layouts.dcase import read_dcase_layouts
+from modeling_retainmix.data.layouts.dcase_2020 import is_name_of_2020
+from modeling_retainmix.data.layouts.dcase_sections import FOLDERS_OF_2021
+from modeling_retainmix.data.layouts.ground_truth import merge_ground_truth
+from modeling_retainmix.data.layouts.hub_dataset import read_hub_table
+from modeling_retainmix.data.layouts.metadata_csv import has_metadata, read_metadata_folder
 
 
 def read_recordings(

@@ -7,9 +7,9 @@ from typing import Any
 from datasets import Dataset
 
 from modeling_retainmix.audio import list_audio_files
-from modeling_retainmix.data.hub_table import load_splits
-from modeling_retainmix.data.metadata_folder import has_metadata, read_entries
-from modeling_retainmix.data.noise_folder import noise_class
+from modeling_retainmix.data.layouts.hub_dataset import load_splits
+from modeling_retainmix.data.layouts.metadata_csv import has_metadata, read_entries
+from modeling_retainmix.data.layouts.noise import noise_class
 from modeling_retainmix.data.recordings import read_recordings
 
 MACHINE_COLUMNS = ("machine_type", "attributes")

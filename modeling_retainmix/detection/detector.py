@@ -16,16 +16,16 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 from transformers.utils import cached_file
 
 from modeling_retainmix.audio import SAMPLING_RATE, AudioSource, audio_sources
-from modeling_retainmix.detection.banks import build_bank
+from modeling_retainmix.detection.backends.build import build_bank
+from modeling_retainmix.detection.backends.knn import MemoryBank
+from modeling_retainmix.detection.backends.mahalanobis import GaussianBank
 from modeling_retainmix.detection.clip_embedding import embed_clips
+from modeling_retainmix.detection.domain_scores import NormalizedBank
 from modeling_retainmix.detection.embedder import Embedder, chosen_layers
 from modeling_retainmix.detection.explanation import Explanation, level_deviations, token_contributions
-from modeling_retainmix.detection.far_view import view_sources
-from modeling_retainmix.detection.gaussian_bank import GaussianBank
-from modeling_retainmix.detection.memory_bank import MemoryBank
-from modeling_retainmix.detection.normalized_bank import NormalizedBank
-from modeling_retainmix.detection.reference_domains import reference_domains
-from modeling_retainmix.detection.saved_references import (
+from modeling_retainmix.detection.inputs import reference_domains
+from modeling_retainmix.detection.microphones import view_sources
+from modeling_retainmix.detection.saved_detector import (
     REFERENCES_FILE,
     SETTINGS_FILE,
     read_references,

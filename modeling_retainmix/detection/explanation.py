@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from modeling_retainmix.detection.bank import Contrast
+from modeling_retainmix.detection.backends.base import Contrast
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import torch
 
-from modeling_retainmix.detection.knn import nearest_neighbours
+from modeling_retainmix.detection.nearest_search import nearest_neighbours
 
 
 def mem_mixup(source: torch.Tensor, target: torch.Tensor, alpha: float = 0.9, num_support: int = 990) -> torch.Tensor:

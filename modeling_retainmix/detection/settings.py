@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from modeling_retainmix.detection.knn import Metric
+from modeling_retainmix.detection.nearest_search import Metric
 from modeling_retainmix.detection.pooling import PoolingMode
 from modeling_retainmix.detection.windows import Reduction, Windows
 
@@ -32,7 +32,7 @@ class DetectorSettings:
             subspace of each domain (`SubspaceBank`); or "fusion", the smallest of four of these, standardised
             (`FusionBank`: knn and density, both with the cosine distance, mahalanobis and pca). Those with Gaussians
             or subspaces need `normalization="references"` where the domains differ in their number of references. The
-            default did best on validation machines (`python -m modeling_retainmix.evaluation.backends`).
+            default did best on validation machines (`python -m modeling_retainmix.evaluation.studies.backends`).
         shrinkage: of the covariance of "mahalanobis".
         variance: share of the references' variance inside the subspace of "pca".
         density_neighbours: of a reference, whose mean distance is the density of "density".
@@ -46,7 +46,7 @@ class DetectorSettings:
         view: where there is a second, far microphone. "near": it is not read; "residual": clips are compared by their
             residual embeddings, near - far_weight * far; "fusion": by both, see `build_bank`.
         far_weight: a of the residual. The default was chosen on validation machines with a simulated far microphone,
-            where it changes little; 0.2 and more harm (`python -m modeling_retainmix.evaluation.far_channel`).
+            where it changes little; 0.2 and more harm (`evaluation.studies.far_microphone`).
         window_seconds, hop_seconds, reduce: of clips longer than a window, see `Windows`.
         pad: "waveform" puts zeros behind clips shorter than a window, as GenRep does; None leaves them short.
 

@@ -10,7 +10,7 @@ clips in the order of their scores, for all draws at once.
 
 import numpy as np
 
-from modeling_retainmix.evaluation.benchmark_scores import ClipScores
+from modeling_retainmix.evaluation.scores import ClipScores
 
 MAX_FPR = 0.1  # of the pAUC
 LEVEL = 0.95

@@ -12,11 +12,11 @@ from tqdm.auto import tqdm
 from modeling_retainmix.audio import SAMPLING_RATE
 from modeling_retainmix.data.clips import read_clips, to_waveform
 from modeling_retainmix.data.recordings import scoring_rules
-from modeling_retainmix.detection.knn import knn_distance
-from modeling_retainmix.evaluation.benchmark_embeddings import EmbedFunction
-from modeling_retainmix.evaluation.benchmark_scores import ClipScores
+from modeling_retainmix.detection.nearest_search import knn_distance
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache, Tensors
+from modeling_retainmix.evaluation.embeddings import EmbedFunction
 from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embed_views
+from modeling_retainmix.evaluation.scores import ClipScores
 
 RECORDINGS = ("recordings", 0.0)  # the only cell of the scores
 

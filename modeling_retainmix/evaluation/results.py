@@ -17,7 +17,7 @@ import torch
 
 from modeling_retainmix.data.benchmark import BenchmarkProtocol
 from modeling_retainmix.detection.settings import DetectorSettings
-from modeling_retainmix.evaluation.benchmark_scores import NEAREST_REFERENCE, BenchmarkScores
+from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, BenchmarkScores
 from modeling_retainmix.hub.run_record import FORMAT_VERSION
 
 

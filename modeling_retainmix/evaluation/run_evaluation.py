@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from modeling_retainmix.data.benchmark import BenchmarkProtocol, MachineBenchmark
-from modeling_retainmix.evaluation.benchmark_embeddings import EmbedFunction
-from modeling_retainmix.evaluation.benchmark_scores import BenchmarkScores
+from modeling_retainmix.evaluation.embeddings import EmbedFunction
 from modeling_retainmix.evaluation.results import result_row
 from modeling_retainmix.evaluation.score_encoders import LOG_MEL, NamedEncoder, log_mel_mean, score_encoders
+from modeling_retainmix.evaluation.scores import BenchmarkScores
 
 
 def log_mel_embedder(feature_extractor: Any, device: torch.device | str = "cpu") -> EmbedFunction:

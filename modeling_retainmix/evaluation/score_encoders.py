@@ -14,14 +14,14 @@ from tqdm.auto import tqdm
 from modeling_retainmix.data.benchmark import KINDS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.settings import DetectorSettings
-from modeling_retainmix.evaluation.benchmark_embeddings import (
+from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache, Tensors
+from modeling_retainmix.evaluation.embeddings import (
     BenchmarkEmbeddings,
     EmbedFunction,
     embed_mixtures,
     embed_oracle,
 )
-from modeling_retainmix.evaluation.benchmark_scores import NEAREST_REFERENCE, BenchmarkScores, score_benchmark
-from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache, Tensors
+from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, BenchmarkScores, score_benchmark
 
 LOG_MEL = "log-mel"
 

@@ -1,0 +1,1 @@
+"""How is a student trained? The main job, the trainer, its data and its options."""

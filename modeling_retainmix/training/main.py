@@ -41,8 +41,8 @@ from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.recipe import parse_arguments
 from modeling_retainmix.training.run_arguments import RunArguments
 from modeling_retainmix.training.run_data import RunData, load_run_data
+from modeling_retainmix.training.source_tagging import train_teacher, trained_teacher
 from modeling_retainmix.training.tagging_head import set_tagging_classes
-from modeling_retainmix.training.teacher import train_teacher, trained_teacher
 from modeling_retainmix.training.trainer import RetainMixTrainer, check_same_tokens
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from modeling_retainmix.conversion.convert import convert_checkpoint
 from modeling_retainmix.conversion.eat import rename_tensors
-from modeling_retainmix.convert import convert_checkpoint
 from modeling_retainmix.encoders import EatConfig, EatFeatureExtractor, EatForAudioClassification, EatModel
 from modeling_retainmix.encoders.fbank import kaldi_fbank
 from modeling_retainmix.encoders.modeling_eat import position_table

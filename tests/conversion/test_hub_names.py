@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from modeling_retainmix.encoders import BeatsForAudioClassification, BeatsModel
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "openbeats"
-CONVERT = "import sys; from modeling_retainmix.convert import convert_checkpoint; convert_checkpoint(*sys.argv[1:])"
+CONVERT = "import sys; from modeling_retainmix import convert_checkpoint; convert_checkpoint(*sys.argv[1:])"
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from modeling_retainmix.conversion.convert import convert_checkpoint
 from modeling_retainmix.conversion.openbeats import base_name
-from modeling_retainmix.convert import convert_checkpoint
 from modeling_retainmix.encoders import BeatsFeatureExtractor, BeatsForAudioClassification, BeatsModel
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "openbeats"

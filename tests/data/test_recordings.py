@@ -5,9 +5,9 @@ import pytest
 import soundfile as sf
 
 from modeling_retainmix.data import recordings
-from modeling_retainmix.data.dcase_sections import FAR_CHANNEL, NEAR_CHANNEL
-from modeling_retainmix.data.decode import decode_table
-from modeling_retainmix.data.recording_columns import COLUMNS
+from modeling_retainmix.data.decoding import decode_table
+from modeling_retainmix.data.layouts.columns import COLUMNS
+from modeling_retainmix.data.layouts.dcase_sections import FAR_CHANNEL, NEAR_CHANNEL
 from modeling_retainmix.data.recordings import read_recordings, scoring_rules
 
 RATE = 16000

@@ -7,8 +7,8 @@ import torch
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.detection import domain_normalized_score, pool_tokens
-from modeling_retainmix.detection.banks import build_bank
-from modeling_retainmix.detection.gaussian_bank import GaussianBank
+from modeling_retainmix.detection.backends.build import build_bank
+from modeling_retainmix.detection.backends.mahalanobis import GaussianBank
 
 RATE = 16000
 DOMAINS = ["source"] * 5 + ["target"] * 3

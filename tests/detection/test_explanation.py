@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from modeling_retainmix.detection import pool_tokens
-from modeling_retainmix.detection.bank import Contrast
+from modeling_retainmix.detection.backends.base import Contrast
+from modeling_retainmix.detection.backends.knn import MemoryBank
+from modeling_retainmix.detection.backends.mahalanobis import GaussianBank
 from modeling_retainmix.detection.explanation import level_deviations, token_contributions
-from modeling_retainmix.detection.gaussian_bank import GaussianBank
-from modeling_retainmix.detection.memory_bank import MemoryBank
 
 
 @pytest.mark.parametrize("bank_class", [MemoryBank, GaussianBank])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from modeling_retainmix.detection.memory_bank import MemoryBank
+from modeling_retainmix.detection.backends.knn import MemoryBank
 from modeling_retainmix.detection.threshold import score_threshold
 
 

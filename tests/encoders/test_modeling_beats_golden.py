@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from modeling_retainmix.convert import convert_checkpoint
+from modeling_retainmix.conversion.convert import convert_checkpoint
 from modeling_retainmix.encoders import BeatsFeatureExtractor
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "beats"

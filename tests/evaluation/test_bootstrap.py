@@ -7,7 +7,6 @@ import pytest
 from scipy.stats import hmean
 from sklearn.metrics import roc_auc_score
 
-from modeling_retainmix.evaluation.benchmark_scores import ClipScores
 from modeling_retainmix.evaluation.bootstrap import (
     draw_counts,
     harmonic_mean,
@@ -16,6 +15,7 @@ from modeling_retainmix.evaluation.bootstrap import (
     official_scores,
     roc_area,
 )
+from modeling_retainmix.evaluation.scores import ClipScores
 from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score
 
 

@@ -8,9 +8,9 @@ from scipy.stats import hmean
 from sklearn.metrics import roc_auc_score
 
 from modeling_retainmix.data.benchmark import domains_of_tests
-from modeling_retainmix.evaluation.benchmark_embeddings import embed_mixtures
-from modeling_retainmix.evaluation.benchmark_scores import score_benchmark
+from modeling_retainmix.evaluation.embeddings import embed_mixtures
 from modeling_retainmix.evaluation.results import environment_record, protocol_record, result_row, write_results
+from modeling_retainmix.evaluation.scores import score_benchmark
 from modeling_retainmix.hub.run_record import markdown_table, protocol_sentence
 
 

@@ -5,7 +5,7 @@ import torch
 
 from modeling_retainmix import BeatsConfig, BeatsFeatureExtractor, BeatsModel
 from modeling_retainmix.data.benchmark import BenchmarkProtocol
-from modeling_retainmix.evaluation import factory_command
+from modeling_retainmix.evaluation.studies import command as factory_command
 
 TINY_PROTOCOL = BenchmarkProtocol("tiny", 7, 6, 5, (-10, 0, 10), (-10, 0), clip_seconds=1.0)
 

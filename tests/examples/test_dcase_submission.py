@@ -11,7 +11,7 @@ import soundfile as sf
 import yaml
 
 from modeling_retainmix import AnomalyDetector
-from modeling_retainmix.data.challenge_tables import read_table
+from modeling_retainmix.data.layouts.challenge_csv import read_table
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "examples" / "dcase_submission.py"

@@ -12,7 +12,7 @@ from tiny_run import ENCODER, RATE, options_of, run
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import get_last_checkpoint
 
-from modeling_retainmix.data import hub_table
+from modeling_retainmix.data.layouts import hub_dataset as hub_table
 from modeling_retainmix.encoders import BeatsConfig
 from modeling_retainmix.hub.run_record import read_results
 from modeling_retainmix.training import run_data

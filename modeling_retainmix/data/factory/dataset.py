@@ -12,6 +12,7 @@ import pyarrow as pa
 from datasets import Dataset, DatasetDict, Features, List, Value
 from tqdm.auto import tqdm
 
+from modeling_retainmix.atomic import whole_folder
 from modeling_retainmix.data.factory.catalogue import SPLITS
 from modeling_retainmix.data.factory.plan import (
     MACHINE_COLUMNS,
@@ -22,7 +23,6 @@ from modeling_retainmix.data.factory.plan import (
     planned_tables,
     synthesise,
 )
-from modeling_retainmix.data.whole_folder import whole_folder
 
 _BATCH_SIZE = 32  # clips that a worker hands over at a time
 

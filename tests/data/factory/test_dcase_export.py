@@ -8,7 +8,7 @@ import soundfile
 
 from modeling_retainmix.data.clips import read_clips
 from modeling_retainmix.data.factory import export_dcase
-from modeling_retainmix.data.noise_folder import read_noise_folder
+from modeling_retainmix.data.layouts.noise import read_noise_folder
 from modeling_retainmix.data.recordings import read_recordings
 
 

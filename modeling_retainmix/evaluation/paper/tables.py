@@ -1,0 +1,252 @@
+"""The paper's tables from encoders in folders: scores every row, then writes Markdown and CSV beside the paper's.
+
+python -m modeling_retainmix.evaluation.paper.tables --output_dir tables --teacher outputs/teacher \\
+    --models both_0db=outputs/both_0db mixture_0db=outputs/mixture_0db --seed 0
+
+Every row goes into `<output_dir>/rows/<row>_seed<seed>.json`; the tables are made of all rows of the folder, so that
+further seeds and further encoders are further calls. Embeddings are kept in `--cache_dir`: a call that was interrupted
+goes on where it stopped. `--figure True` and `--figure_data` draw Figure 2, the score by layer.
+"""
+
+import hashlib
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoFeatureExtractor, AutoModel, HfArgumentParser, set_seed
+
+from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, domains_of_tests
+from modeling_retainmix.data.benchmark_sources import load_benchmark
+from modeling_retainmix.data.decoding import decode_table
+from modeling_retainmix.data.evaluation_recordings import read_evaluation_recordings
+from modeling_retainmix.evaluation.compared_systems import (
+    BACKBONES,
+    FROZEN_BEST,
+    FROZEN_LAST,
+    FROZEN_SAME,
+    LOG_MEL_ROW,
+    NAMES,
+    ORACLE,
+    RANDOM,
+)
+from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache
+from modeling_retainmix.evaluation.paper.figure_2 import (
+    layer_scores,
+    read_layer_scores,
+    write_figure,
+    write_layer_scores,
+)
+from modeling_retainmix.evaluation.paper.paper_tables import write_tables
+from modeling_retainmix.evaluation.paper.row_files import read_rows, write_row
+from modeling_retainmix.evaluation.paper.tables_arguments import TablesArguments
+from modeling_retainmix.evaluation.recording_scores import score_recordings
+from modeling_retainmix.evaluation.results import environment_record, protocol_record
+from modeling_retainmix.evaluation.run_evaluation import best_layer
+from modeling_retainmix.evaluation.score_encoders import LOG_MEL, NamedEncoder, log_mel_mean, score_encoders
+from modeling_retainmix.evaluation.scores import ClipScores
+from modeling_retainmix.model_names import check_model_name
+
+_TEACHER = "teacher"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Scores the rows of one call and makes the tables of its folder.
+
+    Args:
+        argv: options; None: those of the command line.
+    """
+    try:
+        (args,) = HfArgumentParser(TablesArguments, description=__doc__).parse_args_into_dataclasses(
+            argv, look_for_args_file=False
+        )
+        folder = Path(args.output_dir)
+        if args.teacher is not None:
+            score_rows(args, folder)
+        paths = write_tables(folder, read_rows(folder / "rows"))
+        by_layer = read_layer_scores(folder / "layers")
+        paths += write_figure(folder, by_layer) if by_layer else []
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    print("\n".join(map(str, paths)))
+    print(f"\n{(folder / 'summary.md').read_text(encoding='utf-8')}")
+
+
+def score_rows(args: TablesArguments, folder: Path) -> None:
+    """Scores the rows that these encoders make, and their layers, and writes them into `rows` and `layers`.
+
+    Raises:
+        FileNotFoundError, OSError, ValueError: an encoder or the data cannot be read; the message names it.
+    """
+    encoders = _load_encoders(args)
+    teacher, layer = encoders[_TEACHER], _same_layer(args, encoders)
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cpu":
+        torch.set_num_threads(args.cpu_threads or os.cpu_count() or 1)
+    protocol = PROTOCOLS[args.protocol]
+    protocol = replace(protocol, clip_seconds=args.clip_seconds or protocol.clip_seconds)
+    validation, evaluation = _load_benchmarks(args, protocol)
+    common: dict[str, Any] = {
+        "protocol": protocol,
+        "settings": args.detector_settings,
+        "cache": EmbeddingCache(Path(args.cache_dir) / "embeddings"),
+        "device": device,
+        "batch_size": args.batch_size,
+        "show_progress": not args.disable_tqdm,
+    }
+
+    validated = score_encoders(validation, encoders=[teacher], description="validation machines", **common)
+    layers = {FROZEN_LAST: teacher.layers[-1], FROZEN_SAME: layer, FROZEN_BEST: best_layer(validated), RANDOM: layer}
+    wanted = {name: {_row_layer(encoder, layer)} for name, encoder in encoders.items()}
+    wanted[_TEACHER] = {layers[row] for row in (FROZEN_LAST, FROZEN_SAME, FROZEN_BEST)}
+    drawn = [encoder for name, encoder in encoders.items() if name != RANDOM]
+    if args.figure:
+        wanted |= {encoder.name: set(encoder.layers) for encoder in drawn}
+    read = [replace(encoder, layers=tuple(sorted(wanted[name]))) for name, encoder in encoders.items()]
+    scores = score_encoders(
+        evaluation,
+        encoders=[log_mel_mean(teacher.feature_extractor), *read],
+        description="evaluation machines",
+        **common,
+    )
+    averaged = replace(teacher, layers=(layer,))
+    oracle = score_encoders(evaluation, encoders=[averaged], oracle=True, description="oracle", **common)
+
+    rows: dict[str, tuple[int | None, Any]] = {LOG_MEL_ROW: (None, scores[LOG_MEL, 0])}
+    rows |= {row: (layers[row], scores[_TEACHER, layers[row]]) for row in (FROZEN_LAST, FROZEN_SAME, FROZEN_BEST)}
+    for name, encoder in encoders.items():
+        if name != _TEACHER:
+            rows[name] = (_row_layer(encoder, layer), scores[name, _row_layer(encoder, layer)])
+    rows[ORACLE] = (layer, oracle[_TEACHER, layer])
+    context = {
+        **environment_record(),
+        "command": shlex.join(["python", "-m", "modeling_retainmix.evaluation.paper.tables", *sys.argv[1:]]),
+        "benchmark": benchmark_name(evaluation),
+        "recordings": args.eval_data is not None,
+        "benchmark_seed": args.benchmark_seed,
+        "protocol": protocol_record(
+            protocol,
+            {machine.machine_type: machine.counts() for machine in evaluation},
+            sum(machine.reused_segments for machine in evaluation),
+            domains=domains_of_tests(evaluation),
+            settings=args.detector_settings,
+            rules=evaluation[0].rules,
+        ),
+    }
+    for row, (row_layer, row_scores) in rows.items():
+        write_row(folder / "rows", row, args.seed, row_layer, row_scores, context)
+    if args.figure:
+        clips = {view: one.clips for view, one in scores.items()}
+        _write_layers(args, folder, "benchmark", drawn, clips, context["benchmark"])
+    _score_figure_data(args, folder, drawn, protocol.clip_seconds, common["cache"], device)
+
+
+def _score_figure_data(
+    args: TablesArguments,
+    folder: Path,
+    drawn: Sequence[NamedEncoder],
+    clip_seconds: float,
+    cache: EmbeddingCache,
+    device: str,
+) -> None:
+    """Scores all layers of these encoders on the recordings of Figure 2 and writes them into `layers`."""
+    for name, recordings in args.figure_folders.items():
+        table = decode_table(
+            read_evaluation_recordings(recordings, args.ground_truths.get(name)),
+            Path(args.cache_dir) / "decoded",
+            clip_seconds=clip_seconds,
+            channel=args.channel,
+        )
+        clips = score_recordings(
+            table, clip_seconds, drawn, cache, device, args.batch_size, name, show_progress=not args.disable_tqdm
+        )
+        _write_layers(args, folder, name, drawn, clips, benchmark=name)
+
+
+def _write_layers(
+    args: TablesArguments,
+    folder: Path,
+    data: str,
+    drawn: Sequence[NamedEncoder],
+    clips: Mapping[Any, ClipScores],
+    benchmark: str,
+) -> None:
+    """Writes the scores of all layers of these encoders on one data set."""
+    for encoder in drawn:
+        label = "Frozen backbone" if encoder.name == _TEACHER else NAMES[encoder.name]
+        by_layer = {layer: clips[encoder.name, layer] for layer in encoder.layers}
+        write_layer_scores(folder / "layers", encoder.name, layer_scores(data, label, args.seed, by_layer, benchmark))
+
+
+def _load_encoders(args: TablesArguments) -> dict[str, NamedEncoder]:
+    """Teacher, random weights and the given models; layers are those of the teacher's choice, or to be chosen."""
+    folders = {_TEACHER: str(args.teacher), **args.folders}
+    encoders = {}
+    for name, folder in folders.items():
+        check_model_name(folder)
+        model, extractor = AutoModel.from_pretrained(folder), AutoFeatureExtractor.from_pretrained(folder)
+        encoders[name] = NamedEncoder(name, model, extractor, tuple(range(1, model.config.num_hidden_layers + 1)))
+    teacher = encoders[_TEACHER]
+    set_seed(args.seed)
+    encoders[RANDOM] = replace(teacher, name=RANDOM, model=AutoModel.from_config(teacher.model.config))
+    return encoders
+
+
+def _same_layer(args: TablesArguments, encoders: dict[str, NamedEncoder]) -> int:
+    """The layer of the trained models, which frozen, random and oracle rows share."""
+    configs = {name: encoder.model.config for name, encoder in encoders.items()}
+    trained = {name: config for name, config in configs.items() if name not in (_TEACHER, RANDOM, *BACKBONES)}
+    layers = {name: config.embedding_layer or config.num_hidden_layers for name, config in trained.items()}
+    chosen = {args.embedding_layer} if args.embedding_layer else set(layers.values())
+    if len(chosen) > 1:
+        raise ValueError(f"the models name different layers ({layers}): choose one with --embedding_layer")
+    layer = chosen.pop() if chosen else configs[_TEACHER].embedding_layer or configs[_TEACHER].num_hidden_layers
+    for name in (_TEACHER, *trained):
+        if not 1 <= layer <= configs[name].num_hidden_layers:
+            raise ValueError(f"--embedding_layer {layer}: {name} has layers 1 to {configs[name].num_hidden_layers}")
+    return layer
+
+
+def _row_layer(encoder: NamedEncoder, layer: int) -> int:
+    """Further backbones are read at their last layer, as the paper does."""
+    return encoder.layers[-1] if encoder.name in BACKBONES else layer
+
+
+def _load_benchmarks(
+    args: TablesArguments, protocol: BenchmarkProtocol
+) -> tuple[list[MachineBenchmark], list[MachineBenchmark]]:
+    """Validation machines, of the procedural factory in any case, and evaluation machines."""
+    evaluation = load_benchmark(  # the user's recordings first: a broken folder is told before data are generated
+        protocol,
+        args.cache_dir,
+        args.benchmark_seed,
+        args.eval_data,
+        args.noise,
+        args.ground_truth,
+        args.channel,
+        args.allow_noise_reuse,
+        args.factory_options,
+        num_proc=args.data_workers or os.cpu_count(),
+    )
+    validation = load_benchmark(
+        protocol,
+        args.cache_dir,
+        args.benchmark_seed,
+        factory_options=args.factory_options,
+        split="validation",
+        num_proc=args.data_workers or os.cpu_count(),
+    )
+    return validation, evaluation
+
+
+def benchmark_name(benchmark: Sequence[MachineBenchmark]) -> str:
+    """Hash of all samples of a benchmark."""
+    return hashlib.sha256("".join(machine.fingerprint for machine in benchmark).encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""`TablesArguments`: which encoders `evaluation.tables` scores, and on what."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.constants import HF_HOME
+
+from modeling_retainmix.data.benchmark import PROTOCOLS
+from modeling_retainmix.detection.settings import DetectorSettings, Normalization
+from modeling_retainmix.evaluation.compared_systems import BACKBONES, TRAINED
+
+
+@dataclass
+class TablesArguments:
+    """Options of `python -m modeling_retainmix.evaluation.paper.tables`."""
+
+    output_dir: str = field(
+        metadata={
+            "help": "Folder of the tables; the rows of all calls that name it go into them, whatever their seed."
+        }
+    )
+    teacher: str | None = field(
+        default=None,
+        metadata={"help": "Folder or Hub name of the frozen backbone; default: score nothing, make the tables again."},
+    )
+    models: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Encoders of the rows, as ROW=FOLDER. Rows of trained models have the names of their recipes "
+            f"({', '.join(TRAINED)}), those of further backbones are {', '.join(BACKBONES)}."
+        },
+    )
+    seed: int = field(default=0, metadata={"help": "Seed that the rows are filed under; also of the random weights."})
+    embedding_layer: int | None = field(
+        default=None,
+        metadata={
+            "help": "Layer of the trained models, and of the frozen, random and oracle rows beside them; default: the "
+            "one that their configurations name."
+        },
+    )
+    benchmark_seed: int = field(default=0, metadata={"help": "Seed of the procedural factory and of clip selection."})
+    protocol: str = field(default="small", metadata={"help": "Size of the benchmark.", "choices": sorted(PROTOCOLS)})
+    clip_seconds: float | None = field(
+        default=None, metadata={"help": "Length of a clip in seconds; default: the protocol's, 10."}
+    )
+    normalization: Normalization = field(
+        default="none",
+        metadata={
+            "help": "Of distances between domains: none; references, by leave-one-out statistics of the references; "
+            "test, by those of the tests, as in GenRep and, it seems, in the paper's Tables 2, 4 and 5.",
+        },
+    )
+    mix_support: int | None = field(
+        default=None,
+        metadata={"help": "Nearest source references that MemMixup mixes each target reference with; default: off."},
+    )
+    eval_data: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder of recordings, one's own or public, in a layout of DCASE Task 2, MIMII DG or ToyADMOS2+, "
+            "or with a metadata.csv; default: the procedural factory."
+        },
+    )
+    noise: str | None = field(
+        default=None,
+        metadata={"help": "Folder of noise for --eval_data, with stationary/ and non_stationary/ inside."},
+    )
+    ground_truth: str | None = field(
+        default=None, metadata={"help": "Folder of the official ground truth, where the tests of --eval_data need it."}
+    )
+    channel: int | None = field(
+        default=None,
+        metadata={"help": "Channel of own recordings that have several, from 0; default: such are an error."},
+    )
+    allow_noise_reuse: bool = field(
+        default=False, metadata={"help": "Mix a noise segment into more than one clip where the pool is too small."}
+    )
+    factory_config: str | None = field(
+        default=None,
+        metadata={"help": "Sizes of the procedural factory where they differ from the protocol's (JSON)."},
+    )
+    figure: bool = field(
+        default=False, metadata={"help": "Read all layers of all encoders, for Figure 2 on the benchmark."}
+    )
+    figure_data: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Recordings for Figure 2, scored as they are, as NAME=FOLDER, such as the evaluation sets of "
+            "DCASE Task 2."
+        },
+    )
+    figure_ground_truth: list[str] | None = field(
+        default=None,
+        metadata={"help": "Folders of the official ground truth, where --figure_data need it, as NAME=FOLDER."},
+    )
+    cache_dir: str = field(
+        default=str(Path(HF_HOME) / "retainmix"),
+        metadata={"help": "Folder of generated and decoded data, and of embeddings."},
+    )
+    data_workers: int | None = field(
+        default=None, metadata={"help": "Processes that generate data; default: one per core."}
+    )
+    device: str | None = field(default=None, metadata={"help": "Where to compute; default: a GPU if there is one."})
+    cpu_threads: int | None = field(
+        default=None, metadata={"help": "Threads where the CPU computes; default: one per core."}
+    )
+    batch_size: int = field(default=32, metadata={"help": "Clips of one forward."})
+    disable_tqdm: bool = field(default=False, metadata={"help": "Show no progress bars."})
+
+    def __post_init__(self) -> None:
+        if self.models and self.teacher is None:
+            raise ValueError("--models needs --teacher, the frozen backbone that they are compared with")
+        if (self.eval_data is None) != (self.noise is None):
+            raise ValueError("--eval_data and --noise belong together: give both folders, or neither")
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"--protocol must be one of {sorted(PROTOCOLS)}, got {self.protocol!r}")
+        # The choices of an option are checked by the parser alone.
+        self.detector_settings = DetectorSettings(
+            backend="knn",
+            normalization=self.normalization,
+            mix_support=self.mix_support,
+        )
+        self.folders = _named_folders("models", self.models)
+        self.figure_folders = _named_folders("figure_data", self.figure_data)
+        self.ground_truths = _named_folders("figure_ground_truth", self.figure_ground_truth)
+        if self.figure_folders and self.teacher is None:
+            raise ValueError("--figure_data needs --teacher, the frozen backbone that is drawn")
+        unknown = [row for row in self.folders if row not in TRAINED | BACKBONES]
+        if unknown:
+            raise ValueError(f"--models {unknown[0]}=...: rows are {', '.join([*TRAINED, *BACKBONES])}")
+        unknown = [name for name in self.ground_truths if name not in self.figure_folders]
+        if unknown:
+            raise ValueError(f"--figure_ground_truth {unknown[0]}=... belongs to no --figure_data of that name")
+
+    @property
+    def factory_options(self) -> dict[str, Any]:
+        """Sizes of the procedural factory.
+
+        Raises:
+            ValueError: no JSON object.
+        """
+        try:
+            options = json.loads(self.factory_config or "{}")
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"--factory_config must be a JSON object, got {self.factory_config!r}: {error}"
+            ) from error
+        if not isinstance(options, dict):
+            raise ValueError(f"--factory_config must be a JSON object, got {self.factory_config!r}")
+        return options
+
+
+def _named_folders(option: str, entries: list[str] | None) -> dict[str, str]:
+    """{name: folder} from NAME=FOLDER."""
+    folders: dict[str, str] = {}
+    for entry in entries or []:
+        name, separator, folder = entry.partition("=")
+        if not (name and separator and folder) or "/" in name:
+            raise ValueError(f"--{option} {entry}: give NAME=FOLDER")
+        if name in folders:
+            raise ValueError(f"--{option} names {name} twice")
+        folders[name] = folder
+    return folders

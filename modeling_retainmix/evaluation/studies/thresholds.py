@@ -1,0 +1,103 @@
+"""How many normal clips a threshold from the references alone calls anomalous, beside the share that was asked for.
+
+python -m modeling_retainmix.evaluation.studies.thresholds --model outputs/demo
+
+The normal clips of a machine type and domain, mixed with stationary noise at 0 dB, are split at random, again and
+again: some are references, from which the threshold is taken as `AnomalyDetector` does (leave one recording out), the
+others are held out and scored.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from modeling_retainmix.data.benchmark import with_snr
+from modeling_retainmix.detection.backends.build import build_bank
+from modeling_retainmix.detection.domain_scores import NormalizedBank
+from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.detection.threshold import ThresholdMethod, score_threshold
+from modeling_retainmix.evaluation.embeddings import embed_mixtures
+from modeling_retainmix.evaluation.studies.command import factory_parser, load_encoder_and_machines
+
+METHODS: tuple[ThresholdMethod, ...] = ("quantile", "gamma")
+CASES = (("source", 100), ("source", 10), ("target", 10))  # domain and number of references
+
+
+def false_alarm_rates(
+    embeddings: torch.Tensor,
+    num_references: int,
+    false_alarm_rate: float,
+    num_draws: int,
+    generator: np.random.Generator,
+    settings: DetectorSettings,
+    num_bands: int,
+) -> dict[ThresholdMethod, float]:
+    """Share of held-out normal clips above the threshold, mean over random splits.
+
+    Args:
+        embeddings: [clips, dim] of normal clips of one machine type and domain.
+        num_references: clips of a split that the threshold is taken from; the others are held out.
+        false_alarm_rate: that the threshold is asked for.
+        num_draws: number of splits.
+        generator: of the splits.
+        settings: of the detector.
+        num_bands: frequency bands that lie end to end in an embedding.
+
+    Returns:
+        {method: share in [0, 1]}.
+
+    Raises:
+        ValueError: no clip would be held out.
+    """
+    if num_references >= len(embeddings):
+        raise ValueError(f"{num_references} references of {len(embeddings)} normal clips leave none to hold out")
+    rates: dict[ThresholdMethod, list[float]] = {method: [] for method in METHODS}
+    recording, is_target = torch.arange(num_references), torch.zeros(num_references, dtype=torch.bool)
+    for _ in range(num_draws):
+        drawn = embeddings[torch.from_numpy(generator.permutation(len(embeddings)))]
+        references, held_out = drawn[:num_references], drawn[num_references:]
+        bank = NormalizedBank(build_bank(settings, references, recording, is_target, num_bands), "none")
+        own = bank.leave_one_out().amin(dim=1).double().numpy()
+        scores = bank.scores(held_out).amin(dim=1).double().numpy()
+        for method in METHODS:
+            threshold = score_threshold(own, false_alarm_rate, method, bank.lowest())
+            rates[method].append(float((scores > threshold).mean()))
+    return {method: float(np.mean(shares)) for method, shares in rates.items()}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prints a row per domain, number of references and method, as Markdown."""
+    parser = factory_parser(__doc__, output=False)
+    parser.add_argument("--false_alarm_rate", type=float, default=0.1, help="that the thresholds are asked for")
+    parser.add_argument("--num_draws", type=int, default=20, help="splits of a machine type's clips")
+    args = parser.parse_args(argv)
+    loaded = load_encoder_and_machines(args)
+    protocol, settings = with_snr(loaded.protocol, (0.0,)), DetectorSettings()
+    generator = np.random.default_rng(args.seed)
+    rates: dict[tuple[str, int, ThresholdMethod], list[float]] = {}
+    for machine in tqdm(loaded.machines, desc="machine types", disable=None):
+        (embeddings,) = embed_mixtures(machine, protocol, loaded.embedder.embed).values()
+        for domain, num_references in CASES:
+            normal = ~machine.is_anomaly & (machine.is_target == (domain == "target"))
+            of_machine = false_alarm_rates(
+                embeddings["stationary", 0.0][torch.from_numpy(normal)],
+                num_references,
+                args.false_alarm_rate,
+                args.num_draws,
+                generator,
+                settings,
+                loaded.embedder.model.config.num_mel_patches,
+            )
+            for method, rate in of_machine.items():
+                rates.setdefault((domain, num_references, method), []).append(100 * rate)
+    print(f"{loaded.sentence} False alarms in %, nominal {args.false_alarm_rate:.0%}.\n")
+    print("| Domain | References | Method | Mean | Machine types |\n|---|---:|---|---:|---|")
+    for (domain, num_references, method), shares in rates.items():
+        spread = f"{min(shares):.1f} to {max(shares):.1f}"
+        print(f"| {domain} | {num_references} | {method} | {np.mean(shares):.1f} | {spread} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Two microphones: residuals against plain loops, in the bank and from audio to scores through a folder."""
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+
+from modeling_retainmix import AnomalyDetector
+from modeling_retainmix.detection import pool_tokens
+from modeling_retainmix.detection.backends.build import build_bank
+from modeling_retainmix.detection.backends.knn import MemoryBank
+from modeling_retainmix.detection.microphones import residual, view_sources
+from modeling_retainmix.detection.settings import DetectorSettings
+
+RATE = 16000
+IS_TARGET = np.arange(14) >= 9
+DOMAINS = ["target" if target else "source" for target in IS_TARGET]
+
+
+@pytest.fixture(scope="module")
+def near():
+    """14 references and 3 tests of half a second."""
+    return np.random.default_rng(0).normal(0, 0.1, (17, 8000)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def far(near):
+    """A far microphone hears part of it, smoothed, and something else."""
+    other = np.random.default_rng(1).normal(0, 0.05, near.shape)
+    return (0.5 * np.roll(near, 3, axis=1) + 0.5 * near + other).astype(np.float32)
+
+
+def load(checkpoint, **settings):
+    return AnomalyDetector.from_pretrained(checkpoint, device="cpu", **({"backend": "knn"} | settings))
+
+
+def naive_standardised(queries, references, a):
+    """Distance of near - a * far to the nearest one in each domain, standardised by references left out one by one."""
+    columns = []
+    for target in (False, True):
+        own = [near - a * far for near, far in references[target == IS_TARGET]]
+        left_out = [
+            min(np.linalg.norm(row - other) for index, other in enumerate(own) if index != skipped)
+            for skipped, row in enumerate(own)
+        ]
+        distance = np.array([min(np.linalg.norm(near - a * far - row) for row in own) for near, far in queries])
+        columns.append((distance - np.mean(left_out)) / np.std(left_out))
+    return np.array(columns).T
+
+
+@pytest.fixture(scope="module")
+def embedded(near, far, tiny_model, feature_extractor):
+    """[clips, 2, D] float64, near and far."""
+
+    def pooled(waveforms):
+        features = feature_extractor(waveforms, sampling_rate=RATE)["input_values"]
+        with torch.no_grad():
+            return pool_tokens(tiny_model(features, output_hidden_states=True).hidden_states[2], 8)
+
+    return torch.stack([pooled(near), pooled(far)], dim=1).double().numpy()
+
+
+def test_residual_view_scores_by_near_minus_a_times_far(tiny_checkpoint, near, far, embedded):
+    detector = load(tiny_checkpoint, view="residual", far_weight=0.4, normalization="none")
+    scores = detector.fit(near[:14], RATE, DOMAINS, far=far[:14]).score(near[14:], RATE, far=far[14:])
+    bank = [n - 0.4 * f for n, f in embedded[:14]]
+    expected = [min(np.linalg.norm(n - 0.4 * f - row) for row in bank) for n, f in embedded[14:]]
+    np.testing.assert_allclose(scores, expected, rtol=1e-4)
+
+
+def test_fusion_view_takes_the_smaller_of_both_standardised_views(tiny_checkpoint, near, far, embedded):
+    detector = load(tiny_checkpoint, view="fusion", far_weight=0.4, normalization="none")
+    scores = detector.fit(near[:14], RATE, DOMAINS, far=far[:14]).score(near[14:], RATE, far=far[14:])
+    views = [naive_standardised(embedded[14:], embedded[:14], a) for a in (0.0, 0.4)]
+    np.testing.assert_allclose(scores, np.min(views, axis=(0, 2)), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("view", ["residual", "fusion"])
+def test_saved_detector_keeps_its_view_and_takes_further_references(tiny_checkpoint, near, far, tmp_path, view):
+    whole = load(tiny_checkpoint, view=view, far_weight=0.3, layer=(1, 2)).fit(near[:14], RATE, DOMAINS, far=far[:14])
+    part = load(tiny_checkpoint, view=view, far_weight=0.3, layer=(1, 2))
+    part.fit(near[:12], RATE, DOMAINS[:12], far=far[:12]).save_pretrained(tmp_path)
+    loaded = AnomalyDetector.from_pretrained(tmp_path, device="cpu").add_references(
+        near[12:14], RATE, DOMAINS[12:], far=far[12:14]
+    )
+    expected = whole.score(near[14:], RATE, far=far[14:])
+    np.testing.assert_allclose(loaded.score(near[14:], RATE, far=far[14:]), expected, rtol=1e-4)
+    decisions = loaded.decide(near[14:], RATE, 0.3, far=far[14:])
+    np.testing.assert_array_equal(decisions, expected > whole.threshold(0.3))
+
+
+def test_far_may_be_another_channel_of_the_files(tiny_checkpoint, near, far, tmp_path):
+    for index in range(17):
+        sf.write(tmp_path / f"{index:02d}.wav", np.stack([far[index], near[index]], axis=1), RATE, subtype="FLOAT")
+    files = sorted(tmp_path.iterdir())
+    settings = {"view": "residual", "normalization": "none"}
+    by_channel = load(tiny_checkpoint, **settings).fit(files[:14], channel=1, far_channel=0)
+    by_array = load(tiny_checkpoint, **settings).fit(near[:14], RATE, far=far[:14])
+    expected = by_array.score(near[14:], RATE, far=far[14:])
+    np.testing.assert_allclose(by_channel.score(files[14:], channel=1, far_channel=0), expected, rtol=1e-4)
+    both_files = by_channel.score(files[14:], channel=1, far=files[14:], far_channel=0)
+    np.testing.assert_allclose(both_files, expected, rtol=1e-4)
+
+
+def test_windows_of_both_microphones_are_cut_alike(tiny_checkpoint, near, far):
+    settings = {"view": "residual", "normalization": "none", "window_seconds": 0.5, "hop_seconds": 0.25}
+    detector = load(tiny_checkpoint, **settings).fit(near[:14], RATE, far=far[:14])
+    long = [np.concatenate([clips[14], clips[15]]) for clips in (near, far)]
+    ((times, scores),) = detector.score_windows(long[0], RATE, far=long[1])
+    assert times.tolist() == [0.0, 0.25, 0.5]
+    single = detector.score(near[14:16], RATE, far=far[14:16])
+    np.testing.assert_allclose(scores[[0, 2]], single, rtol=1e-4)
+
+
+def test_short_clips_of_both_microphones_are_padded_behind(tiny_checkpoint, near, far):
+    settings = {"view": "residual", "normalization": "none", "window_seconds": 0.5, "hop_seconds": 0.5}
+    padded = [np.pad(clips[:, :6000], [(0, 0), (0, 2000)]) for clips in (near, far)]
+    by_hand = load(tiny_checkpoint, **settings).fit(padded[0][:14], RATE, far=padded[1][:14])
+    by_setting = load(tiny_checkpoint, pad="waveform", **settings).fit(near[:14, :6000], RATE, far=far[:14, :6000])
+    expected = by_hand.score(padded[0][14:], RATE, far=padded[1][14:])
+    np.testing.assert_allclose(by_setting.score(near[14:, :6000], RATE, far=far[14:, :6000]), expected, rtol=1e-4)
+
+
+def test_fused_bank_leaves_references_out_in_both_views():
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(14, 10, generator=generator)
+    references = torch.arange(14), torch.tensor(IS_TARGET)
+    settings = DetectorSettings(backend="knn", view="fusion", far_weight=0.7)
+    bank = build_bank(settings, vectors, *references, num_bands=1)
+    halves = np.stack(np.split(vectors.double().numpy(), 2, axis=1), axis=1)
+    for left_out in (0, 13):
+        kept = np.delete(np.arange(14), left_out)
+        column = int(IS_TARGET[left_out])
+        own = kept[IS_TARGET[kept] == bool(column)]
+        views = []
+        for a in (0.0, 0.7):
+            alone = MemoryBank(residual(vectors, a), *references)
+            column_left_out = alone.leave_one_out()[bool(column) == IS_TARGET, column].double().numpy()
+            query = halves[left_out, 0] - a * halves[left_out, 1]
+            nearest = min(np.linalg.norm(query - (halves[row, 0] - a * halves[row, 1])) for row in own)
+            views.append((nearest - column_left_out.mean()) / column_left_out.std())
+        assert float(bank.leave_one_out()[left_out, column]) == pytest.approx(min(views), rel=1e-3, abs=1e-4)
+
+
+def test_when_far_is_missing_then_error_names_the_clip(tiny_checkpoint, near):
+    with pytest.raises(ValueError, match=r"clip 0 has no far clip, which view='residual' needs: pass far="):
+        load(tiny_checkpoint, view="residual").fit(near, RATE)
+
+
+@pytest.mark.parametrize(("counts", "message"), [((3, 2), "clip 2 has no far clip"), ((1, 3), "clip 1 has no near")])
+def test_when_there_are_more_clips_of_one_microphone_then_error_names_the_first_without_partner(
+    near, far, counts, message
+):
+    with pytest.raises(ValueError, match=f"{counts[0]} near and {counts[1]} far clips: {message}"):
+        view_sources("fusion", near[: counts[0]], RATE, far=far[: counts[1]])
+
+
+def test_when_a_far_clip_has_another_length_then_error_names_both(tiny_checkpoint, near, far):
+    with pytest.raises(ValueError, match=r"clip 1 has 8000 samples and its far one \(clip 1\) 7999"):
+        load(tiny_checkpoint, view="residual").fit(near[:2], RATE, far=[far[0], far[1, :-1]])
+
+
+def test_when_the_view_does_not_read_far_then_error_says_which_do(tiny_checkpoint, near, far):
+    for arguments in ({"far": far}, {"far_channel": 1}):
+        with pytest.raises(ValueError, match="clip 0 has a far clip, which view='near' does not read"):
+            load(tiny_checkpoint).fit(near, RATE, **arguments)
+
+
+def test_explain_refuses_views_of_two_microphones(tiny_checkpoint, near, far):
+    detector = load(tiny_checkpoint, view="residual").fit(near, RATE, far=far)
+    with pytest.raises(ValueError, match=r"explain needs .*view='near'"):
+        detector.explain(near, RATE)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"), [({"view": "far"}, "view='far' is unknown"), ({"far_weight": 0.0}, "far_weight=0.0")]
+)
+def test_when_a_setting_is_out_of_range_then_error_names_it(settings, message):
+    with pytest.raises(ValueError, match=message):
+        DetectorSettings(**settings)
