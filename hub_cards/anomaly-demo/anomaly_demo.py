@@ -53,8 +53,8 @@ class Detection:
         reachable = 1 / (self.references + 1)
         if self.false_alarm_rate < reachable:
             lines.append(
-                f"{self.references} references bear out no false-alarm rate below {reachable:.0%}: add references for "
-                f"one of {self.false_alarm_rate:.0%}."
+                f"{self.references} references are too few for a false-alarm rate below {reachable:.0%}: add "
+                f"references for one of {self.false_alarm_rate:.0%}."
             )
         return "\n\n".join(lines)
 
@@ -70,7 +70,7 @@ def detect(
     """Scores a clip against reference clips; several channels are averaged.
 
     Args:
-        encoder: a loaded detector, whose own references stay as they are: visitors of the page share it.
+        encoder: a loaded detector, whose references stay as they are: visitors of the page share it.
         references: sound files of the healthy machine, at least three.
         test: sound file to judge.
         false_alarm_rate: share of normal clips that may be called anomalous, between 0 and 1.

@@ -20,17 +20,17 @@ class ClipEmbeddings:
     """Embeddings of the windows of some clips, in the order of clips and time.
 
     Attributes:
-        vectors: [windows, dim] float32; the vectors of several layers lie end to end, and so do those of two channels.
-            With `transform`, what it made of them.
+        vectors: [windows, dim] float32; vectors of several layers lie end to end, and so do those of two channels.
+            With `transform`, its results.
         level_moments: [windows, F, 2] float32, mean over time of the log-mel level of each frequency patch, and of
             its square, in the first channel.
-        clip: [windows] int64, which clip a window belongs to.
+        clip_index: [windows] int64, which clip a window belongs to.
         start_seconds: [windows] float64, where in its clip a window begins.
     """
 
     vectors: torch.Tensor
     level_moments: torch.Tensor
-    clip: np.ndarray
+    clip_index: np.ndarray
     start_seconds: np.ndarray
 
 
@@ -43,10 +43,10 @@ def embed_clips(
     transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
     on_error: Callable[[Exception], None] | None = None,
 ) -> ClipEmbeddings:
-    """Reads and embeds clips.
+    """Read and embed clips.
 
     Windows of equal length share a forward, so that no clip's embedding depends on padding for its neighbours. Memory
-    grows with the number of clips by what is returned alone.
+    grows with the number of clips only by what is returned.
 
     Args:
         embedder: of one or several layers.
@@ -65,7 +65,7 @@ def embed_clips(
         OSError, ValueError: a clip cannot be read or is too short, or its embedding is not finite; the message names
             it.
     """
-    clip: list[int] = []
+    clip_index: list[int] = []
     start_seconds: list[float] = []
     vectors: list[torch.Tensor] = []
     moments: list[torch.Tensor] = []
@@ -79,8 +79,10 @@ def embed_clips(
         joined = torch.cat(list(embedder.pool(tokens).values()), dim=1).view(len(batch), -1)
         finite = joined.isfinite().all(dim=1).tolist()
         if not all(finite):
-            name = sources[clip[batch[finite.index(False)][0]]].name
-            raise ValueError(f"{name} has an embedding that is not finite: load the encoder in float32, or mend it")
+            name = sources[clip_index[batch[finite.index(False)][0]]].name
+            raise ValueError(
+                f"{name} has an embedding that is not finite: load the encoder in float32, or repair its weights"
+            )
         joined = (joined if transform is None else transform(joined)).cpu()
         levels = tokens.levels.cpu()[::channels, tokens.real_columns]
         level_moments = torch.stack([levels.mean(dim=1), levels.square().mean(dim=1)], dim=2)
@@ -88,9 +90,9 @@ def embed_clips(
             vectors[position], moments[position] = vector, moment
 
     loaded = _load_ahead(sources, 2 * batch_size)
-    for index, clip_loaded in enumerate(tqdm(loaded, desc=description, total=len(sources), unit="clip", disable=None)):
+    for index, clip in enumerate(tqdm(loaded, desc=description, total=len(sources), unit="clip", disable=None)):
         try:
-            pieces = windows.cut(clip_loaded.result(), SAMPLING_RATE)
+            pieces = windows.cut(clip.result(), SAMPLING_RATE)
             embedder.check_length(len(pieces[0][1]), sources[index].name)  # the others are as long
         except (OSError, ValueError) as error:
             if on_error is None:
@@ -98,9 +100,9 @@ def embed_clips(
             on_error(error)
             continue
         for start, window in pieces:
-            waiting.setdefault(len(window), []).append((len(clip), window))
+            waiting.setdefault(len(window), []).append((len(clip_index), window))
             num_waiting += 1
-            clip.append(index)
+            clip_index.append(index)
             start_seconds.append(start / SAMPLING_RATE)
             vectors.append(torch.empty(0))
             moments.append(torch.empty(0))
@@ -116,16 +118,18 @@ def embed_clips(
     widths = {len(vector) for vector in vectors}
     if len(widths) > 1:
         raise ValueError(
-            f"the clips differ in length, which pooling={embedder.pooling!r} does not level out: "
+            f"the clips differ in length, which pooling={embedder.pooling!r} keeps in the vectors: "
             "use pooling='time_mean', or pad='waveform'"
         )
     if not vectors:
         vectors = moments = [torch.empty(0)]
-    return ClipEmbeddings(torch.stack(vectors), torch.stack(moments), np.asarray(clip), np.asarray(start_seconds))
+    return ClipEmbeddings(
+        torch.stack(vectors), torch.stack(moments), np.asarray(clip_index), np.asarray(start_seconds)
+    )
 
 
 def _load_ahead(sources: Sequence[AudioSource], ahead: int) -> Iterator[Future[np.ndarray]]:
-    """Loads clips in threads, in order, at most `ahead` of them before they are asked for."""
+    """Load clips in threads, in order, at most `ahead` of them before they are asked for."""
     with ThreadPoolExecutor(os.cpu_count()) as executor:
         futures: deque[Future[np.ndarray]] = deque()
         try:

@@ -1,21 +1,24 @@
 """From waveforms to pooled embeddings of chosen layers, in one batched forward of an encoder."""
 
 import copy
+import os
 from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix.detection.pooling import PoolingMode, pool_tokens
 from modeling_retainmix.encoders.fbank import FRAME_LENGTH
 
 
 class ClipTokens(NamedTuple):
-    """What an encoder says of a batch of clips before pooling.
+    """The output of an encoder for a batch of clips, before pooling.
 
     Attributes:
         hidden: {layer: [batch, T * F, D] float32}, without class token.
-        levels: [batch, T, F] mean of the normalised log-mel features in each patch.
+        levels: [batch, T, F] mean of the normalized log-mel features in each patch.
         real_columns: [T] bool on the CPU, which time columns hold no padding: their frames are all real.
     """
 
@@ -25,17 +28,46 @@ class ClipTokens(NamedTuple):
 
 
 def chosen_layers(layer: int | tuple[int, ...] | None, config: Any) -> tuple[int, ...]:
-    """The layers to read of an encoder with this configuration; None: its `embedding_layer`, or else the last one."""
+    """Return the layers to read of an encoder: those given, or its `embedding_layer`, or else its last one."""
     if layer is None:
         chosen = getattr(config, "embedding_layer", None)
         return (config.num_hidden_layers if chosen is None else chosen,)
     return (layer,) if isinstance(layer, int) else layer
 
 
-class Embedder:
-    """Embeds clips with a frozen encoder.
+def load_encoder(
+    name: str | os.PathLike[str],
+    layer: int | tuple[int, ...] | None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> tuple[Any, Any]:
+    """Load an encoder, of which no layer above the highest one that is read, and its feature extractor.
 
-    Layers above the highest one that is read are not computed. The model is left as it is: where it must be cut, the
+    Args:
+        name: folder or Hub name.
+        layer: as in `chosen_layers`.
+        revision: branch, tag or commit on the Hub; None: the main branch.
+        trust_remote_code: run code from the Hub.
+
+    Raises:
+        ValueError: a layer that the encoder does not have, or damaged weights.
+    """
+    source: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
+    config = AutoConfig.from_pretrained(name, **source)
+    depth = max(chosen_layers(layer, config))
+    if depth > config.num_hidden_layers:
+        raise ValueError(f"layer={depth}: {name} has {config.num_hidden_layers} layers")
+    try:
+        model = AutoModel.from_pretrained(name, num_hidden_layers=max(1, depth), **source)
+    except SafetensorError as error:
+        raise ValueError(f"the weights of {name} are damaged ({error}): download or save them again") from error
+    return model, AutoFeatureExtractor.from_pretrained(name, **source)
+
+
+class Embedder:
+    """Embed clips with a frozen encoder.
+
+    Layers above the highest one that is read are not computed. The model is left as it is: a
     cut copy shares its parameters.
 
     Args:
@@ -61,18 +93,18 @@ class Embedder:
         self.layers = sorted(set(layers))
         depth = model.config.num_hidden_layers
         if not self.layers or not 0 <= self.layers[0] <= self.layers[-1] <= depth:
-            raise ValueError(f"layers {self.layers} cannot be read of a model of {depth} layers: use 0 to {depth}")
+            raise ValueError(f"layers={self.layers} is not valid for a model of {depth} layers: use 0 to {depth}")
         self.device = torch.device(device)
         self.model = _cut(model, max(1, self.layers[-1])).to(self.device).eval()
         self.feature_extractor = feature_extractor
         self.pooling = pooling
 
     def embed(self, waveforms: torch.Tensor, features: torch.Tensor | None = None) -> dict[Hashable, torch.Tensor]:
-        """Embeds a batch of clips of one length.
+        """Embed a batch of clips of one length.
 
         Args:
             waveforms: [batch, samples] float in [-1, 1] at the feature extractor's sampling rate, on any device.
-            features: [batch, frames, mel bins] of the same clips, on the embedder's device, where an equal feature
+            features: [batch, frames, mel bins] of the same clips, on the embedder's device, if an equal feature
                 extractor has made them already.
 
         Returns:
@@ -82,7 +114,7 @@ class Embedder:
 
     @torch.inference_mode()
     def tokens(self, waveforms: torch.Tensor, features: torch.Tensor | None = None) -> ClipTokens:
-        """The tokens of a batch before pooling; arguments as in `embed`."""
+        """Compute the tokens of a batch before pooling; arguments as in `embed`."""
         waveforms, config = waveforms.to(self.device, torch.float32), self.model.config
         if features is None:
             features = self.feature_extractor.extract_features(waveforms)
@@ -96,13 +128,13 @@ class Embedder:
 
     @torch.inference_mode()
     def pool(self, tokens: ClipTokens) -> dict[Hashable, torch.Tensor]:
-        """Embeddings from tokens, as `embed` gives them."""
+        """Pool tokens to embeddings, as `embed` returns them."""
         num_freq, real = self.model.config.num_mel_patches, tokens.real_columns
         mask = None if bool(real.all()) else real.to(self.device).expand(len(tokens.levels), -1)
         return {layer: pool_tokens(hidden, num_freq, self.pooling, mask) for layer, hidden in tokens.hidden.items()}
 
     def check_length(self, samples: int, name: str) -> None:
-        """Checks that a clip fills at least one time column of tokens.
+        """Check that a clip fills at least one time column of tokens.
 
         Raises:
             ValueError: it does not; the message gives the clip's name.
@@ -118,7 +150,7 @@ class Embedder:
 
 
 def _cut(model: Any, num_layers: int) -> Any:
-    """The first layers of a model, on the same parameters."""
+    """Return the first layers of a model, on the same parameters."""
     if num_layers == model.config.num_hidden_layers:
         return model
     config = copy.deepcopy(model.config)

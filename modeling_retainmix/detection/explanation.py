@@ -1,11 +1,17 @@
 """Where in time and frequency a clip differs from normal ones."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
 from modeling_retainmix.detection.backends.base import Contrast
+from modeling_retainmix.detection.domain_scores import DomainScores
+from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.windows import Windows
+from modeling_retainmix.encoders.fbank import FRAME_SHIFT
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Explanation:
             `python benchmarks/localization.py --model hub_cards/retainmix-beats-tiny`.
         squared_distance: of the pooled window to the nearest reference, or to the Gaussian of the domain.
         reference: name of the nearest reference; of a mixed one, that of its target reference.
-        domain: of the bank which decided the score, "source" or "target".
+        domain: that decided the score, "source" or "target".
         start_seconds: where in the clip the window begins; it is the one with the highest score.
         column_seconds: from one time column to the next one, in seconds.
     """
@@ -38,8 +44,57 @@ class Explanation:
     column_seconds: float
 
 
+def explain_clip(
+    source: AudioSource,
+    embedder: Embedder,
+    windows: Windows,
+    scores: DomainScores,
+    references: Mapping[str, torch.Tensor],
+    reference_names: Sequence[str],
+    batch_size: int,
+) -> Explanation:
+    """Map what makes a clip differ from its nearest reference, in the window with the highest score.
+
+    Args:
+        source: the clip.
+        embedder: of one layer with time-mean pooling.
+        windows: how to cut the clip.
+        scores: of backends with `has_contrast`.
+        references: tensors `is_target_domain` [n] and `level_moments` [n, F, 2].
+        reference_names: names of the reference recordings.
+        batch_size: windows of one forward.
+
+    Raises:
+        FileNotFoundError, ValueError: the clip cannot be read, is too short, or the references are too few.
+    """
+    config, (layer,) = embedder.model.config, embedder.layers
+    starts, samples = zip(*windows.cut(source.load(), SAMPLING_RATE), strict=True)
+    embedder.check_length(len(samples[0]), source.name)
+    waveforms = torch.from_numpy(np.stack(samples))
+    distances = [scores.distances(embedder.embed(batch)[layer]) for batch in waveforms.split(batch_size)]
+    by_domain = scores.normalized(torch.cat(distances))
+    window = int(by_domain.amin(dim=1).argmax())
+    domain = scores.domains[int(by_domain[window].argmin())]
+    tokens = embedder.tokens(waveforms[window : window + 1])
+    pooled = embedder.pool(tokens)[layer][0].cpu()
+    contrast = scores.backends[domain].contrast(pooled)
+    columns = int(tokens.real_columns.sum())  # padding lies behind the clip
+    hidden = tokens.hidden[layer][0, : columns * config.num_mel_patches].cpu()
+    rows = references["is_target_domain"] == (domain == "target")
+    levels = level_deviations(tokens.levels[0, :columns].cpu(), references["level_moments"][rows])
+    return Explanation(
+        contributions=token_contributions(hidden, contrast, config.num_mel_patches).numpy(),
+        level_deviations=levels.numpy(),
+        squared_distance=float((pooled.double() - contrast.origin) @ contrast.direction),
+        reference=reference_names[contrast.recording_index],
+        domain=domain,
+        start_seconds=starts[window] / SAMPLING_RATE,
+        column_seconds=config.patch_size * FRAME_SHIFT / SAMPLING_RATE,
+    )
+
+
 def token_contributions(tokens: torch.Tensor, contrast: Contrast, num_freq: int) -> torch.Tensor:
-    """Splits the squared distance of a time-mean pooled clip among the clip's tokens.
+    """Split the squared distance of a time-mean pooled clip among the clip's tokens.
 
     With h a token, m the mean over time of its band, r the origin and g the direction of the contrast in that band,
     the cell holds <h - r, g>, whose mean over time, summed over the bands, is the squared distance: g is m - r for the
@@ -59,7 +114,7 @@ def token_contributions(tokens: torch.Tensor, contrast: Contrast, num_freq: int)
 
 
 def level_deviations(levels: torch.Tensor, reference_moments: torch.Tensor) -> torch.Tensor:
-    """Standardises log-mel levels by those of the references.
+    """Standardize log-mel levels by those of the references.
 
     Args:
         levels: [T, F] of one clip.

@@ -1,29 +1,95 @@
-"""The domain of each reference clip."""
+"""What a detector is given: clips of one or two microphones, and the domain of each reference clip."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from modeling_retainmix.audio import AudioSource, audio_sources
 from modeling_retainmix.data.layouts.dcase_sections import parse_dcase_name
-from modeling_retainmix.detection.backends.knn import DOMAINS
+from modeling_retainmix.detection.backends.base import DOMAINS
+from modeling_retainmix.detection.settings import Microphones
+
+
+def clip_sources(
+    microphones: Microphones,
+    audio: Any,
+    sampling_rate: int | None = None,
+    channel: int | str | None = None,
+    far: Any = None,
+    far_channel: int | str | None = None,
+) -> list[AudioSource]:
+    """List the clips of one or two microphones without reading them.
+
+    Args:
+        microphones: of `DetectorSettings`.
+        audio: clips of the near microphone, in any form that `audio_sources` takes.
+        sampling_rate: of arrays, in Hz.
+        channel: what to take of near files with several channels.
+        far: the clips of the far microphone in the same order; None: they are another channel of `audio`.
+        far_channel: what to take of far files with several channels.
+
+    Returns:
+        With `microphones="near"` those of `audio`; else sources that load float32 [samples, 2], near and far.
+
+    Raises:
+        FileNotFoundError, ValueError: as `audio_sources`; no far clips, another number of them, or far clips that
+            these microphones do not read. Loading raises a ValueError if a far clip has another length.
+    """
+    near_sources = audio_sources(audio, sampling_rate, channel)
+    first = near_sources[0].name
+    if microphones == "near":
+        if far is not None or far_channel is not None:
+            raise ValueError(
+                f"{first} has a far clip, which microphones='near' does not read: use 'residual' or 'fusion'"
+            )
+        return near_sources
+    if far is None and far_channel is None:
+        raise ValueError(
+            f"{first} has no far clip, which microphones={microphones!r} needs: pass far=, or far_channel= of its file"
+        )
+    far_sources = audio_sources(audio if far is None else far, sampling_rate, far_channel)
+    if len(far_sources) != len(near_sources):
+        shorter = min(len(far_sources), len(near_sources))
+        longer, other = (near_sources, "far") if len(near_sources) > shorter else (far_sources, "near")
+        raise ValueError(
+            f"{len(near_sources)} near and {len(far_sources)} far clips: {longer[shorter].name} has no {other} clip, "
+            "pass one far clip for each near one"
+        )
+    return [_pair(*pair) for pair in zip(near_sources, far_sources, strict=True)]
 
 
 def reference_domains(names: Sequence[str], domains: Sequence[str] | None) -> Sequence[str]:
-    """The domain of each reference, "source" or "target".
+    """Return the domain of each reference, "source" or "target".
 
     Args:
         names: of the clips.
-        domains: as the user gave them; None: what the names tell where all are DCASE names, or else one domain.
+        domains: as the user gave them; None: those in the names if all are DCASE names, or else one domain.
 
     Raises:
         ValueError: their number is not that of the clips, or one is unknown.
     """
     if domains is None:
         parsed = [parse_dcase_name(Path(name).stem) or {"domain": ""} for name in names]
-        told = [parts["domain"] for parts in parsed]
-        return told if all(told) else ["source"] * len(names)
+        named = [parts["domain"] for parts in parsed]
+        return named if all(named) else ["source"] * len(names)
     if len(domains) != len(names):
         raise ValueError(f"{len(domains)} domains for {len(names)} references: pass one for each clip")
     for name, domain in zip(names, domains, strict=True):
         if domain not in DOMAINS:
             raise ValueError(f"{name} has domain {domain!r}: use 'source' or 'target'")
     return domains
+
+
+def _pair(near: AudioSource, far: AudioSource) -> AudioSource:
+    def load() -> np.ndarray:
+        near_clip, far_clip = near.load(), far.load()
+        if len(near_clip) != len(far_clip):
+            raise ValueError(
+                f"{near.name} has {len(near_clip)} samples and its far clip ({far.name}) {len(far_clip)}: cut both "
+                "to the same time"
+            )
+        return np.stack([near_clip, far_clip], axis=1)
+
+    return AudioSource(near.name, load)

@@ -1,4 +1,4 @@
-"""Exact nearest-neighbour distances with bounded memory."""
+"""Exact nearest-neighbor distances with bounded memory."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -11,12 +11,12 @@ _CHUNK_ELEMENTS = 2**24  # of a block of distances, and of the queries that it b
 
 
 def knn_distance(queries: torch.Tensor, bank: torch.Tensor, k: int = 1, metric: Metric = "euclidean") -> torch.Tensor:
-    """Mean distance of every query to its K nearest vectors of a bank (Eq. 2 of the paper for K = 1).
+    """Return the mean distance of every query to its K nearest vectors of a bank (Eq. 2 of the paper for K = 1).
 
     Args:
         queries: [n, D] float.
         bank: [m, D] float; the search runs on its device, to which queries of another one are copied in parts.
-        k: number of neighbours, 1 <= k <= m.
+        k: number of neighbors, 1 <= k <= m.
         metric: "euclidean", or "cosine": the Euclidean distance of the unit vectors, squared and halved, which is
             1 - cosine similarity without its cancellation.
 
@@ -26,14 +26,14 @@ def knn_distance(queries: torch.Tensor, bank: torch.Tensor, k: int = 1, metric: 
     Raises:
         ValueError: an empty bank, `k` out of range, widths that differ, an unknown metric.
     """
-    distances, _ = nearest_neighbours(queries, bank, k, metric)
+    distances, _ = nearest_neighbors(queries, bank, k, metric)
     return distances.mean(dim=1)
 
 
-def nearest_neighbours(
+def nearest_neighbors(
     queries: torch.Tensor, bank: torch.Tensor, k: int = 1, metric: Metric = "euclidean"
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The K nearest vectors of a bank: distances [n, k] ascending and rows of the bank [n, k].
+    """Find the K nearest vectors of a bank: distances [n, k] ascending and rows of the bank [n, k].
 
     Arguments and errors as in `knn_distance`.
     """
@@ -48,7 +48,7 @@ def nearest_neighbours(
 def distance_blocks(
     queries: torch.Tensor, bank: torch.Tensor, metric: Metric = "euclidean"
 ) -> Iterator[tuple[slice, torch.Tensor]]:
-    """All distances, in blocks of bounded size.
+    """Compute all distances, in blocks of bounded size.
 
     Arguments as in `knn_distance`.
 
@@ -61,10 +61,10 @@ def distance_blocks(
     size = max(1, _CHUNK_ELEMENTS // max(bank.shape))
     for start in range(0, len(queries), size):
         part = slice(start, start + size)
-        of_part = queries[part].to(bank)
-        of_part = unit(of_part, dim=1) if metric == "cosine" else of_part
+        block = queries[part].to(bank)
+        block = unit(block, dim=1) if metric == "cosine" else block
         # The matrix-product shortcut |q|^2 + |b|^2 - 2qb loses the small distances that detection is about.
-        distances = torch.cdist(of_part, bank, compute_mode="donot_use_mm_for_euclid_dist")
+        distances = torch.cdist(block, bank, compute_mode="donot_use_mm_for_euclid_dist")
         yield part, distances.square() / 2 if metric == "cosine" else distances
 
 
@@ -74,6 +74,8 @@ def _check_search(queries: torch.Tensor, bank: torch.Tensor, k: int, metric: str
             f"queries have shape {list(queries.shape)} and the bank {list(bank.shape)}: expected [n, D] and [m, D]"
         )
     if not 1 <= k <= len(bank):
-        raise ValueError(f"k={k} neighbours were asked of a bank of {len(bank)} references: use 1 to {len(bank)}")
+        raise ValueError(
+            f"k={k} is not a valid number of neighbors in a bank of {len(bank)} references: use 1 to {len(bank)}"
+        )
     if metric not in ("euclidean", "cosine"):
-        raise ValueError(f"metric {metric!r} is unknown: use 'euclidean' or 'cosine'")
+        raise ValueError(f"metric={metric!r} is not a valid metric: use 'euclidean' or 'cosine'")

@@ -1,4 +1,4 @@
-"""Normalisation between domains: one anomaly score from the distances to the source and to the target bank."""
+"""Normalization between domains: one anomaly score from the distances to the source and to the target bank."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ class DistanceStatistics(NamedTuple):
 
 
 def distance_statistics(distance: torch.Tensor) -> DistanceStatistics:
-    """Statistics of distances [n]; the standard deviation has ddof 0, as in the published rule."""
+    """Return the statistics of distances [n]; the standard deviation has ddof 0, as in the published rule."""
     return DistanceStatistics(float(distance.mean()), float(distance.std(correction=0)))
 
 
@@ -23,7 +23,7 @@ def domain_normalized_score(
     source_stats: DistanceStatistics | None = None,
     target_stats: DistanceStatistics | None = None,
 ) -> torch.Tensor:
-    """Standardises the distances to both banks and takes the smaller one: min(z_source, z_target).
+    """Standardize the distances to both banks and take the smaller one: min(z_source, z_target).
 
     With statistics of the reference clips a clip's score stands alone. Without statistics this is the published rule
     of GenRep (arXiv 2409.05035): mean and standard deviation run over the clips that are passed, so that each score
@@ -52,7 +52,7 @@ def domain_normalized_score(
 
 
 def standardize(distance: torch.Tensor, stats: DistanceStatistics, domain: str) -> torch.Tensor:
-    """Distances [n] to the bank of a domain, less their mean and divided by their standard deviation.
+    """Return distances [n] to the bank of a domain, less their mean and divided by their standard deviation.
 
     Raises:
         ValueError: the standard deviation is 0.
@@ -60,6 +60,6 @@ def standardize(distance: torch.Tensor, stats: DistanceStatistics, domain: str) 
     if not stats.std > 0:
         raise ValueError(
             f"the distances to the {domain} bank do not vary (standard deviation {stats.std}): use more, or more "
-            "various, clips, or no normalisation"
+            "various, clips, or normalization='none'"
         )
     return (distance - stats.mean) / stats.std

@@ -10,7 +10,7 @@ PoolingMode = Literal["time_mean", "frequency_mean", "mean"]
 def pool_tokens(
     hidden: torch.Tensor, num_freq: int, mode: PoolingMode = "time_mean", mask: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Averages tokens over time, over frequency, or over both (GenRep, arXiv 2409.05035, section 3).
+    """Average tokens over time, over frequency, or over both (GenRep, arXiv 2409.05035, section 3).
 
     Args:
         hidden: tokens without class token, [batch, T * F, D]; token index = time * F + frequency.
@@ -24,10 +24,10 @@ def pool_tokens(
         The pooled vectors, of the dtype of `hidden`.
 
     Raises:
-        ValueError: an unknown mode, a number of tokens that is no multiple of F, a mask of another shape.
+        ValueError: an unknown mode, a number of tokens that is not a multiple of F, a mask of another shape.
     """
     if mode not in get_args(PoolingMode):
-        raise ValueError(f"pooling mode {mode!r} is unknown: use one of {', '.join(get_args(PoolingMode))}")
+        raise ValueError(f"pooling mode {mode!r} is not a valid mode: use one of {', '.join(get_args(PoolingMode))}")
     batch, tokens, width = hidden.shape
     if tokens % num_freq:
         raise ValueError(

@@ -2,29 +2,76 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from transformers.utils import cached_file
 
 from modeling_retainmix.detection.settings import DetectorSettings
 
 SETTINGS_FILE = "detector.json"
 REFERENCES_FILE = "references.safetensors"
 
+# Names of settings and tensors in detectors that were saved by version 0.1, and what they are called now.
+OLD_NAMES = {
+    "variance": "explained_variance",
+    "density_neighbours": "density_neighbors",
+    "mix_support": "memmixup_neighbors",
+    "mix_alpha": "memmixup_alpha",
+    "view": "microphones",
+    "recording": "recording_index",
+    "is_target": "is_target_domain",
+}
+
 _DTYPES = {
     "vectors": torch.float32,
-    "recording": torch.int64,
-    "is_target": torch.bool,
+    "recording_index": torch.int64,
+    "is_target_domain": torch.bool,
     "level_moments": torch.float32,
 }
 
 
+def write_detector(
+    folder: Path, settings: DetectorSettings, names: Sequence[str], references: Mapping[str, torch.Tensor]
+) -> None:
+    """Write a detector's JSON file and its tensors, as `read_settings` and `read_references` read them."""
+    content = json.dumps({"settings": settings.to_dict(), "references": list(names)}, indent=2)
+    (folder / SETTINGS_FILE).write_text(content + "\n", encoding="utf-8")
+    save_file(dict(references), folder / REFERENCES_FILE)
+
+
+def check_setting_names(names: Iterable[str]) -> None:
+    """Check that these are fields of `DetectorSettings`.
+
+    Raises:
+        ValueError: one is not; for one that has a new name the message gives it.
+    """
+    known = [field.name for field in fields(DetectorSettings)]
+    for name in names:
+        if OLD_NAMES.get(name) in known:
+            raise ValueError(f"the setting {name} has a new name: use {OLD_NAMES[name]}=")
+        if name not in known:
+            raise ValueError(f"{name} is not a setting: use {', '.join(known)}")
+
+
+def find_settings(name: str | os.PathLike[str], revision: str | None) -> str | None:
+    """Find the JSON file of a saved detector, a folder or Hub name; None: this is not a saved detector."""
+    return cached_file(
+        name,
+        SETTINGS_FILE,
+        revision=revision,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,  # the encoder's loading reports these
+    )
+
+
 def read_settings(path: str | os.PathLike[str]) -> tuple[DetectorSettings, list[str]]:
-    """Reads a detector's JSON file.
+    """Read a detector's JSON file.
 
     Args:
         path: `detector.json`.
@@ -33,56 +80,66 @@ def read_settings(path: str | os.PathLike[str]) -> tuple[DetectorSettings, list[
         The settings, and the names of the reference recordings.
 
     Raises:
-        ValueError: it is no JSON, lacks one of the two, or holds a setting that is unknown or out of range.
+        ValueError: it is not JSON, lacks one of the two, or holds a setting that is unknown or out of its bounds; the
+            message gives file, setting and value.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        settings, names = DetectorSettings(**content["settings"]), content["references"]
+        settings, names = DetectorSettings(**_with_current_names(content["settings"])), content["references"]
     except KeyError as error:
         raise ValueError(f"{path} lacks {error}: save the detector again") from error
     except (TypeError, ValueError) as error:  # JSON and Unicode errors are ValueErrors
         raise ValueError(f"{path} does not hold a detector's settings ({error}): save the detector again") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{path} has references that are no list of names: save the detector again")
+        raise ValueError(f"{path} has references that are not a list of names: save the detector again")
     return settings, names
 
 
 def read_references(
-    path: str | os.PathLike[str], names: Sequence[str], settings: DetectorSettings, config: Any, num_layers: int
+    name: str | os.PathLike[str],
+    revision: str | None,
+    names: Sequence[str],
+    settings: DetectorSettings,
+    config: Any,
+    num_layers: int,
 ) -> dict[str, torch.Tensor]:
-    """Reads a detector's tensors.
+    """Read a detector's tensors.
 
     Args:
-        path: `references.safetensors`.
+        name: folder or Hub name.
+        revision: branch, tag or commit on the Hub; None: the main branch.
         names: of the recordings, from the JSON file.
         settings: of the detector.
         config: of the encoder.
         num_layers: number of layers that the detector reads.
 
     Returns:
-        `vectors` [n, dim] float32, `recording` [n] int64, `is_target` [n] bool, `level_moments` [n, F, 2] float32.
+        `vectors` [n, dim] float32, `recording_index` [n] int64, `is_target_domain` [n] bool, `level_moments`
+        [n, F, 2] float32.
 
     Raises:
-        ValueError: the file is damaged, or does not fit the JSON file or the encoder; the message says where.
+        OSError: there is no `references.safetensors`.
+        ValueError: it is damaged, or does not fit the JSON file or the encoder; the message says where.
     """
+    path = cached_file(name, REFERENCES_FILE, revision=revision)
 
     def check(fits: bool, problem: str) -> None:
         if not fits:
             raise ValueError(f"{path} {problem}: the detector's files do not belong together, save it again")
 
     try:
-        tensors = load_file(path)
+        tensors = _with_current_names(load_file(path))
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged ({error}): save the detector again") from error
     for key, dtype in _DTYPES.items():
         check(key in tensors, f"lacks {key}")
         check(tensors[key].dtype == dtype, f"holds {key} as {tensors[key].dtype}, not {dtype}")
-    vectors, recording = tensors["vectors"], tensors["recording"]
-    count, bands = len(recording), config.num_mel_patches
-    check(recording.ndim == 1, f"holds recording of shape {list(recording.shape)}, not [n]")
-    for key, shape in (("is_target", [count]), ("level_moments", [count, bands, 2])):
+    vectors, recording_index = tensors["vectors"], tensors["recording_index"]
+    count, bands = len(recording_index), config.num_mel_patches
+    check(recording_index.ndim == 1, f"holds recording_index of shape {list(recording_index.shape)}, not [n]")
+    for key, shape in (("is_target_domain", [count]), ("level_moments", [count, bands, 2])):
         check(list(tensors[key].shape) == shape, f"holds {key} of shape {list(tensors[key].shape)}, not {shape}")
-    channels = 1 if settings.view == "near" else 2
+    channels = 1 if settings.microphones == "near" else 2
     width = channels * num_layers * config.hidden_size * (bands if settings.pooling == "time_mean" else 1)
     # Averages over frequency keep the time axis, whose length is that of the references.
     has_width = vectors.ndim == 2 and (
@@ -93,10 +150,16 @@ def read_references(
         f"holds vectors of shape {list(vectors.shape)}, but {count} windows and an encoder that gives {width} values",
     )
     check(bool(vectors.isfinite().all()), "holds vectors that are not finite")
-    recordings = recording.unique().tolist()
+    recordings = recording_index.unique().tolist()
     check(
         recordings == list(range(len(names))),
         f"holds {len(recordings)} recordings, numbered {recordings[:1]} to {recordings[-1:]}, "
         f"but {SETTINGS_FILE} names {len(names)}",
     )
     return tensors
+
+
+def _with_current_names(values: Any) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{values!r} is not a table of names and values")
+    return {OLD_NAMES.get(name, name): value for name, value in values.items()}

@@ -12,11 +12,12 @@ from tqdm.auto import tqdm
 from modeling_retainmix.audio import SAMPLING_RATE
 from modeling_retainmix.data.clips import read_clips, to_waveform
 from modeling_retainmix.data.recordings import scoring_rules
-from modeling_retainmix.detection.nearest_search import knn_distance
+from modeling_retainmix.detection.domain_scores import DomainScores
+from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache, Tensors
 from modeling_retainmix.evaluation.embeddings import EmbedFunction
 from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embed_views
-from modeling_retainmix.evaluation.scores import ClipScores
+from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, ClipScores
 
 RECORDINGS = ("recordings", 0.0)  # the only cell of the scores
 
@@ -26,12 +27,13 @@ def score_recordings(
     clip_seconds: float,
     encoders: Sequence[NamedEncoder],
     cache: EmbeddingCache,
+    settings: DetectorSettings = NEAREST_REFERENCE,
     device: torch.device | str = "cpu",
     batch_size: int = 64,
     description: str = "recordings",
     show_progress: bool = True,
 ) -> dict[Hashable, ClipScores]:
-    """Anomaly scores of all tests: distance to the nearest reference of their machine type and section (Eq. 2).
+    """Score all tests, each by the references of its machine type and section, as a detector with these settings.
 
     Args:
         table: references and labelled tests, with a column `audio` of int16 samples at 16 kHz and the columns
@@ -39,6 +41,8 @@ def score_recordings(
         clip_seconds: clips are cut, or padded with zeros, to this length.
         encoders: with names that differ.
         cache: embeddings that are there are not computed again.
+        settings: how clips are compared; layers, pooling and windows are not read from them. By default the anomaly
+            score of a test is its distance to the nearest reference (Eq. 2).
         device: where to compute.
         batch_size: clips of one forward.
         description: label of the progress bar.
@@ -49,7 +53,7 @@ def score_recordings(
         and the official score over them is that of the recordings' year.
 
     Raises:
-        ValueError: a section has no references.
+        ValueError: a section has no references, or too few for these settings.
     """
     names = [f"{machine}/{section}" for machine, section in zip(table["machine_type"], table["section"], strict=True)]
     sections, is_reference = np.asarray(names), np.asarray(table["split"]) == "train"
@@ -59,7 +63,8 @@ def score_recordings(
         for encoder in encoders
         for layer in encoder.layers
     }
-    distances: dict[Hashable, list[np.ndarray]] = {view: [] for view in identities}
+    collected: dict[Hashable, list[np.ndarray]] = {view: [] for view in identities}
+    is_target_domain = np.asarray(table["domain"]) == "target"
     tests: list[np.ndarray] = []
     for section in tqdm(np.unique(sections).tolist(), desc=description, disable=not show_progress):
         references, queries = (
@@ -76,16 +81,22 @@ def score_recordings(
 
         data = [_fingerprint(table, rows, round(clip_seconds * SAMPLING_RATE), batch_size)]
         for view, tensors in cache.fetch(data, identities, compute).items():
-            bank, vectors = tensors["clips"][: len(references)], tensors["clips"][len(references) :]
-            distances[view].append(knn_distance(vectors, bank).double().numpy())
+            vectors, recording_index = tensors["clips"], torch.arange(len(references))
+            domains = torch.from_numpy(is_target_domain[references])
+            try:
+                scores = DomainScores(settings, vectors[: len(references)], recording_index, domains)
+                collected[view].append(scores.scores(vectors[len(references) :]))
+            except ValueError as error:
+                raise ValueError(f"section {section}: {error}") from error
         tests.append(queries)
     order = np.concatenate(tests)
     is_anomaly = np.asarray(table["label"])[order] == "anomaly"
-    is_target = np.asarray(table["domain"])[order] == "target"
     rules = scoring_rules(table)
     return {
-        view: ClipScores(sections[order], is_anomaly, is_target, {RECORDINGS: np.concatenate(parts)}, rules)
-        for view, parts in distances.items()
+        view: ClipScores(
+            sections[order], is_anomaly, is_target_domain[order], {RECORDINGS: np.concatenate(parts)}, rules
+        )
+        for view, parts in collected.items()
     }
 
 

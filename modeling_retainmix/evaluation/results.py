@@ -62,7 +62,7 @@ def protocol_record(
         **asdict(protocol),
         "k": settings.k,
         "normalization": settings.normalization,
-        "mix_support": settings.mix_support,
+        "mix_support": settings.memmixup_neighbors,
         "clips": {machine: dict(roles) for machine, roles in counts.items()},
         "noise_segments_reused": reused_segments,
         "domains": list(domains),

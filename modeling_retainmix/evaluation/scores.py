@@ -9,8 +9,7 @@ import torch
 from scipy.stats import hmean
 
 from modeling_retainmix.data.benchmark import SUBSETS, BenchmarkProtocol, MachineBenchmark
-from modeling_retainmix.detection.backends.build import build_bank
-from modeling_retainmix.detection.domain_scores import NormalizedBank
+from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.embeddings import BenchmarkEmbeddings
 from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score
@@ -24,7 +23,7 @@ class ClipScores:
     """Anomaly scores of the test clips of all machine types, clips in the same order in every cell.
 
     Attributes:
-        machine_types: [clips] str, with the section where a machine type has several.
+        machine_types: [clips] str, with the section if a machine type has several.
         is_anomaly, is_target: [clips] bool.
         scores: {(subset, snr_db): [clips] float64}, higher means more anomalous.
         rules: year of DCASE Task 2 whose official score they have (`dcase_score`).
@@ -54,7 +53,7 @@ class BenchmarkScores:
     def official(self, subset: str, snr_db: float) -> float:
         """The official score of the recordings' year over machine types and sections, as a fraction.
 
-        Since 2022 it is the harmonic mean of source AUC, target AUC and pAUC; where all tests are of one domain, of
+        Since 2022 it is the harmonic mean of source AUC, target AUC and pAUC; if all tests are of one domain, of
         AUC and pAUC.
         """
         return float(self.cells[subset][snr_db]["official_score"])
@@ -83,22 +82,22 @@ def score_benchmark(
     settings: DetectorSettings = NEAREST_REFERENCE,
     num_bands: int = 1,
 ) -> dict[Hashable, BenchmarkScores]:
-    """Scores all subsets as a detector with these settings does.
+    """Score all subsets as a detector with these settings does.
 
     Args:
         benchmark: the machine types.
         protocol: gives the SNRs.
         embed_machine: embeddings of one machine type, from `embed_mixtures` or `embed_oracle`; called once for each,
             so that only one machine type's embeddings are held at a time.
-        settings: how clips are compared; what they say of layers, pooling and windows is not read. By default the
+        settings: how clips are compared; layers, pooling and windows are not read from them. By default the
             anomaly score of a test clip is its distance to the nearest reference (Eq. 2).
         num_bands: frequency bands that lie end to end in an embedding.
 
     Returns:
-        Scores for every view that `embed_machine` gives.
+        Scores for every view that `embed_machine` returns.
 
     Raises:
-        ValueError: the references do not suffice for these settings.
+        ValueError: too few references for these settings.
     """
     collected: dict[Any, dict[tuple[str, float], list[np.ndarray]]] = {}
     machines = []
@@ -146,9 +145,9 @@ def _anomaly_scores(
     settings: DetectorSettings,
     num_bands: int,
 ) -> np.ndarray:
-    """Anomaly scores of the test clips, [tests] float64; every recording has an embedding in both arguments."""
+    """Score the test clips, [tests] float64; every recording has an embedding in both arguments."""
     is_reference = torch.from_numpy(machine.is_reference)
-    is_target = torch.from_numpy(machine.is_target)[is_reference]
-    bank = build_bank(settings, references[is_reference], torch.arange(len(is_target)), is_target, num_bands)
-    scores = NormalizedBank(bank, settings.normalization).scores(tests[~is_reference])
-    return scores.amin(dim=1).double().numpy()
+    is_target_domain = torch.from_numpy(machine.is_target)[is_reference]
+    recording_index = torch.arange(len(is_target_domain))
+    scores = DomainScores(settings, references[is_reference], recording_index, is_target_domain, num_bands)
+    return scores.scores(tests[~is_reference])

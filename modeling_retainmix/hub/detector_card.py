@@ -30,11 +30,13 @@ def write_detector_card(
     detector = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     with safe_open(folder / "references.safetensors", "pt") as tensors:
-        recording, is_target = tensors.get_tensor("recording"), tensors.get_tensor("is_target")
+        recording_index = tensors.get_tensor("recording_index")
+        is_target_domain = tensors.get_tensor("is_target_domain")
     license = license or base_license(base_model)
     base_model = None if base_model == name else hub_name(base_model)  # a detector that is pushed again
     recordings = {
-        domain: len(recording[is_target == (domain == "target")].unique()) for domain in ("source", "target")
+        domain: len(recording_index[is_target_domain == (domain == "target")].unique())
+        for domain in ("source", "target")
     }
     card_data = ModelCardData(
         license=license,
@@ -54,9 +56,9 @@ def write_detector_card(
         num_layers=config["num_hidden_layers"],
         full_num_layers=config["full_num_hidden_layers"],
         num_references=len(detector["references"]),
-        num_windows=len(recording),
+        num_windows=len(recording_index),
         recordings=recordings,
-        far=detector["settings"]["view"] != "near",
+        far=detector["settings"]["microphones"] != "near",
         settings=key_value_table(detector["settings"]),
     )
     path = folder / "README.md"

@@ -35,9 +35,9 @@ def test_embeddings_are_in_the_order_of_clips_and_time(embedder, clips, batch_si
             torch.testing.assert_close(
                 result.vectors[row], torch.cat([alone[1][0], alone[2][0]]), rtol=1e-4, atol=1e-5
             )
-            assert (result.clip[row], result.start_seconds[row]) == (index, start / 16000)
+            assert (result.clip_index[row], result.start_seconds[row]) == (index, start / 16000)
             row += 1
-    assert len(result.vectors) == len(result.clip) == row == 14
+    assert len(result.vectors) == len(result.clip_index) == row == 14
 
 
 def test_no_more_clips_are_loaded_than_are_needed_soon(embedder, clips):
@@ -101,10 +101,10 @@ def test_when_errors_are_collected_then_the_other_clips_are_embedded(embedder, c
     errors: list[Exception] = []
     mixed = [sources[0], broken[0], sources[1], *broken[1:], sources[2]]
     result = embed_clips(embedder, mixed, Windows(), batch_size, on_error=errors.append)
-    assert result.clip.tolist() == [0, 2, 5]
+    assert result.clip_index.tolist() == [0, 2, 5]
     torch.testing.assert_close(result.vectors, embed_clips(embedder, sources, Windows(), batch_size).vectors)
     assert [str(error).split("/")[-1].split(" ")[0] for error in errors] == ["bad.wav", "short.wav", "absent.wav"]
-    assert len(embed_clips(embedder, broken, Windows(), on_error=errors.append).clip) == 0
+    assert len(embed_clips(embedder, broken, Windows(), on_error=errors.append).clip_index) == 0
 
 
 def test_with_a_transform_what_it_returns_is_kept_in_place_of_the_vectors(embedder, clips):

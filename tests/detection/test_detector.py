@@ -7,8 +7,8 @@ import torch
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.detection import domain_normalized_score, pool_tokens
-from modeling_retainmix.detection.backends.build import build_bank
-from modeling_retainmix.detection.backends.mahalanobis import GaussianBank
+from modeling_retainmix.detection.domain_scores import DomainScores
+from modeling_retainmix.detection.settings import DetectorSettings
 
 RATE = 16000
 DOMAINS = ["source"] * 5 + ["target"] * 3
@@ -76,13 +76,13 @@ def test_with_mahalanobis_scores_are_distances_to_the_gaussians(
     settings = {"backend": "mahalanobis", "shrinkage": 0.3, "normalization": "none"}
     detector = load(tiny_checkpoint, **settings).fit(references, RATE, DOMAINS)
     vectors = pooled(tiny_model, feature_extractor, references)
-    bank = GaussianBank(vectors, torch.arange(8), torch.arange(8) >= 5, 0.3)
-    expected = bank.distances(pooled(tiny_model, feature_extractor, tests)).amin(dim=1)
-    np.testing.assert_allclose(detector.score(tests, RATE), expected.numpy(), rtol=1e-4)
+    scores = DomainScores(DetectorSettings(**settings), vectors, torch.arange(8), torch.arange(8) >= 5)
+    expected = scores.scores(pooled(tiny_model, feature_extractor, tests))
+    np.testing.assert_allclose(detector.score(tests, RATE), expected, rtol=1e-4)
     detector.save_pretrained(tmp_path)
     np.testing.assert_allclose(saved(tmp_path).score(tests, RATE), detector.score(tests, RATE))
-    normalised = load(tiny_checkpoint, backend="mahalanobis").fit(references, RATE, DOMAINS)
-    assert normalised.decide(references, RATE, 0.1).sum() == 0
+    normalized = load(tiny_checkpoint, backend="mahalanobis").fit(references, RATE, DOMAINS)
+    assert normalized.decide(references, RATE, 0.1).sum() == 0
 
 
 def test_by_default_scores_are_those_of_mahalanobis_with_reference_normalization(tiny_checkpoint, references, tests):
@@ -95,12 +95,12 @@ def test_by_default_scores_are_those_of_mahalanobis_with_reference_normalization
     "settings",
     [
         {"backend": "subband", "layer": (1, 2), "k": 2},
-        {"backend": "density", "density_neighbours": 1, "metric": "cosine"},
-        {"backend": "pca", "variance": 0.8},
-        {"backend": "fusion", "density_neighbours": 1},
+        {"backend": "density", "density_neighbors": 1, "metric": "cosine"},
+        {"backend": "pca", "explained_variance": 0.8},
+        {"backend": "fusion", "density_neighbors": 1},
     ],
 )
-def test_with_every_backend_scores_are_those_of_its_bank_and_survive_saving(
+def test_with_every_backend_scores_are_those_of_domain_scores_and_survive_saving(
     tiny_checkpoint, tiny_model, feature_extractor, references, tests, tmp_path, settings
 ):
     def joined(waveforms):
@@ -109,14 +109,13 @@ def test_with_every_backend_scores_are_those_of_its_bank_and_survive_saving(
 
     detector = load(tiny_checkpoint, normalization="none", **settings).fit(references, RATE, DOMAINS)
     bands = 8 * len(settings.get("layer", (2,)))
-    bank = build_bank(detector.settings, joined(references), torch.arange(8), torch.arange(8) >= 5, bands)
-    expected = bank.distances(joined(tests)).amin(dim=1)
-    np.testing.assert_allclose(detector.score(tests, RATE), expected.numpy(), rtol=1e-3)
+    scores = DomainScores(detector.settings, joined(references), torch.arange(8), torch.arange(8) >= 5, bands)
+    np.testing.assert_allclose(detector.score(tests, RATE), scores.scores(joined(tests)), rtol=1e-3)
     detector.save_pretrained(tmp_path)
     np.testing.assert_allclose(saved(tmp_path).score(tests, RATE), detector.score(tests, RATE))
-    normalised = load(tiny_checkpoint, **settings).fit(references, RATE, DOMAINS)
-    assert normalised.decide(references, RATE, 0.1).sum() == 0
-    assert normalised.threshold(0.4, "gamma") < normalised.threshold(0.05, "gamma")
+    normalized = load(tiny_checkpoint, **settings).fit(references, RATE, DOMAINS)
+    assert normalized.decide(references, RATE, 0.1).sum() == 0
+    assert normalized.threshold(0.4, "gamma") < normalized.threshold(0.05, "gamma")
 
 
 def test_with_test_normalization_scores_follow_the_published_rule(tiny_checkpoint, references, tests):
@@ -128,7 +127,7 @@ def test_with_test_normalization_scores_follow_the_published_rule(tiny_checkpoin
     np.testing.assert_allclose(scores, domain_normalized_score(*by_domain).numpy(), rtol=1e-4)
 
 
-def test_when_files_have_dcase_names_then_they_tell_the_domains(tiny_checkpoint, references, tests, tmp_path):
+def test_when_files_have_dcase_names_then_they_name_the_domains(tiny_checkpoint, references, tests, tmp_path):
     for index, (domain, clip) in enumerate(zip(DOMAINS, references, strict=True)):
         name = f"section_00_{domain}_train_normal_{index:04d}_a.wav"
         sf.write(tmp_path / name, clip, RATE, subtype="FLOAT")
@@ -136,7 +135,7 @@ def test_when_files_have_dcase_names_then_they_tell_the_domains(tiny_checkpoint,
     np.testing.assert_allclose(from_files, load(tiny_checkpoint).fit(references, RATE, DOMAINS).score(tests, RATE))
 
 
-def test_when_a_name_tells_no_domain_then_all_references_count_as_one(tiny_checkpoint, references, tests, tmp_path):
+def test_when_a_name_has_no_domain_then_all_references_count_as_one(tiny_checkpoint, references, tests, tmp_path):
     for name, clip in zip(("0000", "target_train_normal_0001", "source_train_normal_0002"), references, strict=False):
         sf.write(tmp_path / f"section_00_{name}.wav", clip, RATE, subtype="FLOAT")
     from_files = load(tiny_checkpoint).fit(tmp_path).score(tests, RATE)
@@ -230,11 +229,13 @@ def test_when_clips_are_of_another_length_and_time_is_kept_then_error_says_so(ti
     detector = load(tiny_checkpoint, pooling="frequency_mean").fit(references, RATE)
     longer = np.tile(tests[0], 2)
     for call in (detector.score, detector.add_references):
-        with pytest.raises(ValueError, match="differ in length from the references, which pooling='frequency_mean'"):
+        with pytest.raises(
+            ValueError, match="differ in length from the references, which pooling='frequency_mean' keeps"
+        ):
             call(longer, RATE)
 
 
-def test_when_batch_size_is_no_size_then_error_names_it(tiny_checkpoint):
+def test_when_batch_size_is_zero_then_error_names_it(tiny_checkpoint):
     with pytest.raises(ValueError, match="batch_size=0"):
         AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", batch_size=0)
 
@@ -249,7 +250,7 @@ def test_threshold_is_of_the_references_left_out_one_by_one(tiny_checkpoint, ref
     assert detector.threshold(0.5) == pytest.approx(sorted(left_out)[4], rel=1e-4)  # rank 0.5 * 9 = 4.5, up to 5
 
 
-def test_windows_of_one_recording_do_not_vouch_for_each_other(tiny_checkpoint, references):
+def test_windows_of_one_recording_are_left_out_together(tiny_checkpoint, references):
     recordings = [np.tile(clip, 2) for clip in references]  # both windows are equal
     detector = load(tiny_checkpoint, window_seconds=0.5, hop_seconds=0.5).fit(recordings, RATE)
     single = load(tiny_checkpoint).fit(references, RATE)
@@ -284,9 +285,9 @@ def test_explanation_adds_up_to_the_squared_score_and_names_the_nearest_referenc
         assert explanation.squared_distance == pytest.approx(score**2, rel=1e-4)
         nearest = int(explanation.reference.removeprefix("clip "))
         assert explanation.domain == DOMAINS[nearest]
-        of_domain = [row for row, domain in enumerate(DOMAINS) if domain == explanation.domain]
-        alone = [load(tiny_checkpoint).fit(references[row], RATE).score(test, RATE)[0] for row in of_domain]
-        assert of_domain[int(np.argmin(alone))] == nearest
+        rows = [row for row, domain in enumerate(DOMAINS) if domain == explanation.domain]
+        alone = [load(tiny_checkpoint).fit(references[row], RATE).score(test, RATE)[0] for row in rows]
+        assert rows[int(np.argmin(alone))] == nearest
         assert explanation.column_seconds == 0.16
 
 
@@ -342,4 +343,4 @@ def test_when_a_clip_to_explain_is_too_short_then_error_names_it(tiny_checkpoint
 )
 def test_when_the_map_would_not_add_up_then_error_says_what_is_needed(tiny_checkpoint, references, settings):
     with pytest.raises(ValueError, match="explain needs backend='mahalanobis', or 'knn' with k=1"):
-        load(tiny_checkpoint, density_neighbours=1, **settings).fit(references, RATE).explain(references, RATE)
+        load(tiny_checkpoint, density_neighbors=1, **settings).fit(references, RATE).explain(references, RATE)

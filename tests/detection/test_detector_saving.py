@@ -24,7 +24,7 @@ def load(checkpoint, **settings):
 
 @pytest.mark.slow
 def test_when_saved_then_another_process_gives_the_same_scores(tiny_checkpoint, references, tests, tmp_path):
-    detector = load(tiny_checkpoint, layer=1, k=2, mix_support=2).fit(references, RATE, DOMAINS)
+    detector = load(tiny_checkpoint, layer=1, k=2, memmixup_neighbors=2).fit(references, RATE, DOMAINS)
     detector.save_pretrained(tmp_path / "detector")
     np.save(tmp_path / "tests.npy", tests)
     program = (
@@ -79,13 +79,20 @@ def test_when_a_saved_detector_is_loaded_then_references_can_be_added(tiny_check
 
 def test_when_settings_are_given_for_a_saved_detector_then_error_names_them(tiny_checkpoint, references, tmp_path):
     load(tiny_checkpoint).fit(references, RATE).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="saved detector with settings of its own: leave out k"):
+    with pytest.raises(ValueError, match="is a saved detector, which has its settings: leave out k"):
         AnomalyDetector.from_pretrained(tmp_path, device="cpu", k=3)
 
 
 def test_when_a_setting_is_unknown_then_error_lists_those_that_exist(tiny_checkpoint):
-    with pytest.raises(ValueError, match="there is no setting layr: settings are layer, pooling, backend"):
+    with pytest.raises(ValueError, match="layr is not a setting: use layer, pooling, backend"):
         AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", layr=1)
+
+
+def test_when_a_setting_has_a_new_name_then_error_gives_it(tiny_checkpoint):
+    with pytest.raises(ValueError, match="the setting view has a new name: use microphones="):
+        AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", view="residual")
+    with pytest.raises(ValueError, match="recording is not a setting"):
+        AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", recording=0)
 
 
 def test_when_there_is_nothing_to_save_then_error_says_so(tiny_checkpoint, tmp_path):

@@ -1,20 +1,20 @@
-"""Normalisation of a bank's distances against plain loops over references."""
+"""Scores from embeddings against plain loops over references."""
 
 import numpy as np
 import pytest
 import torch
 
 from modeling_retainmix.detection import domain_normalized_score
-from modeling_retainmix.detection.backends.knn import MemoryBank
-from modeling_retainmix.detection.domain_scores import NormalizedBank
+from modeling_retainmix.detection.domain_scores import DomainScores
+from modeling_retainmix.detection.settings import DetectorSettings
 
-IS_TARGET = np.array([False] * 6 + [True] * 4)
+IS_TARGET_DOMAIN = np.array([False] * 6 + [True] * 4)
 
 
 @pytest.fixture(scope="module")
 def vectors():
     generator = np.random.default_rng(0)
-    return generator.normal(0, 1 + 3 * IS_TARGET[:, None], (10, 5))  # targets vary more
+    return generator.normal(0, 1 + 3 * IS_TARGET_DOMAIN[:, None], (10, 5))  # targets vary more
 
 
 @pytest.fixture(scope="module")
@@ -22,55 +22,92 @@ def queries():
     return np.random.default_rng(1).normal(0, 2, (7, 5))
 
 
-def bank(vectors, rows=slice(None)):
+def domain_scores(vectors, normalization, rows=slice(None), **settings):
     rows = np.arange(10)[rows]
-    return MemoryBank(torch.from_numpy(vectors[rows]).float(), torch.from_numpy(rows), torch.tensor(IS_TARGET[rows]))
+    return DomainScores(
+        DetectorSettings(**{"backend": "knn", "normalization": normalization} | settings),
+        torch.from_numpy(vectors[rows]).float(),
+        torch.from_numpy(rows),
+        torch.tensor(IS_TARGET_DOMAIN[rows]),
+    )
 
 
 def nearest(query, references):
     return min(np.linalg.norm(query - reference) for reference in references)
 
 
-def naive_scores(queries, vectors, normalized):
+def left_out_distances(vectors, rows):
+    return [nearest(vectors[row], [vectors[other] for other in rows if other != row]) for row in rows]
+
+
+def naive_by_domain(queries, vectors, normalized):
     columns = []
-    for is_target in (False, True):
-        own = [row for row in range(10) if IS_TARGET[row] == is_target]
-        left_out = [nearest(vectors[row], [vectors[other] for other in own if other != row]) for row in own]
+    for is_target_domain in (False, True):
+        rows = np.flatnonzero(is_target_domain == IS_TARGET_DOMAIN)
+        left_out = left_out_distances(vectors, rows)
         mean, std = (np.mean(left_out), np.std(left_out)) if normalized else (0.0, 1.0)
-        columns.append([(nearest(query, vectors[own]) - mean) / std for query in queries])
+        columns.append([(nearest(query, vectors[rows]) - mean) / std for query in queries])
     return np.array(columns).T
 
 
 @pytest.mark.parametrize("normalization", ["none", "references"])
 def test_scores_equal_plain_loops(vectors, queries, normalization):
-    scores = NormalizedBank(bank(vectors), normalization).scores(torch.from_numpy(queries).float())
-    np.testing.assert_allclose(scores, naive_scores(queries, vectors, normalization == "references"), rtol=1e-4)
+    scores = domain_scores(vectors, normalization)
+    found = torch.from_numpy(queries).float()
+    expected = naive_by_domain(queries, vectors, normalization == "references")
+    np.testing.assert_allclose(scores.normalized(scores.distances(found)), expected, rtol=1e-4)
+    assert scores.scores(found).dtype == np.float64
+    np.testing.assert_allclose(scores.scores(found), expected.min(axis=1), rtol=1e-4)
 
 
 def test_with_test_normalization_the_published_rule_holds(vectors, queries):
-    scores = NormalizedBank(bank(vectors), "test").scores(torch.from_numpy(queries).float())
-    expected = domain_normalized_score(*torch.from_numpy(naive_scores(queries, vectors, False)).T)
-    np.testing.assert_allclose(scores.amin(dim=1), expected, rtol=1e-4)
+    scores = domain_scores(vectors, "test").scores(torch.from_numpy(queries).float())
+    expected = domain_normalized_score(*torch.from_numpy(naive_by_domain(queries, vectors, False)).T)
+    np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
-def test_left_out_references_have_mean_zero_and_deviation_one_in_their_own_domain(vectors):
-    left_out = NormalizedBank(bank(vectors), "references").leave_one_out().numpy()
-    for column, own in enumerate((~IS_TARGET, IS_TARGET)):
-        assert left_out[own, column].mean() == pytest.approx(0, abs=1e-5)
-        assert left_out[own, column].std() == pytest.approx(1, rel=1e-5)
+def test_references_are_scored_without_their_recording(vectors):
+    found = domain_scores(vectors, "none").leave_one_out()
+    expected = []
+    for row in range(10):
+        rest = [other for other in range(10) if other != row]
+        expected.append(nearest(vectors[row], vectors[rest]))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_lowest_is_the_score_of_a_clip_that_equals_a_reference(vectors):
-    normalized = NormalizedBank(bank(vectors), "references")
-    assert normalized.lowest() == pytest.approx(float(normalized.scores(torch.from_numpy(vectors).float()).amin()))
-    assert NormalizedBank(bank(vectors), "none").lowest() == 0
+def test_left_out_references_have_mean_zero_and_deviation_one_in_their_domain(vectors):
+    scores = domain_scores(vectors, "references")
+    for column, (domain, rows) in enumerate((("source", ~IS_TARGET_DOMAIN), ("target", IS_TARGET_DOMAIN))):
+        distance = torch.zeros(10, 2)
+        distance[:, column] = scores.backends[domain].reference_distances()
+        normalized = scores.normalized(distance)[rows, column].numpy()
+        assert normalized.mean() == pytest.approx(0, abs=1e-5)
+        assert normalized.std() == pytest.approx(1, rel=1e-5)
+
+
+def test_lower_bound_is_the_score_of_a_clip_that_equals_a_reference(vectors):
+    scores = domain_scores(vectors, "references")
+    assert scores.lower_bound == pytest.approx(float(scores.scores(torch.from_numpy(vectors).float()).min()))
+    assert domain_scores(vectors, "none").lower_bound == 0
 
 
 def test_when_there_is_one_domain_then_distances_stay_as_they_are(vectors, queries):
-    scores = NormalizedBank(bank(vectors, slice(6)), "references").scores(torch.from_numpy(queries).float())
-    np.testing.assert_allclose(scores, naive_scores(queries, vectors, False)[:, :1], rtol=1e-4)
+    scores = domain_scores(vectors, "references", slice(6)).scores(torch.from_numpy(queries).float())
+    np.testing.assert_allclose(scores, naive_by_domain(queries, vectors, False)[:, 0], rtol=1e-4)
+
+
+def test_backend_and_its_options_are_those_of_the_settings(vectors, queries):
+    found = torch.from_numpy(queries).float()
+    mixed = domain_scores(vectors, "none", memmixup_neighbors=2, memmixup_alpha=0.5)
+    assert len(mixed.backends["target"].bank) == 4 + 4 * 2
+    assert (mixed.scores(found) <= domain_scores(vectors, "none").scores(found)).all()
+    third = domain_scores(vectors, "none", k=3)
+    assert (third.scores(found) > domain_scores(vectors, "none").scores(found)).all()
 
 
 def test_when_a_domain_has_one_reference_then_error_says_what_to_add(vectors, queries):
-    with pytest.raises(ValueError, match="too few references to leave one recording out"):
-        NormalizedBank(bank(vectors, slice(7)), "references").scores(torch.from_numpy(queries).float())
+    scores = domain_scores(vectors, "references", slice(7))
+    for call in (scores.check_references, lambda: scores.scores(torch.from_numpy(queries).float())):
+        with pytest.raises(ValueError, match="too few references to leave one recording out"):
+            call()
+    domain_scores(vectors, "none", slice(7)).check_references()  # which needs no statistics

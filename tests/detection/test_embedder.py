@@ -74,5 +74,5 @@ def test_when_a_clip_fills_no_column_then_error_names_it(tiny_model, feature_ext
 
 @pytest.mark.parametrize("layers", [[], [4], [-1, 2]])
 def test_when_layer_does_not_exist_then_error_names_the_range(tiny_model, feature_extractor, layers):
-    with pytest.raises(ValueError, match="3 layers: use 0 to 3"):
+    with pytest.raises(ValueError, match="is not valid for a model of 3 layers: use 0 to 3"):
         Embedder(tiny_model, feature_extractor, layers)

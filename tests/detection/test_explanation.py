@@ -4,22 +4,23 @@ import pytest
 import torch
 
 from modeling_retainmix.detection import pool_tokens
-from modeling_retainmix.detection.backends.base import Contrast
-from modeling_retainmix.detection.backends.knn import MemoryBank
-from modeling_retainmix.detection.backends.mahalanobis import GaussianBank
+from modeling_retainmix.detection.backends.base import Contrast, References
+from modeling_retainmix.detection.backends.knn import KnnBackend
+from modeling_retainmix.detection.backends.mahalanobis import MahalanobisBackend
 from modeling_retainmix.detection.explanation import level_deviations, token_contributions
 
 
-@pytest.mark.parametrize("bank_class", [MemoryBank, GaussianBank])
-def test_contributions_add_up_to_the_squared_distance(bank_class):
+@pytest.mark.parametrize("backend_class", [KnnBackend, MahalanobisBackend])
+def test_contributions_add_up_to_the_squared_distance(backend_class):
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randn(20 * 8, 6, generator=generator)
-    references = torch.randn(5, 8 * 6, generator=generator)
-    bank = bank_class(references, torch.arange(5), torch.zeros(5, dtype=torch.bool))
+    vectors = torch.randn(5, 8 * 6, generator=generator)
+    references = References(vectors, torch.arange(5), torch.zeros(5, dtype=torch.bool))
+    backend = backend_class(references, "source")
     pooled = pool_tokens(tokens[None], 8)[0]
-    contributions = token_contributions(tokens, bank.contrast(pooled, "source"), 8)
+    contributions = token_contributions(tokens, backend.contrast(pooled), 8)
     assert contributions.shape == (20, 8)
-    squared = bank.distances(pooled[None])[0, 0].double() ** 2
+    squared = backend.distance(pooled[None])[0].double() ** 2
     torch.testing.assert_close(contributions.mean(dim=0).sum(), squared, rtol=1e-5, atol=0)
 
 

@@ -1,4 +1,4 @@
-"""Two microphones: residuals against plain loops, in the bank and from audio to scores through a folder."""
+"""Two microphones: residuals against plain loops, in the backend and from audio to scores through a folder."""
 
 import numpy as np
 import pytest
@@ -7,14 +7,14 @@ import torch
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.detection import pool_tokens
-from modeling_retainmix.detection.backends.build import build_bank
-from modeling_retainmix.detection.backends.knn import MemoryBank
-from modeling_retainmix.detection.microphones import residual, view_sources
+from modeling_retainmix.detection.backends.base import References
+from modeling_retainmix.detection.backends.knn import KnnBackend
+from modeling_retainmix.detection.microphones import build_backends, residual
 from modeling_retainmix.detection.settings import DetectorSettings
 
 RATE = 16000
-IS_TARGET = np.arange(14) >= 9
-DOMAINS = ["target" if target else "source" for target in IS_TARGET]
+IS_TARGET_DOMAIN = np.arange(14) >= 9
+DOMAINS = ["target" if target else "source" for target in IS_TARGET_DOMAIN]
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +34,11 @@ def load(checkpoint, **settings):
     return AnomalyDetector.from_pretrained(checkpoint, device="cpu", **({"backend": "knn"} | settings))
 
 
-def naive_standardised(queries, references, a):
-    """Distance of near - a * far to the nearest one in each domain, standardised by references left out one by one."""
+def naive_standardized(queries, references, a):
+    """Distance of near - a * far to the nearest one in each domain, standardized by references left out one by one."""
     columns = []
     for target in (False, True):
-        own = [near - a * far for near, far in references[target == IS_TARGET]]
+        own = [near - a * far for near, far in references[target == IS_TARGET_DOMAIN]]
         left_out = [
             min(np.linalg.norm(row - other) for index, other in enumerate(own) if index != skipped)
             for skipped, row in enumerate(own)
@@ -60,25 +60,28 @@ def embedded(near, far, tiny_model, feature_extractor):
     return torch.stack([pooled(near), pooled(far)], dim=1).double().numpy()
 
 
-def test_residual_view_scores_by_near_minus_a_times_far(tiny_checkpoint, near, far, embedded):
-    detector = load(tiny_checkpoint, view="residual", far_weight=0.4, normalization="none")
+def test_residual_scores_by_near_minus_a_times_far(tiny_checkpoint, near, far, embedded):
+    detector = load(tiny_checkpoint, microphones="residual", far_weight=0.4, normalization="none")
     scores = detector.fit(near[:14], RATE, DOMAINS, far=far[:14]).score(near[14:], RATE, far=far[14:])
     bank = [n - 0.4 * f for n, f in embedded[:14]]
     expected = [min(np.linalg.norm(n - 0.4 * f - row) for row in bank) for n, f in embedded[14:]]
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
-def test_fusion_view_takes_the_smaller_of_both_standardised_views(tiny_checkpoint, near, far, embedded):
-    detector = load(tiny_checkpoint, view="fusion", far_weight=0.4, normalization="none")
+def test_fusion_takes_the_smaller_of_both_standardized_distances(tiny_checkpoint, near, far, embedded):
+    detector = load(tiny_checkpoint, microphones="fusion", far_weight=0.4, normalization="none")
     scores = detector.fit(near[:14], RATE, DOMAINS, far=far[:14]).score(near[14:], RATE, far=far[14:])
-    views = [naive_standardised(embedded[14:], embedded[:14], a) for a in (0.0, 0.4)]
+    views = [naive_standardized(embedded[14:], embedded[:14], a) for a in (0.0, 0.4)]
     np.testing.assert_allclose(scores, np.min(views, axis=(0, 2)), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("view", ["residual", "fusion"])
-def test_saved_detector_keeps_its_view_and_takes_further_references(tiny_checkpoint, near, far, tmp_path, view):
-    whole = load(tiny_checkpoint, view=view, far_weight=0.3, layer=(1, 2)).fit(near[:14], RATE, DOMAINS, far=far[:14])
-    part = load(tiny_checkpoint, view=view, far_weight=0.3, layer=(1, 2))
+@pytest.mark.parametrize("microphones", ["residual", "fusion"])
+def test_saved_detector_keeps_its_microphones_and_takes_further_references(
+    tiny_checkpoint, near, far, tmp_path, microphones
+):
+    settings = {"microphones": microphones, "far_weight": 0.3, "layer": (1, 2)}
+    whole = load(tiny_checkpoint, **settings).fit(near[:14], RATE, DOMAINS, far=far[:14])
+    part = load(tiny_checkpoint, **settings)
     part.fit(near[:12], RATE, DOMAINS[:12], far=far[:12]).save_pretrained(tmp_path)
     loaded = AnomalyDetector.from_pretrained(tmp_path, device="cpu").add_references(
         near[12:14], RATE, DOMAINS[12:], far=far[12:14]
@@ -93,7 +96,7 @@ def test_far_may_be_another_channel_of_the_files(tiny_checkpoint, near, far, tmp
     for index in range(17):
         sf.write(tmp_path / f"{index:02d}.wav", np.stack([far[index], near[index]], axis=1), RATE, subtype="FLOAT")
     files = sorted(tmp_path.iterdir())
-    settings = {"view": "residual", "normalization": "none"}
+    settings = {"microphones": "residual", "normalization": "none"}
     by_channel = load(tiny_checkpoint, **settings).fit(files[:14], channel=1, far_channel=0)
     by_array = load(tiny_checkpoint, **settings).fit(near[:14], RATE, far=far[:14])
     expected = by_array.score(near[14:], RATE, far=far[14:])
@@ -103,7 +106,7 @@ def test_far_may_be_another_channel_of_the_files(tiny_checkpoint, near, far, tmp
 
 
 def test_windows_of_both_microphones_are_cut_alike(tiny_checkpoint, near, far):
-    settings = {"view": "residual", "normalization": "none", "window_seconds": 0.5, "hop_seconds": 0.25}
+    settings = {"microphones": "residual", "normalization": "none", "window_seconds": 0.5, "hop_seconds": 0.25}
     detector = load(tiny_checkpoint, **settings).fit(near[:14], RATE, far=far[:14])
     long = [np.concatenate([clips[14], clips[15]]) for clips in (near, far)]
     ((times, scores),) = detector.score_windows(long[0], RATE, far=long[1])
@@ -113,7 +116,7 @@ def test_windows_of_both_microphones_are_cut_alike(tiny_checkpoint, near, far):
 
 
 def test_short_clips_of_both_microphones_are_padded_behind(tiny_checkpoint, near, far):
-    settings = {"view": "residual", "normalization": "none", "window_seconds": 0.5, "hop_seconds": 0.5}
+    settings = {"microphones": "residual", "normalization": "none", "window_seconds": 0.5, "hop_seconds": 0.5}
     padded = [np.pad(clips[:, :6000], [(0, 0), (0, 2000)]) for clips in (near, far)]
     by_hand = load(tiny_checkpoint, **settings).fit(padded[0][:14], RATE, far=padded[1][:14])
     by_setting = load(tiny_checkpoint, pad="waveform", **settings).fit(near[:14, :6000], RATE, far=far[:14, :6000])
@@ -121,60 +124,44 @@ def test_short_clips_of_both_microphones_are_padded_behind(tiny_checkpoint, near
     np.testing.assert_allclose(by_setting.score(near[14:, :6000], RATE, far=far[14:, :6000]), expected, rtol=1e-4)
 
 
-def test_fused_bank_leaves_references_out_in_both_views():
+def test_fused_backends_leave_references_out_in_both():
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(14, 10, generator=generator)
-    references = torch.arange(14), torch.tensor(IS_TARGET)
-    settings = DetectorSettings(backend="knn", view="fusion", far_weight=0.7)
-    bank = build_bank(settings, vectors, *references, num_bands=1)
+    references = torch.arange(14), torch.tensor(IS_TARGET_DOMAIN)
+    settings = DetectorSettings(backend="knn", microphones="fusion", far_weight=0.7)
+    backends = build_backends(settings, References(vectors, *references))
     halves = np.stack(np.split(vectors.double().numpy(), 2, axis=1), axis=1)
     for left_out in (0, 13):
         kept = np.delete(np.arange(14), left_out)
-        column = int(IS_TARGET[left_out])
-        own = kept[IS_TARGET[kept] == bool(column)]
+        domain = DOMAINS[left_out]
+        own = kept[IS_TARGET_DOMAIN[kept] == (domain == "target")]
         views = []
         for a in (0.0, 0.7):
-            alone = MemoryBank(residual(vectors, a), *references)
-            column_left_out = alone.leave_one_out()[bool(column) == IS_TARGET, column].double().numpy()
+            alone = KnnBackend(References(residual(vectors, a), *references), domain)
+            column_left_out = alone.leave_one_out().double().numpy()
             query = halves[left_out, 0] - a * halves[left_out, 1]
             nearest = min(np.linalg.norm(query - (halves[row, 0] - a * halves[row, 1])) for row in own)
             views.append((nearest - column_left_out.mean()) / column_left_out.std())
-        assert float(bank.leave_one_out()[left_out, column]) == pytest.approx(min(views), rel=1e-3, abs=1e-4)
+        assert float(backends[domain].reference_distances()[left_out]) == pytest.approx(min(views), rel=1e-3, abs=1e-4)
 
 
 def test_when_far_is_missing_then_error_names_the_clip(tiny_checkpoint, near):
-    with pytest.raises(ValueError, match=r"clip 0 has no far clip, which view='residual' needs: pass far="):
-        load(tiny_checkpoint, view="residual").fit(near, RATE)
-
-
-@pytest.mark.parametrize(("counts", "message"), [((3, 2), "clip 2 has no far clip"), ((1, 3), "clip 1 has no near")])
-def test_when_there_are_more_clips_of_one_microphone_then_error_names_the_first_without_partner(
-    near, far, counts, message
-):
-    with pytest.raises(ValueError, match=f"{counts[0]} near and {counts[1]} far clips: {message}"):
-        view_sources("fusion", near[: counts[0]], RATE, far=far[: counts[1]])
+    with pytest.raises(ValueError, match=r"clip 0 has no far clip, which microphones='residual' needs: pass far="):
+        load(tiny_checkpoint, microphones="residual").fit(near, RATE)
 
 
 def test_when_a_far_clip_has_another_length_then_error_names_both(tiny_checkpoint, near, far):
-    with pytest.raises(ValueError, match=r"clip 1 has 8000 samples and its far one \(clip 1\) 7999"):
-        load(tiny_checkpoint, view="residual").fit(near[:2], RATE, far=[far[0], far[1, :-1]])
+    with pytest.raises(ValueError, match=r"clip 1 has 8000 samples and its far clip \(clip 1\) 7999"):
+        load(tiny_checkpoint, microphones="residual").fit(near[:2], RATE, far=[far[0], far[1, :-1]])
 
 
-def test_when_the_view_does_not_read_far_then_error_says_which_do(tiny_checkpoint, near, far):
+def test_when_a_far_clip_is_not_read_then_error_says_which_microphones_do(tiny_checkpoint, near, far):
     for arguments in ({"far": far}, {"far_channel": 1}):
-        with pytest.raises(ValueError, match="clip 0 has a far clip, which view='near' does not read"):
+        with pytest.raises(ValueError, match="clip 0 has a far clip, which microphones='near' does not read"):
             load(tiny_checkpoint).fit(near, RATE, **arguments)
 
 
-def test_explain_refuses_views_of_two_microphones(tiny_checkpoint, near, far):
-    detector = load(tiny_checkpoint, view="residual").fit(near, RATE, far=far)
-    with pytest.raises(ValueError, match=r"explain needs .*view='near'"):
+def test_explain_refuses_two_microphones(tiny_checkpoint, near, far):
+    detector = load(tiny_checkpoint, microphones="residual").fit(near, RATE, far=far)
+    with pytest.raises(ValueError, match=r"explain needs .*microphones='near'"):
         detector.explain(near, RATE)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"), [({"view": "far"}, "view='far' is unknown"), ({"far_weight": 0.0}, "far_weight=0.0")]
-)
-def test_when_a_setting_is_out_of_range_then_error_names_it(settings, message):
-    with pytest.raises(ValueError, match=message):
-        DetectorSettings(**settings)

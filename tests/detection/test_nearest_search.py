@@ -1,4 +1,4 @@
-"""Nearest-neighbour distances against plain loops over float64 differences."""
+"""Nearest-neighbor distances against plain loops over float64 differences."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from modeling_retainmix.detection import nearest_search as knn
-from modeling_retainmix.detection.nearest_search import distance_blocks, knn_distance, nearest_neighbours
+from modeling_retainmix.detection.nearest_search import distance_blocks, knn_distance, nearest_neighbors
 
 
 def naive_distances(queries: torch.Tensor, bank: torch.Tensor, metric: str) -> np.ndarray:
@@ -36,7 +36,7 @@ def test_when_vectors_are_identical_then_distance_is_exactly_zero(metric):
     assert (knn_distance(1000 * bank, 1000 * bank, metric=metric) == 0).all()
 
 
-def test_when_a_neighbour_is_close_far_from_the_origin_then_its_distance_is_not_lost():
+def test_when_a_neighbor_is_close_far_from_the_origin_then_its_distance_is_not_lost():
     queries = torch.full((1, 100), 1000.0)
     bank = queries.clone()
     bank[0, 0] += 0.0625
@@ -59,22 +59,22 @@ def test_search_is_on_the_device_of_the_bank_and_result_on_that_of_the_queries(d
     with FakeTensorMode():  # knows devices that are not there, computes nothing, and refuses to mix devices
         queries, bank = torch.empty(5, 24, device=device), torch.empty(11, 24, device="cuda")
         assert {block.device.type for _, block in distance_blocks(queries, bank, metric)} == {"cuda"}
-        assert {tensor.device.type for tensor in nearest_neighbours(queries, bank, 2, metric)} == {device}
+        assert {tensor.device.type for tensor in nearest_neighbors(queries, bank, 2, metric)} == {device}
 
 
 @pytest.mark.parametrize("elements", [1, 10, 17])
 def test_when_search_is_chunked_then_result_does_not_change(monkeypatch, elements):
     queries, bank = random_vectors(5, 11)
-    distances, rows = nearest_neighbours(queries, bank, 4)
+    distances, rows = nearest_neighbors(queries, bank, 4)
     monkeypatch.setattr(knn, "_CHUNK_ELEMENTS", elements)
-    chunked_distances, chunked_rows = nearest_neighbours(queries, bank, 4)
+    chunked_distances, chunked_rows = nearest_neighbors(queries, bank, 4)
     torch.testing.assert_close(chunked_distances, distances, rtol=0, atol=0)
     torch.testing.assert_close(chunked_rows, rows)
 
 
-def test_neighbours_are_ascending_and_their_rows_give_their_distances():
+def test_neighbors_are_ascending_and_their_rows_give_their_distances():
     queries, bank = random_vectors(5, 11)
-    distances, rows = nearest_neighbours(queries, bank, 4)
+    distances, rows = nearest_neighbors(queries, bank, 4)
     assert (distances.diff(dim=1) >= 0).all()
     torch.testing.assert_close((queries[:, None] - bank[rows]).norm(dim=2), distances)
 
@@ -84,7 +84,7 @@ def test_neighbours_are_ascending_and_their_rows_give_their_distances():
     [
         ({"k": 12}, "k=12 .*bank of 11"),
         ({"k": 0}, "k=0"),
-        ({"metric": "manhattan"}, "'manhattan' is unknown"),
+        ({"metric": "manhattan"}, "metric='manhattan' is not a valid metric"),
         ({"bank": torch.zeros(0, 24)}, "bank of 0"),
         ({"bank": torch.zeros(11, 23)}, r"\[5, 24\].*\[11, 23\]"),
     ],

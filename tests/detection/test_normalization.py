@@ -1,4 +1,4 @@
-"""Normalisation between domains against the published scores, and by statistics of references."""
+"""Normalization between domains against the published scores, and by statistics of references."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def test_when_distances_do_not_vary_then_error_names_the_domain():
         domain_normalized_score(torch.tensor([1.0, 2.0]), torch.ones(2))
 
 
-def test_when_a_single_clip_is_normalised_by_itself_then_error_says_so():
+def test_when_a_single_clip_is_normalized_by_itself_then_error_says_so():
     with pytest.raises(ValueError, match="source bank do not vary"):
         domain_normalized_score(torch.ones(1), torch.ones(1))
 

@@ -55,7 +55,7 @@ def test_when_tokens_do_not_fill_columns_then_error_names_the_class_token():
 
 
 def test_when_mode_is_unknown_then_error_lists_the_modes():
-    with pytest.raises(ValueError, match=r"'max' is unknown.*time_mean"):
+    with pytest.raises(ValueError, match=r"'max' is not a valid mode.*time_mean"):
         pool_tokens(torch.zeros(1, 16, 2), 8, "max")
 
 

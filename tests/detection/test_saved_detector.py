@@ -1,6 +1,7 @@
 """A saved detector whose files disagree is refused by a message that says where."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.detection.saved_detector import REFERENCES_FILE, SETTINGS_FILE
+from modeling_retainmix.detection.settings import DetectorSettings
 
 RATE = 16000
 
@@ -46,17 +48,23 @@ def test_folder_of_another_pooling_loads(tiny_checkpoint, tmp_path, pooling):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda tensors: tensors.pop("is_target"), "lacks is_target"),
+        (lambda tensors: tensors.pop("is_target_domain"), "lacks is_target_domain"),
         (lambda tensors: tensors.update(vectors=tensors["vectors"].double()), "vectors as torch.float64"),
         (lambda tensors: tensors.update(vectors=tensors["vectors"][:, :-24].clone()), r"vectors of shape \[4, 168\]"),
         (lambda tensors: tensors.update(vectors=tensors["vectors"][:3].clone()), r"vectors of shape \[3, 192\]"),
         (lambda tensors: tensors["vectors"].fill_(torch.nan), "not finite"),
-        (lambda tensors: tensors.update(is_target=tensors["is_target"][:3].clone()), r"is_target of shape \[3\]"),
+        (
+            lambda tensors: tensors.update(is_target_domain=tensors["is_target_domain"][:3].clone()),
+            r"is_target_domain of shape \[3\]",
+        ),
         (lambda tensors: tensors.update(level_moments=torch.zeros(4, 5, 2)), r"level_moments of shape \[4, 5, 2\]"),
-        (lambda tensors: tensors.update(recording=torch.zeros(4, 1).long()), r"recording of shape \[4, 1\]"),
-        (lambda tensors: tensors["recording"].add_(1), "numbered"),
-        (lambda tensors: tensors["recording"].fill_(-1), "numbered"),
-        (lambda tensors: tensors["recording"].fill_(0), "1 recordings.* names 4"),
+        (
+            lambda tensors: tensors.update(recording_index=torch.zeros(4, 1).long()),
+            r"recording_index of shape \[4, 1\]",
+        ),
+        (lambda tensors: tensors["recording_index"].add_(1), "numbered"),
+        (lambda tensors: tensors["recording_index"].fill_(-1), "numbered"),
+        (lambda tensors: tensors["recording_index"].fill_(0), "1 recordings.* names 4"),
     ],
 )
 def test_when_tensors_do_not_fit_then_error_names_the_file_and_what_it_holds(folder, change, message):
@@ -76,17 +84,75 @@ def test_when_tensors_do_not_fit_then_error_names_the_file_and_what_it_holds(fol
         (lambda content: content["settings"].update(pooling="mean"), "an encoder that gives 24 values"),
         (lambda content: content["settings"].update(layer=[3]), "layer=3: .* has 2 layers"),
         (lambda content: content["settings"].update(backend="knn", k=5), "4 references, fewer than k=5"),
-        (lambda content: content["settings"].update(k=0), "k=0: use at least 1"),
-        (lambda content: content["settings"].update(neighbours=2), r"detector\.json .*'neighbours'"),
+        (lambda content: content["settings"].update(k=0), r"detector\.json .*k=0 is not valid: use at least 1"),
+        (lambda content: content["settings"].update(k=True), r"detector\.json .*k=True is not valid"),
+        (lambda content: content["settings"].update(far_weight=math.nan), r"detector\.json .*far_weight=nan is not"),
+        (lambda content: content["settings"].update(hop_seconds=1e-4), r"detector\.json .*hop_seconds=0\.0001 is not"),
+        (lambda content: content["settings"].update(window_seconds=math.inf), r"json .*window_seconds=inf is not"),
+        (lambda content: content["settings"].update(shrinkage=1e-9), r"detector\.json .*shrinkage=1e-09 is not"),
+        (lambda content: content["settings"].update(neighbors=2), r"detector\.json .*'neighbors'"),
         (lambda content: content.pop("references"), r"detector\.json lacks 'references'"),
-        (lambda content: content.update(references="clip"), r"detector\.json has references that are no list"),
+        (lambda content: content.update(references="clip"), r"detector\.json has references that are not a list"),
         (lambda content: content.update(settings=None), r"detector\.json does not hold"),
+        (lambda content: content.update(settings=[]), r"detector\.json does not hold"),
     ],
 )
 def test_when_settings_do_not_fit_then_error_says_so(folder, change, message):
     change_json(folder, change)
     with pytest.raises(ValueError, match=message):
         load(folder)
+
+
+OLD_SETTINGS = {  # all fields of a detector that was saved by version 0.1
+    "layer": [1, 2],
+    "pooling": "time_mean",
+    "backend": "knn",
+    "shrinkage": 0.1,
+    "variance": 0.9,
+    "density_neighbours": 3,
+    "k": 2,
+    "metric": "cosine",
+    "normalization": "none",
+    "mix_support": 2,
+    "mix_alpha": 0.8,
+    "view": "residual",
+    "far_weight": 0.2,
+    "window_seconds": 0.5,
+    "hop_seconds": 0.25,
+    "reduce": "mean",
+    "pad": None,
+}
+
+
+def test_detector_saved_under_old_names_loads_and_scores_as_before(tiny_checkpoint, tmp_path):
+    noise = np.random.default_rng(1).normal(0, 0.1, (8, 8000)).astype(np.float32)
+    near, far, domains = noise[:4], noise[4:], ["source", "source", "target", "target"]
+    settings = DetectorSettings(
+        layer=(1, 2),
+        backend="knn",
+        explained_variance=0.9,
+        density_neighbors=3,
+        k=2,
+        metric="cosine",
+        normalization="none",
+        memmixup_neighbors=2,
+        memmixup_alpha=0.8,
+        microphones="residual",
+        far_weight=0.2,
+        window_seconds=0.5,
+        hop_seconds=0.25,
+        reduce="mean",
+    )
+    current = AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", **settings.to_dict())
+    current.fit(near, RATE, domains, far=far).save_pretrained(tmp_path)
+    change_json(tmp_path, lambda content: content.update(settings=OLD_SETTINGS))
+    tensors = load_file(tmp_path / REFERENCES_FILE)
+    old_names = {"recording_index": "recording", "is_target_domain": "is_target"}
+    save_file({old_names.get(name, name): value for name, value in tensors.items()}, tmp_path / REFERENCES_FILE)
+    loaded = load(tmp_path)
+    assert loaded.settings == settings
+    tests = noise[::-1].copy()
+    np.testing.assert_array_equal(loaded.score(tests, RATE, far=noise), current.score(tests, RATE, far=noise))
 
 
 def test_when_a_file_is_damaged_or_missing_then_error_names_it(folder):

@@ -1,9 +1,13 @@
-"""Settings survive JSON, and values out of range are named."""
+"""Settings survive JSON, and values of another type or out of bounds are named."""
 
 import json
+import re
+from dataclasses import fields
+from math import inf, nan
 
 import pytest
 
+from modeling_retainmix.detection import settings as settings_module
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.windows import Windows
 
@@ -16,11 +20,11 @@ def test_when_settings_pass_through_json_then_they_are_equal():
 @pytest.mark.parametrize(
     ("backend", "unused"),
     [
-        ("mahalanobis", {"k": 2, "mix_support": 3}),
+        ("mahalanobis", {"k": 2, "memmixup_neighbors": 3}),
         ("pca", {"metric": "cosine"}),
         ("fusion", {"k": 2}),
         ("subband", {"metric": "cosine"}),
-        ("density", {"mix_support": 3}),
+        ("density", {"memmixup_neighbors": 3}),
     ],
 )
 def test_when_a_setting_is_not_read_by_the_backend_then_error_names_both(backend, unused):
@@ -38,30 +42,45 @@ def test_windows_are_those_of_the_settings():
     assert settings.windows == Windows(4.0, 1.0, "first", pad=True)
 
 
+def test_when_the_hop_is_longer_than_the_window_then_error_names_both():
+    with pytest.raises(ValueError, match=r"hop_seconds=5\.0 is above window_seconds=4"):
+        DetectorSettings(window_seconds=4)
+
+
 @pytest.mark.parametrize(
-    "arguments",
+    ("name", "values"),
     [
-        {"layer": -1},
-        {"layer": "2"},
-        {"layer": ()},
-        {"layer": (1, -1)},
-        {"pooling": "median"},
-        {"k": 0},
-        {"k": 1.5},
-        {"mix_support": 0},
-        {"mix_alpha": 2.0},
-        {"metric": "l1"},
-        {"normalization": "all"},
-        {"normalization": None},
-        {"pad": "mirror"},
-        {"hop_seconds": 20.0},
-        {"backend": "svm"},
-        {"shrinkage": 0.0},
-        {"variance": 1.0},
-        {"density_neighbours": 0},
+        ("layer", [-1, "2", (), (1, -1), True, 1.0, [1, None]]),
+        ("pooling", ["median", None]),
+        ("backend", ["svm", None, ["knn"]]),
+        ("shrinkage", [0.0, 1e-7, 1.1, nan, "0.1", True]),
+        ("explained_variance", [0.0, 1.0, nan]),
+        ("density_neighbors", [0, 2.0, True]),
+        ("k", [0, 1.5, True, None]),
+        ("metric", ["l1"]),
+        ("normalization", ["all", None]),
+        ("memmixup_neighbors", [0, 1.5, False]),
+        ("memmixup_alpha", [-0.1, 2.0, nan]),
+        ("microphones", ["far", None]),
+        ("far_weight", [0.0, -1.0, 1e3, inf, nan, "a"]),
+        ("window_seconds", [0.0, -1.0, 601.0, inf, nan, "10"]),
+        ("hop_seconds", [0.0, 0.009, 20.0, inf, nan]),
+        ("reduce", ["median"]),
+        ("pad", ["mirror", True]),
     ],
 )
-def test_when_a_value_is_out_of_range_then_error_names_it(arguments):
-    (name,) = arguments
-    with pytest.raises(ValueError, match=f"{name}="):
-        DetectorSettings(**arguments)
+def test_when_a_value_is_not_valid_then_error_names_field_and_value(name, values):
+    for value in values:
+        shown = tuple(value) if name == "layer" and isinstance(value, list) else value
+        with pytest.raises(ValueError, match=re.escape(f"{name}={shown!r} is ")):
+            DetectorSettings(**{name: value})
+
+
+def test_every_number_has_bounds():
+    numbers = {field.name for field in fields(DetectorSettings) if "int" in str(field.type)}
+    assert numbers == set(settings_module._BOUNDS)
+
+
+def test_settings_cannot_be_changed_after_they_were_checked():
+    with pytest.raises(AttributeError):
+        DetectorSettings().k = 2

@@ -7,7 +7,10 @@ from datasets import Dataset
 from scipy.spatial.distance import cdist
 from transformers import set_seed
 
+from modeling_retainmix.detection import domain_normalized_score, knn_distance, mem_mixup
 from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.normalization import distance_statistics
+from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsModel
 from modeling_retainmix.evaluation.bootstrap import official_scores
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache
@@ -88,6 +91,59 @@ def test_when_scored_again_then_only_clips_of_another_length_are_embedded(table,
     assert np.array_equal(first["one", 2].scores[RECORDINGS], again["one", 2].scores[RECORDINGS])
     with pytest.raises(pytest.fail.Exception):
         score_recordings(table, SECONDS / 2, [encoder], cache, show_progress=False)
+
+
+def test_scores_obey_normalization_and_memmixup(table, encoder, tmp_path):
+    cache = EmbeddingCache(tmp_path)
+    samples = np.zeros((len(table), 6400), dtype=np.float32)
+    for row, clip in enumerate(table["audio"]):
+        samples[row, : len(clip)] = np.asarray(clip[:6400]) / 32768
+    vectors = Embedder(encoder.model, encoder.feature_extractor, [2]).embed(torch.from_numpy(samples))[2]
+    columns = {name: np.asarray(table[name]) for name in ("machine_type", "section", "split", "domain")}
+    found = {}
+    for settings in (
+        DetectorSettings(backend="knn", normalization="none"),
+        DetectorSettings(backend="knn", normalization="references"),
+        DetectorSettings(backend="knn", normalization="test"),
+        DetectorSettings(backend="knn", normalization="none", memmixup_neighbors=2),
+    ):
+        scored = score_recordings(table, SECONDS, [encoder], cache, settings, show_progress=False)
+        found[settings] = scored["one", 2].scores[RECORDINGS]
+        expected = []
+        for machine_type, section in (("fan", "00"), ("fan", "01"), ("valve", "00")):
+            rows = (columns["machine_type"] == machine_type) & (columns["section"] == section)
+            source, target, tests = (
+                vectors[rows & chosen]
+                for chosen in (
+                    (columns["split"] == "train") & (columns["domain"] == "source"),
+                    (columns["split"] == "train") & (columns["domain"] == "target"),
+                    columns["split"] == "test",
+                )
+            )
+            if settings.memmixup_neighbors:
+                target = mem_mixup(source, target, settings.memmixup_alpha, settings.memmixup_neighbors)
+            distances = [knn_distance(tests, bank) for bank in (source, target)]
+            statistics = (None, None)
+            if settings.normalization == "references":
+                statistics = [left_out_statistics(bank) for bank in (source, target)]
+            if settings.normalization == "none":
+                expected.append(torch.minimum(*distances))
+            else:
+                expected.append(domain_normalized_score(*distances, *statistics))
+        np.testing.assert_allclose(found[settings], torch.cat(expected), rtol=1e-4, atol=1e-4)
+    plain, *others = found.values()
+    assert all(np.abs(other - plain).max() > 1e-3 for other in others)
+
+
+def left_out_statistics(bank):
+    rest = [torch.cat([bank[:row], bank[row + 1 :]]) for row in range(len(bank))]
+    return distance_statistics(torch.cat([knn_distance(bank[row : row + 1], rest[row]) for row in range(len(bank))]))
+
+
+def test_when_references_are_too_few_for_the_settings_then_the_error_names_the_section(table, encoder, tmp_path):
+    settings = DetectorSettings(backend="knn", normalization="references", k=3)
+    with pytest.raises(ValueError, match="section fan/00: the source domain has too few references"):
+        score_recordings(table, SECONDS, [encoder], EmbeddingCache(tmp_path), settings, show_progress=False)
 
 
 def test_when_a_section_has_no_references_then_the_error_names_it(table, encoder, tmp_path):

@@ -15,15 +15,15 @@ from modeling_retainmix.hub.detector_card import write_detector_card
 @pytest.fixture
 def folder(tmp_path):
     """Six windows of five recordings, two of them of the target domain."""
-    settings = {"layer": [2], "k": 1, "normalization": "references", "mix_support": None, "view": "near"}
+    settings = {"layer": [2], "k": 1, "normalization": "references", "memmixup_neighbors": None, "microphones": "near"}
     names = [f"normal_{index}.wav" for index in range(5)]
     (tmp_path / "detector.json").write_text(json.dumps({"settings": settings, "references": names}))
     config = {"model_type": "retainmix_beats", "num_hidden_layers": 2, "full_num_hidden_layers": 4}
     (tmp_path / "config.json").write_text(json.dumps(config))
     tensors = {
         "vectors": torch.zeros(6, 8),
-        "recording": torch.tensor([0, 1, 2, 2, 3, 4]),
-        "is_target": torch.tensor([False, False, False, False, True, True]),
+        "recording_index": torch.tensor([0, 1, 2, 2, 3, 4]),
+        "is_target_domain": torch.tensor([False, False, False, False, True, True]),
     }
     save_file(tensors, tmp_path / "references.safetensors")
     return tmp_path
@@ -49,7 +49,7 @@ def test_licence_is_that_of_the_encoder_s_card_where_none_is_given(folder):
 def test_when_detector_reads_a_far_microphone_then_card_says_how_to_give_its_clips(folder):
     assert "far=" not in card_of(folder).content
     content = json.loads((folder / "detector.json").read_text())
-    content["settings"]["view"] = "residual"
+    content["settings"]["microphones"] = "residual"
     (folder / "detector.json").write_text(json.dumps(content))
     assert "`far=`, or `far_channel=`" in card_of(folder).content
 
@@ -72,7 +72,7 @@ def test_numbers_of_references_and_layers_are_those_of_the_folder(folder):
 
 def test_settings_are_those_of_the_folder(folder):
     text = card_of(folder).text
-    for row in ("| layer | [2] |", "| k | 1 |", "| normalization | references |", "| mix_support | - |"):
+    for row in ("| layer | [2] |", "| k | 1 |", "| normalization | references |", "| memmixup_neighbors | - |"):
         assert row in text
 
 

@@ -57,7 +57,7 @@ def test_waveform_and_explanation_are_those_of_the_clip(encoder_folder, clips, d
 def test_summary_says_verdict_and_when_references_are_too_few(detection, score, references, verdict, hint):
     text = replace(detection, score=score, threshold=1.0, references=references, false_alarm_rate=0.1).summary
     assert text.startswith(f"## {verdict}\n") and f"**{score:.4f}**" in text and "**1.0000**" in text
-    assert ("4 references bear out no false-alarm rate below 20%" in text) == hint
+    assert ("4 references are too few for a false-alarm rate below 20%" in text) == hint
 
 
 def test_when_a_file_is_broken_then_error_names_it_without_its_folder(encoder, clips, tmp_path):

@@ -120,7 +120,7 @@ def upload_and_score(browser, references: list[str], test: str) -> None:
 def test_uploaded_clips_are_scored_and_shown(browser, clips):
     upload_and_score(browser, *clips)
     wait(browser, lambda: "threshold" in text(browser, "#summary"))
-    assert "3 references bear out no false-alarm rate below 25%" in text(browser, "#summary")
+    assert "3 references are too few for a false-alarm rate below 25%" in text(browser, "#summary")
     assert wait(browser, lambda: picture(browser)).is_displayed()
 
 

@@ -1,8 +1,46 @@
-"""What every bank of references offers."""
+"""What every backend shares: the references of a machine, and a model of those of one domain."""
 
-from typing import NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, NamedTuple
 
 import torch
+
+DOMAINS = ("source", "target")
+
+
+@dataclass(frozen=True)
+class References:
+    """Embeddings of normal clips of one machine.
+
+    Attributes:
+        vectors: [n, D] float32 pooled embeddings, on the device where the backends compute.
+        recording_index: [n] int64, the recording each vector comes from (a long one gives several).
+        is_target_domain: [n] bool, the domain of each.
+        num_bands: frequency bands that lie end to end in a vector that was pooled over time.
+
+    Raises:
+        ValueError: no vector.
+    """
+
+    vectors: torch.Tensor
+    recording_index: torch.Tensor
+    is_target_domain: torch.Tensor
+    num_bands: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.vectors) == 0:
+            raise ValueError("the machine has no references: fit on at least one normal clip")
+
+    @property
+    def domains(self) -> list[str]:
+        """The domains that have references, source first."""
+        return [domain for domain in DOMAINS if self.rows(domain).any()]
+
+    def rows(self, domain: str) -> torch.Tensor:
+        """Which references are of a domain, [n] bool."""
+        return self.is_target_domain == (domain == "target")
 
 
 class Contrast(NamedTuple):
@@ -11,33 +49,80 @@ class Contrast(NamedTuple):
     Attributes:
         origin: [D] float64, what the query is compared with.
         direction: [D] float64.
-        recording: of the nearest reference; of a mixed one, that of its target reference.
+        recording_index: of the nearest reference; of a mixed one, that of its target reference.
     """
 
     origin: torch.Tensor
     direction: torch.Tensor
-    recording: int
+    recording_index: int
 
 
-class Bank(Protocol):
-    """Reference vectors of one machine, and distances to them.
+class Backend(ABC):
+    """A model of the references of one domain, and distances to it.
 
-    A bank computes on the device of its vectors and takes queries of any device; what it says is on the CPU.
+    A backend computes on the device of its references and takes queries of any device; its results are on the CPU.
+    A new one is a file with a subclass and a line in `build.BACKENDS`. The subclass gives `method`, `distance` and
+    `leave_one_out`; its constructor takes references and domain, and then the fields of `DetectorSettings` that it
+    reads, under their names.
+
+    Args:
+        references: of all domains.
+        domain: "source" or "target".
 
     Attributes:
-        recording: [n] int64, the recording each vector comes from.
-        is_target: [n] bool, the domain of each.
-        domains: those that have references, source first.
-        lowest: [1, domains], what no distance falls below.
+        method: describes the method in a challenge submission.
+        uses_neighbors: whether the distance depends on a number of nearest references.
+        needs_bands: whether it reads `References.num_bands`.
+        num_subsystems: models whose distances it combines.
+        lower_bound: no distance falls below it.
     """
 
-    recording: torch.Tensor
-    is_target: torch.Tensor
-    domains: list[str]
-    lowest: torch.Tensor
+    method: ClassVar[str]
+    uses_neighbors: ClassVar[bool] = False
+    needs_bands: ClassVar[bool] = False
+    num_subsystems: ClassVar[int] = 1
+    lower_bound: float = 0.0
 
-    def distances(self, queries: torch.Tensor) -> torch.Tensor:
-        """Distances of [n, D] queries to each domain, [n, domains]; larger is more anomalous."""
+    def __init__(self, references: References, domain: str) -> None:
+        self.references, self.domain = references, domain
+        self.rows = references.rows(domain)
 
+    @cached_property
+    def vectors(self) -> torch.Tensor:
+        """References of the domain, [m, D]."""
+        return self.references.vectors[self.rows]
+
+    @cached_property
+    def recording_index(self) -> torch.Tensor:
+        """The recording of each reference of the domain, [m]."""
+        return self.references.recording_index[self.rows]
+
+    @abstractmethod
+    def distance(self, queries: torch.Tensor) -> torch.Tensor:
+        """Distance of [n, D] queries to the domain, [n] float32; larger is more anomalous."""
+
+    @abstractmethod
     def leave_one_out(self) -> torch.Tensor:
-        """Distances of the references, each without its own recording, [n, domains]."""
+        """Distances of the domain's references, each to a model without its recording, [m] float32.
+
+        Raises:
+            ValueError: too few references remain without a recording.
+        """
+
+    def reference_distances(self) -> torch.Tensor:
+        """Distances of the references of all domains, each to a model without its recording, [n] float32.
+
+        Errors as in `leave_one_out`.
+        """
+        distance = self.distance(self.references.vectors)
+        distance[self.rows] = self.leave_one_out()
+        return distance
+
+    @property
+    def has_contrast(self) -> bool:
+        """Whether `contrast` splits the squared distance of a clip."""
+        return False
+
+    def contrast(self, query: torch.Tensor) -> Contrast:
+        """How a query [D] differs from the domain, for backends with `has_contrast`."""
+        raise NotImplementedError(f"{type(self).__name__} does not split its distance")

@@ -1,77 +1,44 @@
-"""The bank of references that a detector's settings ask for."""
+"""The backends by their names."""
 
-import torch
+import inspect
+from collections.abc import Mapping
+from typing import Any
 
-from modeling_retainmix.detection.backends.base import Bank
-from modeling_retainmix.detection.backends.density import DensityBank
-from modeling_retainmix.detection.backends.fusion import FusionBank
-from modeling_retainmix.detection.backends.knn import MemoryBank
-from modeling_retainmix.detection.backends.mahalanobis import GaussianBank
-from modeling_retainmix.detection.backends.pca import SubspaceBank
-from modeling_retainmix.detection.backends.subband import BandBank
-from modeling_retainmix.detection.microphones import ResidualBank, residual
-from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.detection.backends.base import Backend, References
+from modeling_retainmix.detection.backends.density import DensityBackend
+from modeling_retainmix.detection.backends.fusion import FusionBackend
+from modeling_retainmix.detection.backends.knn import KnnBackend
+from modeling_retainmix.detection.backends.mahalanobis import MahalanobisBackend
+from modeling_retainmix.detection.backends.pca import PcaBackend
+from modeling_retainmix.detection.backends.subband import SubbandBackend
+
+BACKENDS: dict[str, type[Backend]] = {
+    "knn": KnnBackend,
+    "subband": SubbandBackend,
+    "density": DensityBackend,
+    "mahalanobis": MahalanobisBackend,
+    "pca": PcaBackend,
+    "fusion": FusionBackend,
+}
 
 
-def build_bank(
-    settings: DetectorSettings,
-    vectors: torch.Tensor,
-    recording: torch.Tensor,
-    is_target: torch.Tensor,
-    num_bands: int,
-) -> Bank:
-    """Builds the bank of `settings.backend` for `settings.view`.
+def backend_options(name: str) -> list[str]:
+    """The fields of `DetectorSettings` that a backend reads: its parameters beside references and domain."""
+    parameters = inspect.signature(BACKENDS[name]).parameters
+    return [parameter for parameter in parameters if parameter not in ("references", "domain")]
 
-    The view "fusion" fuses the bank of the near vectors and that of the residuals as `FusionBank` does.
+
+def build_backend(name: str, references: References, domain: str, settings: Mapping[str, Any]) -> Backend:
+    """Fits the backend of this name to one domain.
 
     Args:
-        settings: of the detector.
-        vectors: [n, D] float32 pooled references, on the device where the bank is to compute; [n, 2 * D], near and far
-            end to end, for every view but "near".
-        recording: [n] int64, the recording each vector comes from.
-        is_target: [n] bool, the domain of each.
-        num_bands: frequency bands that lie end to end in a vector that was pooled over time.
+        name: a key of `BACKENDS`.
+        references: of all domains.
+        domain: one that has references.
+        settings: values by the names of `DetectorSettings`; those that the backend does not read may be there.
 
     Raises:
-        ValueError: the references do not suffice for this backend.
+        ValueError: too few references for this backend.
     """
-    if settings.view == "near":
-        return _backend_bank(settings, vectors, recording, is_target, num_bands)
-
-    def residual_bank(far_weight: float) -> ResidualBank:
-        vectors_of_view = residual(vectors, far_weight)
-        return ResidualBank(_backend_bank(settings, vectors_of_view, recording, is_target, num_bands), far_weight)
-
-    if settings.view == "residual":
-        return residual_bank(settings.far_weight)
-    return FusionBank([residual_bank(0.0), residual_bank(settings.far_weight)])
-
-
-def _backend_bank(
-    settings: DetectorSettings,
-    vectors: torch.Tensor,
-    recording: torch.Tensor,
-    is_target: torch.Tensor,
-    num_bands: int,
-) -> Bank:
-    """The bank of one view; `vectors` [n, D]."""
-    references = vectors, recording, is_target
-    match settings.backend:
-        case "mahalanobis":
-            return GaussianBank(*references, settings.shrinkage)
-        case "pca":
-            return SubspaceBank(*references, settings.variance)
-        case "subband":
-            return BandBank(*references, num_bands, settings.k)
-        case "density":
-            return DensityBank(*references, settings.k, settings.metric, settings.density_neighbours)
-        case "fusion":
-            return FusionBank(
-                [
-                    MemoryBank(*references, metric="cosine"),
-                    GaussianBank(*references, settings.shrinkage),
-                    DensityBank(*references, metric="cosine", num_neighbours=settings.density_neighbours),
-                    SubspaceBank(*references, settings.variance),
-                ]
-            )
-    return MemoryBank(*references, settings.k, settings.metric, settings.mix_support, settings.mix_alpha)
+    backend: Any = BACKENDS[name]
+    return backend(references, domain, **{option: settings[option] for option in backend_options(name)})

@@ -4,53 +4,84 @@ from collections.abc import Sequence
 
 import torch
 
-from modeling_retainmix.detection.backends.base import Bank
+from modeling_retainmix.detection.backends.base import Backend, References
+from modeling_retainmix.detection.backends.density import DensityBackend
+from modeling_retainmix.detection.backends.knn import KnnBackend
+from modeling_retainmix.detection.backends.mahalanobis import MahalanobisBackend
+from modeling_retainmix.detection.backends.pca import PcaBackend
 from modeling_retainmix.detection.normalization import distance_statistics, standardize
 
 
-class FusionBank:
-    """Several banks of the same references, of which the one that finds a clip most normal decides.
+class SmallestStandardized(Backend):
+    """Several models of the same references, of which the one that finds a clip most normal decides.
 
-    The distances of every bank are standardised, domain by domain, with the mean and standard deviation that they have
-    for the references of that domain, each scored without its own recording; then the smallest counts
-    (arXiv 2606.19269).
+    The distances of every model are standardized with the mean and standard deviation that they have for the
+    references of the domain, each scored without its recording; then the smallest counts (arXiv 2606.19269). It may be
+    negative.
 
     Args:
-        banks: at least one, on the same references.
-
-    Attributes:
-        recording, is_target, domains: those of the banks.
-        lowest: [1, domains], what no score falls below.
+        members: at least one, of one domain.
 
     Raises:
-        ValueError: a bank has too few references to leave a recording out, or all of them have the same distance.
+        ValueError: a member has too few references to leave a recording out, or all of them have the same distance.
     """
 
-    def __init__(self, banks: Sequence[Bank]) -> None:
-        first = banks[0]
-        self.recording, self.is_target = first.recording, first.is_target
-        self.domains = first.domains
-        self._banks = banks
-        left_out = [bank.leave_one_out() for bank in banks]
-        own = [self.is_target == (domain == "target") for domain in self.domains]
-        self._stats = [
-            [distance_statistics(column[rows]) for column, rows in zip(distances.T, own, strict=True)]
-            for distances in left_out
-        ]
-        self._left_out = self._fuse(left_out)
-        self.lowest = self._fuse([bank.lowest for bank in banks])
+    def __init__(self, members: Sequence[Backend]) -> None:
+        super().__init__(members[0].references, members[0].domain)
+        self._members = members
+        left_out = [member.reference_distances() for member in members]
+        self._statistics = [distance_statistics(distance[self.rows]) for distance in left_out]
+        self._reference_distances = self._smallest(left_out)
+        self.lower_bound = float(self._smallest([torch.tensor([member.lower_bound]) for member in members]))
 
-    def distances(self, queries: torch.Tensor) -> torch.Tensor:
-        """The smallest standardised distance of [n, D] queries in each domain, [n, domains]; may be negative."""
-        return self._fuse([bank.distances(queries) for bank in self._banks])
+    def distance(self, queries: torch.Tensor) -> torch.Tensor:
+        return self._smallest([member.distance(queries) for member in self._members])
 
     def leave_one_out(self) -> torch.Tensor:
-        """What `distances` gives for the references, each without its own recording, [n, domains]."""
-        return self._left_out
+        return self._reference_distances[self.rows]
 
-    def _fuse(self, distances: Sequence[torch.Tensor]) -> torch.Tensor:
-        standardised = [
-            torch.stack([standardize(*column) for column in zip(of_bank.T, stats, self.domains, strict=True)], dim=1)
-            for of_bank, stats in zip(distances, self._stats, strict=True)
+    def reference_distances(self) -> torch.Tensor:
+        return self._reference_distances
+
+    def _smallest(self, distances: Sequence[torch.Tensor]) -> torch.Tensor:
+        standardized = [
+            standardize(distance, statistics, self.domain)
+            for distance, statistics in zip(distances, self._statistics, strict=True)
         ]
-        return torch.stack(standardised).amin(dim=0)
+        return torch.stack(standardized).amin(dim=0)
+
+
+class FusionBackend(SmallestStandardized):
+    """The smallest standardized distance of "knn" and "density", both by cosine, "mahalanobis" and "pca".
+
+    Args:
+        references: of all domains.
+        domain: "source" or "target".
+        shrinkage: of "mahalanobis".
+        explained_variance: of "pca".
+        density_neighbors: of "density".
+
+    Raises:
+        ValueError: as the four backends, and as `SmallestStandardized`.
+    """
+
+    method = "k-nearest neighbours, Mahalanobis distance and residual of a principal component analysis"
+    uses_neighbors = True
+    num_subsystems = 4
+
+    def __init__(
+        self,
+        references: References,
+        domain: str,
+        shrinkage: float = 0.1,
+        explained_variance: float = 0.95,
+        density_neighbors: int = 4,
+    ) -> None:
+        super().__init__(
+            [
+                KnnBackend(references, domain, metric="cosine"),
+                MahalanobisBackend(references, domain, shrinkage),
+                DensityBackend(references, domain, metric="cosine", density_neighbors=density_neighbors),
+                PcaBackend(references, domain, explained_variance),
+            ]
+        )

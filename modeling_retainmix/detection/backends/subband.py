@@ -1,46 +1,45 @@
-"""Sub-band matching: every frequency band finds its own nearest reference."""
+"""Sub-band matching: every frequency band finds its nearest reference by itself."""
+
+from dataclasses import replace
 
 import torch
 
-from modeling_retainmix.detection.backends.knn import MemoryBank
+from modeling_retainmix.detection.backends.base import Backend, References
+from modeling_retainmix.detection.backends.knn import KnnBackend
 
 
-class BandBank:
-    """Banks of the source and of the target domain, one for each band (BEAM, arXiv 2603.13749).
+class SubbandBackend(Backend):
+    """A nearest-neighbor search in each frequency band (BEAM, arXiv 2603.13749).
 
-    A distance is the mean over the bands, with equal weights, of the cosine distance to the nearest reference in that
-    band. With one neighbour for the whole vector a few loud bands decide which one it is.
+    The distance is the mean over the bands, with equal weights, of the cosine distance to the nearest references in
+    that band. With one search for the whole vector a few loud bands decide which reference is the nearest.
 
     Args:
-        vectors: [n, B * D] float32 references that were pooled over time, band after band.
-        recording: [n] int64, the recording each vector comes from.
-        is_target: [n] bool, the domain of each.
-        num_bands: B; bands of several layers count one by one.
-        k: number of neighbours in each band, whose mean distance counts.
-
-    Attributes:
-        domains: those that have references, source first.
-        lowest: [1, domains], what no distance falls below: 0.
+        references: of all domains, pooled over time, band after band; bands of several layers count one by one.
+        domain: "source" or "target".
+        k: number of neighbors in each band, whose mean distance counts.
 
     Raises:
-        ValueError: no vector, a domain with fewer than K vectors, or a width that is no multiple of B.
+        ValueError: fewer than K references, or a width that is not a multiple of the number of bands.
     """
 
-    def __init__(
-        self, vectors: torch.Tensor, recording: torch.Tensor, is_target: torch.Tensor, num_bands: int, k: int = 1
-    ) -> None:
-        if vectors.shape[-1] % num_bands:
-            raise ValueError(f"vectors of {vectors.shape[-1]} features do not divide into {num_bands} bands")
-        self.vectors, self.recording, self.is_target = vectors, recording, is_target
-        self._bands = [MemoryBank(band, recording, is_target, k, "cosine") for band in vectors.chunk(num_bands, dim=1)]
-        self.domains = self._bands[0].domains
-        self.lowest = torch.zeros(1, len(self.domains))
+    method = "k-nearest neighbours in each frequency band"
+    uses_neighbors = True
+    needs_bands = True
 
-    def distances(self, queries: torch.Tensor) -> torch.Tensor:
-        """Mean over the bands of the distances of [n, B * D] queries, [n, domains]."""
+    def __init__(self, references: References, domain: str, k: int = 1) -> None:
+        super().__init__(references, domain)
+        width, num_bands = references.vectors.shape[-1], references.num_bands
+        if width % num_bands:
+            raise ValueError(f"vectors of {width} features do not divide into {num_bands} bands")
+        self._bands = [
+            KnnBackend(replace(references, vectors=band), domain, k, "cosine")
+            for band in references.vectors.chunk(num_bands, dim=1)
+        ]
+
+    def distance(self, queries: torch.Tensor) -> torch.Tensor:
         bands = zip(self._bands, queries.chunk(len(self._bands), dim=1), strict=True)
-        return torch.stack([bank.distances(band) for bank, band in bands]).mean(dim=0)
+        return torch.stack([backend.distance(band) for backend, band in bands]).mean(dim=0)
 
     def leave_one_out(self) -> torch.Tensor:
-        """Distances of the references themselves, [n, domains], as `MemoryBank.leave_one_out` has them."""
-        return torch.stack([bank.leave_one_out() for bank in self._bands]).mean(dim=0)
+        return torch.stack([backend.leave_one_out() for backend in self._bands]).mean(dim=0)

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from modeling_retainmix.data.layouts.challenge_csv import Part, read_table
+from modeling_retainmix.detection.backends.build import BACKENDS
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.challenge.result_files import (
     DECISION_PREFIX,
@@ -37,14 +38,6 @@ _META_KEYS = {
     "submission": ("label", "name", "abbreviation", "authors"),
     "system": ("description", "complexity", "external_datasets", "source_code"),
     "results": ("development_dataset",),
-}
-_METHODS = {
-    "knn": "k-nearest neighbours",
-    "subband": "k-nearest neighbours in each frequency band",
-    "density": "k-nearest neighbours relative to the local density",
-    "mahalanobis": "Mahalanobis distance",
-    "pca": "residual of a principal component analysis",
-    "fusion": "k-nearest neighbours, Mahalanobis distance and residual of a principal component analysis",
 }
 _AUTHOR_KEYS = ("firstname", "lastname", "email", "affiliation")
 
@@ -191,10 +184,10 @@ def _meta(
 ) -> dict[str, Any]:
     settings, model = results["settings"], results["model"]
     layer = model["embedding_layer"] if detector.layer is None else detector.layer
-    has_neighbours = detector.backend in ("knn", "subband", "density", "fusion")
+    backend = BACKENDS[detector.backend]
     between_domains = [
         *(["statistics of the references"] if detector.normalization == "references" else []),
-        *(["MemMixup"] if detector.mix_support is not None else []),
+        *(["MemMixup"] if detector.memmixup_neighbors is not None else []),
     ]
     figures = ("auc_source", "auc_target", "pauc")
     return {
@@ -214,14 +207,14 @@ def _meta(
                 "front_end": None,
                 "acoustic_features": "log-mel energies",
                 "embeddings": f"{model['name']}, layer {layer}",
-                "machine_learning_method": _METHODS[detector.backend],
+                "machine_learning_method": backend.method,
                 "aggregation_method": "average",
                 "domain_generalization_method": ", ".join(between_domains) or None,
-                "ensemble_method_subsystem_count": (4 if detector.backend == "fusion" else 1)
-                * (2 if detector.view == "fusion" else 1),
+                "ensemble_method_subsystem_count": backend.num_subsystems
+                * (2 if detector.microphones == "fusion" else 1),
                 "decision_making": "threshold from normal reference clips",
                 "external_data_usage": "pre-trained model" if model["base_model"] else "simulation of machine sounds",
-                "num_neighbors": detector.k if has_neighbours else None,
+                "num_neighbors": detector.k if backend.uses_neighbors else None,
             },
             "complexity": {"total_parameters": model["num_parameters"]},
             "external_datasets": [dict(dataset) for dataset in system.external_datasets],

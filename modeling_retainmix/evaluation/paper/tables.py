@@ -162,7 +162,15 @@ def _score_figure_data(
             channel=args.channel,
         )
         clips = score_recordings(
-            table, clip_seconds, drawn, cache, device, args.batch_size, name, show_progress=not args.disable_tqdm
+            table,
+            clip_seconds,
+            drawn,
+            cache,
+            args.detector_settings,
+            device,
+            args.batch_size,
+            description=name,
+            show_progress=not args.disable_tqdm,
         )
         _write_layers(args, folder, name, drawn, clips, benchmark=name)
 

@@ -120,7 +120,7 @@ class TablesArguments:
         self.detector_settings = DetectorSettings(
             backend="knn",
             normalization=self.normalization,
-            mix_support=self.mix_support,
+            memmixup_neighbors=self.mix_support,
         )
         self.folders = _named_folders("models", self.models)
         self.figure_folders = _named_folders("figure_data", self.figure_data)

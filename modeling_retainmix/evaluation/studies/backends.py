@@ -1,4 +1,4 @@
-"""The benchmark's table with every backend of the detector, with and without normalisation between domains.
+"""The benchmark's table with every backend of the detector, with and without normalization between domains.
 
 python -m modeling_retainmix.evaluation.studies.backends --model outputs/demo                 # validation machines
 python -m modeling_retainmix.evaluation.studies.backends --model outputs/demo --evaluation    # once the choice is made
@@ -6,13 +6,14 @@ python -m modeling_retainmix.evaluation.studies.backends --model outputs/demo --
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, get_args
+from typing import Any
 
 from tqdm.auto import tqdm
 
 from modeling_retainmix.data.benchmark import BenchmarkProtocol, MachineBenchmark
+from modeling_retainmix.detection.backends.build import BACKENDS
 from modeling_retainmix.detection.embedder import Embedder
-from modeling_retainmix.detection.settings import Backend, DetectorSettings
+from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
 from modeling_retainmix.evaluation.results import result_row
 from modeling_retainmix.evaluation.scores import score_benchmark
@@ -23,7 +24,7 @@ from modeling_retainmix.hub.run_record import markdown_table
 def backend_rows(
     machines: Sequence[MachineBenchmark], protocol: BenchmarkProtocol, embedder: Embedder
 ) -> list[dict[str, Any]]:
-    """One row of `result_row` for each backend, its other settings at their defaults, and each normalisation.
+    """Make one row of `result_row` for each backend, its other settings at their defaults, and each normalization.
 
     Args:
         machines: machine types; each clip is embedded once, and the embeddings of all are held at a time.
@@ -36,7 +37,7 @@ def backend_rows(
     }
     (layer,), num_bands = embedder.layers, embedder.model.config.num_mel_patches
     rows = []
-    for backend in get_args(Backend):
+    for backend in BACKENDS:
         for normalization in ("none", "references"):
             settings = DetectorSettings(backend=backend, normalization=normalization)
             scores = score_benchmark(machines, protocol, lambda m: embeddings[m.machine_type], settings, num_bands)
@@ -45,7 +46,7 @@ def backend_rows(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prints the table as Markdown."""
+    """Print the table as Markdown."""
     args = factory_parser(__doc__).parse_args(argv)
     loaded = load_encoder_and_machines(args)
     rows = backend_rows(loaded.machines, loaded.protocol, loaded.embedder)

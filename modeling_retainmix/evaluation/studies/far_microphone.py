@@ -1,11 +1,11 @@
-"""The benchmark's table with a far microphone: near, residual and fused views of the detector.
+"""The benchmark's table with a far microphone: the detector with each value of `microphones`.
 
 python -m modeling_retainmix.evaluation.studies.far_microphone --model outputs/demo  # validation machines
 python -m modeling_retainmix.evaluation.studies.far_microphone --model outputs/demo --far_weight 0.1 0.3
 python -m modeling_retainmix.evaluation.studies.far_microphone --model outputs/demo --evaluation  # once it is chosen
 
-The far channel is simulated (`data.far_microphone`); the rows "known noise" are the ideal case, in which it is the
-very noise of the mixture.
+The far channel is simulated (`data.far_microphone`); the rows "known noise" are the ideal case, in which it is
+exactly the noise of the mixture.
 """
 
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ NEAR, FAR, KNOWN_NOISE = "near", "far channel", "known noise"
 def embed_both_microphones(
     machine: MachineBenchmark, protocol: BenchmarkProtocol, embed: EmbedFunction, seed: int = 0, batch_size: int = 64
 ) -> BenchmarkEmbeddings:
-    """Embeds every mixture and what a second microphone hears at the same time.
+    """Embed every mixture and what a second microphone hears at the same time.
 
     Args:
         machine: recordings and noise of one machine type.
         protocol: gives the SNRs.
-        embed: the embedder, of one view.
+        embed: the embedder, of one layer.
         seed: of the simulated far channel, whose draws are keyed by the rows of the recordings.
         batch_size: clips of one call of `embed`.
 
@@ -54,13 +54,13 @@ def embed_both_microphones(
                 near_vectors, far_vectors, noise_vectors = (
                     next(iter(embed(waveforms).values())).cpu() for waveforms in (clean + heard, far, heard)
                 )
-                for view, values in (
+                for microphone, values in (
                     (NEAR, near_vectors),
                     (FAR, torch.cat([near_vectors, far_vectors], dim=1)),
                     (KNOWN_NOISE, torch.cat([near_vectors, noise_vectors], dim=1)),
                 ):
-                    parts[view].setdefault((kind, snr_db), []).append(values)
-    return {view: {key: torch.cat(tensors) for key, tensors in cells.items()} for view, cells in parts.items()}
+                    parts[microphone].setdefault((kind, snr_db), []).append(values)
+    return {name: {key: torch.cat(tensors) for key, tensors in cells.items()} for name, cells in parts.items()}
 
 
 def far_channel_rows(
@@ -70,7 +70,7 @@ def far_channel_rows(
     far_weights: Sequence[float],
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """Rows of `result_row`: the near view, then residual and fusion for each second microphone and weight.
+    """Make rows of `result_row`: near, then residual and fusion for each second microphone and weight.
 
     Args:
         machines: machine types; each clip is embedded once, and the embeddings of all are held at a time.
@@ -86,23 +86,23 @@ def far_channel_rows(
     (layer,), num_bands = embedder.layers, embedder.model.config.num_mel_patches
 
     def row(name: str, microphone: str, settings: DetectorSettings) -> dict[str, Any]:
-        def of_machine(machine: MachineBenchmark) -> BenchmarkEmbeddings:
+        def embed_machine(machine: MachineBenchmark) -> BenchmarkEmbeddings:
             return {layer: embeddings[machine.machine_type][microphone]}
 
-        return result_row(name, score_benchmark(machines, protocol, of_machine, settings, num_bands)[layer], layer)
+        return result_row(name, score_benchmark(machines, protocol, embed_machine, settings, num_bands)[layer], layer)
 
     rows = [row("near", NEAR, DetectorSettings())]
     for microphone in (FAR, KNOWN_NOISE):
         for far_weight in far_weights:
-            residual = DetectorSettings(view="residual", far_weight=far_weight)
-            fusion = DetectorSettings(view="fusion", far_weight=far_weight)
+            residual = DetectorSettings(microphones="residual", far_weight=far_weight)
+            fusion = DetectorSettings(microphones="fusion", far_weight=far_weight)
             rows.append(row(f"residual, {microphone}, a = {far_weight:g}", microphone, residual))
             rows.append(row(f"fusion, {microphone}, a = {far_weight:g}", microphone, fusion))
     return rows
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prints the table as Markdown."""
+    """Print the table as Markdown."""
     parser = factory_parser(__doc__)
     parser.add_argument(
         "--far_weight", type=float, nargs="+", default=[DetectorSettings().far_weight], help="a of the residual"

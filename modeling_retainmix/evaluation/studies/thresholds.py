@@ -14,8 +14,7 @@ import torch
 from tqdm.auto import tqdm
 
 from modeling_retainmix.data.benchmark import with_snr
-from modeling_retainmix.detection.backends.build import build_bank
-from modeling_retainmix.detection.domain_scores import NormalizedBank
+from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.threshold import ThresholdMethod, score_threshold
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
@@ -34,7 +33,7 @@ def false_alarm_rates(
     settings: DetectorSettings,
     num_bands: int,
 ) -> dict[ThresholdMethod, float]:
-    """Share of held-out normal clips above the threshold, mean over random splits.
+    """Measure the share of held-out normal clips above the threshold, mean over random splits.
 
     Args:
         embeddings: [clips, dim] of normal clips of one machine type and domain.
@@ -52,23 +51,25 @@ def false_alarm_rates(
         ValueError: no clip would be held out.
     """
     if num_references >= len(embeddings):
-        raise ValueError(f"{num_references} references of {len(embeddings)} normal clips leave none to hold out")
+        raise ValueError(
+            f"{num_references} references of {len(embeddings)} normal clips leave none to hold out: use fewer "
+            "references, or more clips"
+        )
     rates: dict[ThresholdMethod, list[float]] = {method: [] for method in METHODS}
-    recording, is_target = torch.arange(num_references), torch.zeros(num_references, dtype=torch.bool)
+    recording_index, is_target_domain = torch.arange(num_references), torch.zeros(num_references, dtype=torch.bool)
     for _ in range(num_draws):
         drawn = embeddings[torch.from_numpy(generator.permutation(len(embeddings)))]
         references, held_out = drawn[:num_references], drawn[num_references:]
-        bank = NormalizedBank(build_bank(settings, references, recording, is_target, num_bands), "none")
-        own = bank.leave_one_out().amin(dim=1).double().numpy()
-        scores = bank.scores(held_out).amin(dim=1).double().numpy()
+        scores = DomainScores(settings, references, recording_index, is_target_domain, num_bands)
+        reference_scores, held_out_scores = scores.leave_one_out(), scores.scores(held_out)
         for method in METHODS:
-            threshold = score_threshold(own, false_alarm_rate, method, bank.lowest())
-            rates[method].append(float((scores > threshold).mean()))
+            threshold = score_threshold(reference_scores, false_alarm_rate, method, scores.lower_bound)
+            rates[method].append(float((held_out_scores > threshold).mean()))
     return {method: float(np.mean(shares)) for method, shares in rates.items()}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prints a row per domain, number of references and method, as Markdown."""
+    """Print a row per domain, number of references and method, as Markdown."""
     parser = factory_parser(__doc__, output=False)
     parser.add_argument("--false_alarm_rate", type=float, default=0.1, help="that the thresholds are asked for")
     parser.add_argument("--num_draws", type=int, default=20, help="splits of a machine type's clips")
@@ -81,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         (embeddings,) = embed_mixtures(machine, protocol, loaded.embedder.embed).values()
         for domain, num_references in CASES:
             normal = ~machine.is_anomaly & (machine.is_target == (domain == "target"))
-            of_machine = false_alarm_rates(
+            machine_rates = false_alarm_rates(
                 embeddings["stationary", 0.0][torch.from_numpy(normal)],
                 num_references,
                 args.false_alarm_rate,
@@ -90,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 settings,
                 loaded.embedder.model.config.num_mel_patches,
             )
-            for method, rate in of_machine.items():
+            for method, rate in machine_rates.items():
                 rates.setdefault((domain, num_references, method), []).append(100 * rate)
     print(f"{loaded.sentence} False alarms in %, nominal {args.false_alarm_rate:.0%}.\n")
     print("| Domain | References | Method | Mean | Machine types |\n|---|---:|---|---:|---|")

@@ -1,54 +1,77 @@
-"""Settings choose the bank and reach it."""
+"""Names choose the backend, and settings reach it under their names."""
+
+import inspect
 
 import pytest
 import torch
 
-from modeling_retainmix.detection.backends.build import build_bank
-from modeling_retainmix.detection.backends.density import DensityBank
-from modeling_retainmix.detection.backends.fusion import FusionBank
-from modeling_retainmix.detection.backends.knn import MemoryBank
-from modeling_retainmix.detection.backends.mahalanobis import GaussianBank
-from modeling_retainmix.detection.backends.pca import SubspaceBank
-from modeling_retainmix.detection.backends.subband import BandBank
+from modeling_retainmix.detection.backends.base import References
+from modeling_retainmix.detection.backends.build import BACKENDS, backend_options, build_backend
+from modeling_retainmix.detection.backends.density import DensityBackend
+from modeling_retainmix.detection.backends.fusion import FusionBackend
+from modeling_retainmix.detection.backends.knn import KnnBackend
+from modeling_retainmix.detection.backends.mahalanobis import MahalanobisBackend
+from modeling_retainmix.detection.backends.pca import PcaBackend
+from modeling_retainmix.detection.backends.subband import SubbandBackend
 from modeling_retainmix.detection.settings import DetectorSettings
 
 GENERATOR = torch.Generator().manual_seed(0)
 VECTORS = torch.randn(18, 6, generator=GENERATOR)
 QUERIES = torch.randn(5, 6, generator=GENERATOR)
-REFERENCES = VECTORS, torch.arange(18), torch.arange(18) >= 10
+REFERENCES = References(VECTORS, torch.arange(18), torch.arange(18) >= 10, num_bands=3)
 
 
+@pytest.mark.parametrize("domain", ["source", "target"])
 @pytest.mark.parametrize(
-    ("settings", "expected"),
+    ("backend", "options", "expected"),
     [
-        ({"backend": "knn", "k": 2, "metric": "cosine"}, MemoryBank(*REFERENCES, 2, "cosine")),
-        (
-            {"backend": "knn", "mix_support": 3, "mix_alpha": 0.6},
-            MemoryBank(*REFERENCES, mix_support=3, mix_alpha=0.6),
-        ),
-        ({"backend": "subband", "k": 2}, BandBank(*REFERENCES, 3, 2)),
-        (
-            {"backend": "density", "k": 2, "metric": "cosine", "density_neighbours": 3},
-            DensityBank(*REFERENCES, 2, "cosine", 3),
-        ),
-        ({"backend": "mahalanobis", "shrinkage": 0.4}, GaussianBank(*REFERENCES, 0.4)),
-        ({"backend": "pca", "variance": 0.5}, SubspaceBank(*REFERENCES, 0.5)),
-        (
-            {"backend": "fusion", "shrinkage": 0.4, "variance": 0.5, "density_neighbours": 3},
-            FusionBank(
-                [
-                    MemoryBank(*REFERENCES, metric="cosine"),
-                    GaussianBank(*REFERENCES, 0.4),
-                    DensityBank(*REFERENCES, metric="cosine", num_neighbours=3),
-                    SubspaceBank(*REFERENCES, 0.5),
-                ]
-            ),
-        ),
+        ("knn", {"k": 2, "metric": "cosine"}, KnnBackend),
+        ("knn", {"memmixup_neighbors": 3, "memmixup_alpha": 0.6}, KnnBackend),
+        ("subband", {"k": 2}, SubbandBackend),
+        ("density", {"k": 2, "metric": "cosine", "density_neighbors": 3}, DensityBackend),
+        ("mahalanobis", {"shrinkage": 0.4}, MahalanobisBackend),
+        ("pca", {"explained_variance": 0.5}, PcaBackend),
+        ("fusion", {"shrinkage": 0.4, "explained_variance": 0.5, "density_neighbors": 3}, FusionBackend),
     ],
 )
-def test_bank_is_that_of_the_settings(settings, expected):
-    bank = build_bank(DetectorSettings(**settings), *REFERENCES, num_bands=3)
-    assert type(bank) is type(expected)
-    assert torch.equal(bank.distances(QUERIES), expected.distances(QUERIES))
-    assert torch.equal(bank.leave_one_out(), expected.leave_one_out())
-    assert bank.lowest.shape == (1, 2)
+def test_backend_is_that_of_the_settings(backend, options, expected, domain):
+    settings = DetectorSettings(backend=backend, **options)
+    built = build_backend(settings.backend, REFERENCES, domain, settings.to_dict())
+    direct = expected(REFERENCES, domain, **options)
+    assert type(built) is expected
+    assert torch.equal(built.distance(QUERIES), direct.distance(QUERIES))
+    assert torch.equal(built.reference_distances(), direct.reference_distances())
+
+
+def test_each_option_changes_the_distances():
+    changed = {
+        "k": 3,
+        "metric": "cosine",
+        "memmixup_neighbors": 4,
+        "memmixup_alpha": 0.3,
+        "shrinkage": 0.9,
+        "explained_variance": 0.2,
+        "density_neighbors": 2,
+    }
+    for name in BACKENDS:
+        defaults = DetectorSettings(backend=name).to_dict()
+        if name == "knn":
+            defaults["memmixup_neighbors"] = 2  # else its alpha is not read
+        reference = build_backend(name, REFERENCES, "target", defaults).distance(QUERIES)
+        for option in backend_options(name):
+            other = build_backend(name, REFERENCES, "target", defaults | {option: changed[option]})
+            if (name, option) != ("fusion", "density_neighbors"):  # the smallest of four may be another one
+                assert not torch.equal(other.distance(QUERIES), reference), (name, option)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_defaults_of_a_backend_are_those_of_the_settings(name):
+    settings = DetectorSettings().to_dict()
+    parameters = inspect.signature(BACKENDS[name]).parameters
+    assert {option: parameters[option].default for option in backend_options(name)} == {
+        option: settings[option] for option in backend_options(name)
+    }
+
+
+def test_every_backend_describes_its_method():
+    assert len({backend.method for backend in BACKENDS.values()}) == len(BACKENDS)

@@ -1,68 +1,68 @@
-"""Local density normalisation against a loop, with copies among the references."""
+"""Local density normalization against a loop, with copies among the references."""
 
 import numpy as np
 import pytest
 import torch
 
-from modeling_retainmix.detection.backends.density import DensityBank
+from modeling_retainmix.detection.backends.base import References
+from modeling_retainmix.detection.backends.density import DensityBackend
 
 GENERATOR = torch.Generator().manual_seed(0)
 VECTORS = torch.randn(16, 3, generator=GENERATOR)
 VECTORS[2:5] = VECTORS[2]  # three copies
 QUERIES = torch.randn(5, 3, generator=GENERATOR)
-RECORDING = torch.tensor([0, 0, 1, 2, 3, 4, 5, 6, 6, 7, 8, 9, 10, 11, 11, 12])
-IS_TARGET = RECORDING >= 7
+RECORDING_INDEX = torch.tensor([0, 0, 1, 2, 3, 4, 5, 6, 6, 7, 8, 9, 10, 11, 11, 12])
+IS_TARGET_DOMAIN = RECORDING_INDEX >= 7
+REFERENCES = References(VECTORS, RECORDING_INDEX, IS_TARGET_DOMAIN)
+DOMAINS = ("source", "target")
 
 
-def naive_distance(vectors, recording, query, k, neighbours):
+def naive_distance(vectors, recording_index, query, k, neighbors):
     spacings = []
-    for vector, own in zip(vectors, recording, strict=True):
-        others = vectors[recording != own]
-        spacings.append(sum(sorted(float((vector - other).norm()) for other in others)[:neighbours]) / neighbours)
+    for vector, own in zip(vectors, recording_index, strict=True):
+        others = vectors[recording_index != own]
+        spacings.append(sum(sorted(float((vector - other).norm()) for other in others)[:neighbors]) / neighbors)
     least = 0.1 * sum(spacings) / len(spacings)
     scaled = [float((query - v).norm()) / max(s, least) for v, s in zip(vectors, spacings, strict=True)]
     return sum(sorted(scaled)[:k]) / k
 
 
-@pytest.mark.parametrize(("k", "neighbours"), [(1, 4), (2, 2), (1, 1)])
-def test_distances_are_divided_by_the_spacing_of_the_reference(k, neighbours):
-    distances = DensityBank(VECTORS, RECORDING, IS_TARGET, k, num_neighbours=neighbours).distances(QUERIES)
-    expected = [
-        [naive_distance(VECTORS[rows], RECORDING[rows], q, k, neighbours) for rows in (~IS_TARGET, IS_TARGET)]
-        for q in QUERIES
-    ]
-    np.testing.assert_allclose(distances.numpy(), expected, rtol=1e-5)
+@pytest.mark.parametrize(("k", "neighbors"), [(1, 4), (2, 2), (1, 1)])
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_distances_are_divided_by_the_spacing_of_the_reference(domain, k, neighbors):
+    distance = DensityBackend(REFERENCES, domain, k, density_neighbors=neighbors).distance(QUERIES)
+    rows = REFERENCES.rows(domain)
+    expected = [naive_distance(VECTORS[rows], RECORDING_INDEX[rows], query, k, neighbors) for query in QUERIES]
+    np.testing.assert_allclose(distance.numpy(), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("k", "neighbours", "metric"), [(1, 3, "euclidean"), (2, 1, "cosine")])
-def test_leaving_out_equals_a_bank_without_the_recording(k, neighbours, metric):
-    left_out = DensityBank(VECTORS, RECORDING, IS_TARGET, k, metric, neighbours).leave_one_out()
+@pytest.mark.parametrize(("k", "neighbors", "metric"), [(1, 3, "euclidean"), (2, 1, "cosine")])
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_leaving_out_equals_a_backend_without_the_recording(domain, k, neighbors, metric):
+    left_out = DensityBackend(REFERENCES, domain, k, metric, neighbors).reference_distances()
     for row in range(16):
-        rest = RECORDING[row] != RECORDING
-        without = DensityBank(VECTORS[rest], RECORDING[rest], IS_TARGET[rest], k, metric, neighbours)
-        expected = without.distances(VECTORS[row : row + 1])[0]
-        np.testing.assert_allclose(left_out[row].numpy(), expected.numpy(), rtol=1e-5)
+        rest = RECORDING_INDEX[row] != RECORDING_INDEX
+        without = References(VECTORS[rest], RECORDING_INDEX[rest], IS_TARGET_DOMAIN[rest])
+        expected = DensityBackend(without, domain, k, metric, neighbors).distance(VECTORS[row : row + 1])
+        np.testing.assert_allclose(left_out[row].numpy(), expected[0].numpy(), rtol=1e-5)
 
 
 def test_when_references_are_copies_then_distances_stay_finite():
-    bank = DensityBank(VECTORS, RECORDING, IS_TARGET, num_neighbours=1)  # the copies' spacing is 0
-    assert bank.distances(torch.cat([VECTORS, QUERIES])).isfinite().all()
-    assert float(bank.distances(VECTORS[2:3])[0, 0]) == 0
+    source = DensityBackend(REFERENCES, "source", density_neighbors=1)  # the copies' spacing is 0
+    assert source.distance(torch.cat([VECTORS, QUERIES])).isfinite().all()
+    assert float(source.distance(VECTORS[2:3])) == 0
+    equal = References(torch.ones(6, 3), torch.arange(6), torch.zeros(6, dtype=torch.bool))
     with pytest.raises(ValueError, match="references of the source domain are all equal"):
-        DensityBank(torch.ones(6, 3), torch.arange(6), torch.zeros(6, dtype=torch.bool))
+        DensityBackend(equal, "source")
 
 
 def test_when_a_domain_has_too_few_references_then_error_names_it():
     rows = slice(0, 13)  # four in the target domain, of four recordings
-    bank = DensityBank(VECTORS[rows], RECORDING[rows], IS_TARGET[rows], num_neighbours=3)
-    with pytest.raises(ValueError, match=r"target domain has too few references .*for k=1 and num_neighbours=3"):
-        bank.leave_one_out()
-    with pytest.raises(ValueError, match=r"target domain has too few references .*for k=1 and num_neighbours=4"):
-        DensityBank(VECTORS[rows], RECORDING[rows], IS_TARGET[rows], num_neighbours=4)
-    with pytest.raises(ValueError, match=r"too few references .*for k=5 and num_neighbours=1"):
-        DensityBank(VECTORS[rows], RECORDING[rows], IS_TARGET[rows], k=5, num_neighbours=1)
-
-
-def test_when_there_are_no_references_then_error_says_so():
-    with pytest.raises(ValueError, match="the machine has no references"):
-        DensityBank(VECTORS[:0], RECORDING[:0], IS_TARGET[:0])
+    references = References(VECTORS[rows], RECORDING_INDEX[rows], IS_TARGET_DOMAIN[rows])
+    backend = DensityBackend(references, "target", density_neighbors=3)
+    with pytest.raises(ValueError, match=r"target domain has too few references .*for k=1 and density_neighbors=3"):
+        backend.leave_one_out()
+    with pytest.raises(ValueError, match=r"target domain has too few references .*for k=1 and density_neighbors=4"):
+        DensityBackend(references, "target", density_neighbors=4)
+    with pytest.raises(ValueError, match=r"too few references .*for k=5 and density_neighbors=1"):
+        DensityBackend(references, "target", k=5, density_neighbors=1)

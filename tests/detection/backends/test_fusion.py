@@ -1,48 +1,66 @@
-"""Fusion: every bank is standardised by its own leave-one-out distances, and the smallest counts."""
+"""Fusion: every member is standardized by its leave-one-out distances, and the smallest counts."""
 
 import numpy as np
 import pytest
 import torch
 
-from modeling_retainmix.detection.backends.fusion import FusionBank
-from modeling_retainmix.detection.backends.knn import MemoryBank
-from modeling_retainmix.detection.backends.mahalanobis import GaussianBank
+from modeling_retainmix.detection.backends.base import References
+from modeling_retainmix.detection.backends.density import DensityBackend
+from modeling_retainmix.detection.backends.fusion import FusionBackend, SmallestStandardized
+from modeling_retainmix.detection.backends.knn import KnnBackend
+from modeling_retainmix.detection.backends.mahalanobis import MahalanobisBackend
+from modeling_retainmix.detection.backends.pca import PcaBackend
 
 GENERATOR = torch.Generator().manual_seed(0)
 VECTORS = torch.randn(14, 5, generator=GENERATOR)
 QUERIES = 2 * torch.randn(6, 5, generator=GENERATOR)
-IS_TARGET = torch.arange(14) >= 9
-REFERENCES = VECTORS, torch.arange(14), IS_TARGET
-BANKS = MemoryBank(*REFERENCES, metric="cosine"), GaussianBank(*REFERENCES)
+REFERENCES = References(VECTORS, torch.arange(14), torch.arange(14) >= 8)
 
 
-def naive_fusion(distances: list[np.ndarray]) -> np.ndarray:
-    fused = np.full((len(distances[0]), 2), np.inf)
-    for bank, of_bank in zip(BANKS, distances, strict=True):
-        for domain, rows in enumerate((~IS_TARGET.numpy(), IS_TARGET.numpy())):
-            own = bank.leave_one_out().numpy().astype(np.float64)[rows, domain]
-            fused[:, domain] = np.minimum(fused[:, domain], (of_bank[:, domain] - own.mean()) / own.std())
-    return fused
+def members(domain):
+    return [KnnBackend(REFERENCES, domain, metric="cosine"), MahalanobisBackend(REFERENCES, domain)]
 
 
-def test_distance_is_the_smallest_of_the_standardised_ones():
-    expected = naive_fusion([bank.distances(QUERIES).numpy() for bank in BANKS])
-    np.testing.assert_allclose(FusionBank(BANKS).distances(QUERIES).numpy(), expected, rtol=1e-4, atol=1e-5)
+def naive_fusion(backends, distances):
+    standardized = []
+    for backend, distance in zip(backends, distances, strict=True):
+        left_out = backend.leave_one_out().numpy().astype(np.float64)
+        standardized.append((np.asarray(distance) - left_out.mean()) / left_out.std())
+    return np.min(standardized, axis=0)
 
 
-def test_references_are_fused_from_what_they_are_when_left_out():
-    expected = naive_fusion([bank.leave_one_out().numpy() for bank in BANKS])
-    np.testing.assert_allclose(FusionBank(BANKS).leave_one_out().numpy(), expected, rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("domain", ["source", "target"])
+def test_distance_is_the_smallest_of_the_standardized_ones(domain):
+    backends = members(domain)
+    fused = SmallestStandardized(backends)
+    expected = naive_fusion(backends, [backend.distance(QUERIES) for backend in backends])
+    np.testing.assert_allclose(fused.distance(QUERIES).numpy(), expected, rtol=1e-4, atol=1e-5)
+    expected = naive_fusion(backends, [backend.reference_distances() for backend in backends])
+    np.testing.assert_allclose(fused.reference_distances().numpy(), expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(fused.leave_one_out(), fused.reference_distances()[REFERENCES.rows(domain)])
 
 
-def test_no_distance_falls_below_the_lowest_which_is_that_of_zero_in_every_bank():
-    bank = FusionBank(BANKS)
-    np.testing.assert_allclose(bank.lowest.numpy(), naive_fusion([np.zeros((1, 2))] * 2), rtol=1e-4)
-    assert (bank.lowest <= bank.distances(torch.cat([VECTORS, QUERIES]))).all()
+@pytest.mark.parametrize("domain", ["source", "target"])
+def test_fusion_takes_four_backends(domain):
+    backends = [
+        *members(domain),
+        DensityBackend(REFERENCES, domain, metric="cosine", density_neighbors=2),
+        PcaBackend(REFERENCES, domain),
+    ]
+    expected = naive_fusion(backends, [backend.distance(QUERIES) for backend in backends])
+    found = FusionBackend(REFERENCES, domain, density_neighbors=2).distance(QUERIES)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_when_the_distances_of_a_bank_do_not_vary_then_error_names_the_domain():
+def test_no_distance_falls_below_the_lower_bound_which_is_that_of_zero_in_every_member():
+    backends = members("source")
+    fused = SmallestStandardized(backends)
+    assert fused.lower_bound == pytest.approx(naive_fusion(backends, [0.0, 0.0]), rel=1e-4)
+    assert (fused.lower_bound <= fused.distance(torch.cat([VECTORS, QUERIES]))).all()
+
+
+def test_when_the_distances_of_a_member_do_not_vary_then_error_names_the_domain():
     pairs = torch.eye(4).repeat_interleave(2, dim=0)
-    equal = pairs, torch.arange(8), torch.zeros(8, dtype=torch.bool)  # each has a copy: all are at distance 0
+    equal = References(pairs, torch.arange(8), torch.zeros(8, dtype=torch.bool))  # each has a copy, at distance 0
     with pytest.raises(ValueError, match="distances to the source bank do not vary"):
-        FusionBank([MemoryBank(*equal)])
+        SmallestStandardized([KnnBackend(equal, "source")])

@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from modeling_retainmix.detection.backends.subband import BandBank
+from modeling_retainmix.detection.backends.base import References
+from modeling_retainmix.detection.backends.subband import SubbandBackend
 
 GENERATOR = torch.Generator().manual_seed(0)
 VECTORS = torch.randn(9, 12, generator=GENERATOR)
 QUERIES = torch.randn(4, 12, generator=GENERATOR)
-RECORDING = torch.tensor([0, 0, 1, 2, 3, 4, 5, 6, 6])
-IS_TARGET = RECORDING >= 4
+RECORDING_INDEX = torch.tensor([0, 0, 1, 2, 3, 4, 5, 6, 6])
+IS_TARGET_DOMAIN = RECORDING_INDEX >= 4
+REFERENCES = References(VECTORS, RECORDING_INDEX, IS_TARGET_DOMAIN, num_bands=3)
+DOMAINS = ("source", "target")
 
 
 def naive_distance(vectors: torch.Tensor, query: torch.Tensor, k: int) -> float:
@@ -24,25 +27,28 @@ def naive_distance(vectors: torch.Tensor, query: torch.Tensor, k: int) -> float:
 
 
 @pytest.mark.parametrize("k", [1, 2])
-def test_distance_is_the_mean_over_bands_of_each_bands_nearest(k):
-    distances = BandBank(VECTORS, RECORDING, IS_TARGET, 3, k).distances(QUERIES)
-    expected = [[naive_distance(VECTORS[rows], q, k) for rows in (~IS_TARGET, IS_TARGET)] for q in QUERIES]
-    np.testing.assert_allclose(distances.numpy(), expected, rtol=1e-4)
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_distance_is_the_mean_over_bands_of_each_bands_nearest(domain, k):
+    distance = SubbandBackend(REFERENCES, domain, k).distance(QUERIES)
+    expected = [naive_distance(VECTORS[REFERENCES.rows(domain)], query, k) for query in QUERIES]
+    np.testing.assert_allclose(distance.numpy(), expected, rtol=1e-4)
 
 
-def test_leaving_out_equals_a_bank_without_the_recording():
-    left_out = BandBank(VECTORS, RECORDING, IS_TARGET, 3).leave_one_out()
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_leaving_out_equals_a_backend_without_the_recording(domain):
+    left_out = SubbandBackend(REFERENCES, domain).reference_distances()
     for row in range(9):
-        others = RECORDING[row] != RECORDING
-        without = BandBank(VECTORS[others], RECORDING[others], IS_TARGET[others], 3)
-        np.testing.assert_allclose(left_out[row].numpy(), without.distances(VECTORS[row : row + 1])[0].numpy())
+        others = RECORDING_INDEX[row] != RECORDING_INDEX
+        rest = References(VECTORS[others], RECORDING_INDEX[others], IS_TARGET_DOMAIN[others], num_bands=3)
+        expected = SubbandBackend(rest, domain).distance(VECTORS[row : row + 1])
+        np.testing.assert_allclose(left_out[row].numpy(), expected[0].numpy(), rtol=1e-5)
 
 
 def test_when_each_band_is_that_of_some_reference_then_the_distance_is_zero():
     query = torch.cat([VECTORS[0, :4], 3 * VECTORS[2, 4:8], VECTORS[3, 8:]])
-    assert float(BandBank(VECTORS, RECORDING, IS_TARGET, 3).distances(query[None])[0, 0]) == pytest.approx(0, abs=1e-6)
+    assert float(SubbandBackend(REFERENCES, "source").distance(query[None])) == pytest.approx(0, abs=1e-6)
 
 
 def test_when_the_width_does_not_divide_into_bands_then_error_names_both():
     with pytest.raises(ValueError, match="vectors of 12 features do not divide into 5 bands"):
-        BandBank(VECTORS, RECORDING, IS_TARGET, 5)
+        SubbandBackend(References(VECTORS, RECORDING_INDEX, IS_TARGET_DOMAIN, num_bands=5), "source")

@@ -115,7 +115,7 @@ def test_meta_information_is_filled_from_the_run(tmp_path):
             },
         ),
         (
-            {"backend": "knn", "k": 3, "layer": 4, "normalization": "none", "mix_support": 990},
+            {"backend": "knn", "k": 3, "layer": 4, "normalization": "none", "memmixup_neighbors": 990},
             {
                 "machine_learning_method": "k-nearest neighbours",
                 "num_neighbors": 3,
@@ -124,7 +124,7 @@ def test_meta_information_is_filled_from_the_run(tmp_path):
             },
         ),
         ({"backend": "fusion", "normalization": "none"}, {"ensemble_method_subsystem_count": 4, "num_neighbors": 1}),
-        ({"view": "fusion"}, {"ensemble_method_subsystem_count": 2}),
+        ({"microphones": "fusion"}, {"ensemble_method_subsystem_count": 2}),
     ],
 )
 def test_meta_information_describes_the_detector_that_gave_the_scores(tmp_path, settings, described):

@@ -10,6 +10,7 @@ from transformers import set_seed
 
 from modeling_retainmix.data.benchmark import KINDS
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsForAudioClassification
+from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache
 from modeling_retainmix.evaluation.paper import tables
 from modeling_retainmix.evaluation.score_encoders import NamedEncoder
 
@@ -143,6 +144,33 @@ def test_when_a_rule_of_scoring_is_given_then_it_is_used_and_printed_and_kept_ap
     assert plain["clip_scores"]["scores"] != mixed["clip_scores"]["scores"]
     with pytest.raises(SystemExit, match="scored with normalization"):
         run(tmp_path / "plain", cache_dir, *options, *rule[:4], "--seed", 1)
+
+
+def test_scores_of_figure_data_obey_normalization_and_memmixup(tmp_path, encoders, monkeypatch):
+    write_recordings(tmp_path / "dcase")
+    model = BeatsForAudioClassification.from_pretrained(encoders["teacher"])
+    encoder = NamedEncoder("teacher", model, BeatsFeatureExtractor(), (1,))
+    found, score_recordings = [], tables.score_recordings
+
+    def keep_scores(*arguments, **options):
+        scores = score_recordings(*arguments, **options)
+        found.append(scores["teacher", 1].scores["recordings", 0.0])
+        return scores
+
+    monkeypatch.setattr(tables, "score_recordings", keep_scores)
+    for options in ({}, {"normalization": "references"}, {"mix_support": 2}):
+        args = tables.TablesArguments(
+            output_dir=str(tmp_path),
+            teacher="teacher",
+            figure_data=[f"dcase={tmp_path / 'dcase'}"],
+            cache_dir=str(tmp_path / "cache"),
+            disable_tqdm=True,
+            **options,
+        )
+        tables._score_figure_data(args, tmp_path, [encoder], 1.0, EmbeddingCache(tmp_path / "cache"), "cpu")
+    plain, normalized, mixed = found
+    assert np.abs(normalized - plain).max() > 1e-3
+    assert (mixed <= plain).all() and (mixed < plain).any()  # further vectors in the target domain's bank
 
 
 def test_when_models_name_different_layers_then_one_must_be_chosen(encoders):
