@@ -18,7 +18,7 @@ import torch
 from modeling_retainmix.data.benchmark import BenchmarkProtocol
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, BenchmarkScores
-from modeling_retainmix.hub.run_record import FORMAT_VERSION
+from modeling_retainmix.hub.result_tables import FORMAT_VERSION
 
 
 def result_row(name: str, scores: BenchmarkScores, layer: int | None = None) -> dict[str, Any]:

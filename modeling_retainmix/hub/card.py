@@ -10,7 +10,13 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 from transformers.utils import cached_file
 
-from modeling_retainmix.hub.run_record import machine_table, markdown_table, model_row, protocol_sentence, read_results
+from modeling_retainmix.hub.result_tables import (
+    machine_table,
+    markdown_table,
+    model_row,
+    protocol_sentence,
+    read_results,
+)
 
 TEMPLATES = Path(__file__).parent / "templates"
 TAGS = ["anomaly-detection", "anomalous-sound-detection", "dcase", "audio", "retainmix"]

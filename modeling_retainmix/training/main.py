@@ -31,11 +31,11 @@ from modeling_retainmix.data.benchmark import domains_of_tests
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.encoders import BeatsConfig
 from modeling_retainmix.evaluation.results import environment_record, protocol_record, write_results
-from modeling_retainmix.evaluation.run_evaluation import table_rows
+from modeling_retainmix.evaluation.score_systems import table_rows
 from modeling_retainmix.hub.card import write_model_card, write_teacher_card
 from modeling_retainmix.hub.push import push_folder, repository_name
 from modeling_retainmix.hub.remote_code import add_remote_code
-from modeling_retainmix.hub.run_record import markdown_table, protocol_sentence
+from modeling_retainmix.hub.result_tables import markdown_table, protocol_sentence
 from modeling_retainmix.model_names import check_model_name
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.recipe import parse_arguments

@@ -11,7 +11,7 @@ from modeling_retainmix.data.benchmark import domains_of_tests
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
 from modeling_retainmix.evaluation.results import environment_record, protocol_record, result_row, write_results
 from modeling_retainmix.evaluation.scores import score_benchmark
-from modeling_retainmix.hub.run_record import markdown_table, protocol_sentence
+from modeling_retainmix.hub.result_tables import markdown_table, protocol_sentence
 
 
 @pytest.fixture(scope="module")

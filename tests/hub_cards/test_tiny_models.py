@@ -13,7 +13,7 @@ from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClass
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.hub.card import model_card, teacher_card
 from modeling_retainmix.hub.remote_code import add_remote_code
-from modeling_retainmix.hub.run_record import read_results
+from modeling_retainmix.hub.result_tables import read_results
 
 HUB_CARDS = Path(__file__).parents[2] / "hub_cards"
 STUDENT = HUB_CARDS / "retainmix-beats-tiny"

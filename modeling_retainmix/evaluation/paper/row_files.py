@@ -14,7 +14,7 @@ from modeling_retainmix.evaluation.bootstrap import official_score_draws
 from modeling_retainmix.evaluation.compared_systems import NAMES
 from modeling_retainmix.evaluation.results import result_row, write_results
 from modeling_retainmix.evaluation.scores import BenchmarkScores, ClipScores
-from modeling_retainmix.hub.run_record import FORMAT_VERSION
+from modeling_retainmix.hub.result_tables import FORMAT_VERSION
 
 # Rows of one folder are compared: these entries of their protocols must agree.
 _SAME = ("name", "snr_db", "low_snr_db", "clip_seconds", "k", "normalization", "mix_support", "domains")

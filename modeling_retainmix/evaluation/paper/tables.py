@@ -41,13 +41,13 @@ from modeling_retainmix.evaluation.paper.figure_2 import (
     write_figure,
     write_layer_scores,
 )
-from modeling_retainmix.evaluation.paper.paper_tables import write_tables
 from modeling_retainmix.evaluation.paper.row_files import read_rows, write_row
+from modeling_retainmix.evaluation.paper.tables_2_to_5 import write_tables
 from modeling_retainmix.evaluation.paper.tables_arguments import TablesArguments
 from modeling_retainmix.evaluation.recording_scores import score_recordings
 from modeling_retainmix.evaluation.results import environment_record, protocol_record
-from modeling_retainmix.evaluation.run_evaluation import best_layer
 from modeling_retainmix.evaluation.score_encoders import LOG_MEL, NamedEncoder, log_mel_mean, score_encoders
+from modeling_retainmix.evaluation.score_systems import best_layer
 from modeling_retainmix.evaluation.scores import ClipScores
 from modeling_retainmix.model_names import check_model_name
 

@@ -17,7 +17,7 @@ from modeling_retainmix.evaluation.paper.row_summary import (
     paper_value,
     paper_value_table_3,
 )
-from modeling_retainmix.hub.run_record import protocol_sentence
+from modeling_retainmix.hub.result_tables import protocol_sentence
 
 _CSV_COLUMNS = ("row", "system", "layer", "figure", "seeds", "mean", "std", "low", "high", "paper")
 _ALL = tuple(SUBSETS)

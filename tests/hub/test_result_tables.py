@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from modeling_retainmix.hub.run_record import machine_table, markdown_table, model_row, protocol_sentence, read_results
+from modeling_retainmix.hub.result_tables import (
+    machine_table,
+    markdown_table,
+    model_row,
+    protocol_sentence,
+    read_results,
+)
 
 
 def delete(results: dict, *keys: str | int) -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
-from modeling_retainmix.evaluation.paper.paper_tables import write_tables
 from modeling_retainmix.evaluation.paper.row_files import read_rows, write_row
+from modeling_retainmix.evaluation.paper.tables_2_to_5 import write_tables
 from modeling_retainmix.evaluation.results import protocol_record
 from modeling_retainmix.evaluation.scores import score_benchmark
 
