@@ -1,31 +1,88 @@
-"""The rows of the results table: log-mel mean, the frozen teacher, the student, the oracle."""
+"""Scores of the compared systems: each system's encoder at the layer that its rule names, in one pass for all."""
 
-from collections.abc import Hashable, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from modeling_retainmix.data.benchmark import BenchmarkProtocol, MachineBenchmark
-from modeling_retainmix.evaluation.embeddings import EmbedFunction
+from modeling_retainmix.evaluation.compared_systems import (
+    LOG_MEL,
+    RUN_SYSTEMS,
+    TEACHER,
+    TRAINED_MODEL,
+    ComparedSystem,
+)
 from modeling_retainmix.evaluation.results import result_row
-from modeling_retainmix.evaluation.score_encoders import LOG_MEL, NamedEncoder, log_mel_mean, score_encoders
+from modeling_retainmix.evaluation.score_encoders import NamedEncoder, log_mel_mean, score_encoders
 from modeling_retainmix.evaluation.scores import BenchmarkScores
 
 
-def log_mel_embedder(feature_extractor: Any, device: torch.device | str = "cpu") -> EmbedFunction:
-    """The plainest embedding, the mean over time of the normalised log-mel features: {"log-mel": [batch, 128]}."""
+@dataclass(frozen=True)
+class SystemScores:
+    """Scores of compared systems.
 
-    def embed(waveforms: torch.Tensor) -> dict[Hashable, torch.Tensor]:
-        with torch.inference_mode():
-            return {"log-mel": feature_extractor.extract_features(waveforms.to(device)).mean(dim=1)}
+    Attributes:
+        rows: {key of the system: (layer, scores)}, in the order of the systems; layer None: there are no layers.
+        by_layer: {(name of the encoder, layer): scores} of everything that was read, without the oracle.
+    """
 
-    return embed
+    rows: dict[str, tuple[int | None, BenchmarkScores]]
+    by_layer: dict[Hashable, BenchmarkScores]
+
+
+def score_systems(
+    systems: Sequence[ComparedSystem],
+    encoders: Mapping[str, NamedEncoder],
+    layer: int,
+    evaluation: Sequence[MachineBenchmark],
+    validation: Sequence[MachineBenchmark],
+    whole: Collection[str] = (),
+    **options: Any,
+) -> SystemScores:
+    """Score systems on the evaluation machines; the teacher's best layer is chosen on the validation machines.
+
+    Args:
+        systems: from `compared_systems.SYSTEMS`.
+        encoders: the encoders that the systems read, by name, the teacher among them; `layers` are all that an encoder
+            has. The log-mel mean needs no entry.
+        layer: of the trained model.
+        evaluation, validation: machine types of the two sets.
+        whole: names of encoders of which every layer is read.
+        options: of `score_encoders`.
+    """
+    best = None
+    if any(system.layer == "best" for system in systems):
+        teacher = [encoders[TEACHER]]
+        best = best_layer(score_encoders(validation, encoders=teacher, description="validation machines", **options))
+    layers = {system.key: _layer(system, encoders, layer, best) for system in systems}
+
+    wanted = {name: set(encoders[name].layers) for name in whole}
+    for system in systems:
+        if not system.oracle:
+            wanted.setdefault(system.encoder, set()).add(layers[system.key] or 0)
+    read = [
+        log_mel_mean(encoders[TEACHER].feature_extractor)
+        if name == LOG_MEL
+        else replace(encoders[name], layers=tuple(sorted(chosen)))
+        for name, chosen in wanted.items()
+    ]
+    by_layer = score_encoders(evaluation, encoders=read, description="evaluation machines", **options)
+
+    rows = {}
+    for system in systems:
+        scores = by_layer
+        if system.oracle:
+            averaged = [replace(encoders[system.encoder], layers=(layers[system.key] or 0,))]
+            scores = score_encoders(evaluation, encoders=averaged, oracle=True, description="oracle", **options)
+        rows[system.key] = layers[system.key], scores[system.encoder, layers[system.key] or 0]
+    return SystemScores(rows, by_layer)
 
 
 def best_layer(scores: Mapping[Any, BenchmarkScores]) -> int:
-    """The layer of the view (name, layer) with the highest harmonic mean over all subsets and SNRs."""
-    return max(scores, key=lambda view: scores[view].hmean_all)[1]
+    """Return the layer of the key (name, layer) with the highest harmonic mean over all subsets and SNRs."""
+    return max(scores, key=lambda key: scores[key].hmean_all)[1]
 
 
 def table_rows(
@@ -40,7 +97,7 @@ def table_rows(
     batch_size: int = 64,
     show_progress: bool = True,
 ) -> list[dict[str, Any]]:
-    """All rows, scored on the evaluation machines; the teacher's best layer is chosen on the validation machines.
+    """Score the systems of a run's table (`compared_systems.RUN_SYSTEMS`).
 
     Args:
         evaluation, validation: machine types of the two sets.
@@ -53,23 +110,29 @@ def table_rows(
         show_progress: show progress bars.
 
     Returns:
-        Rows as `results.result_row` makes them.
+        Rows as `results.result_row` makes them, each with its `key`.
     """
-    score = partial(
-        score_encoders, protocol=protocol, device=device, batch_size=batch_size, show_progress=show_progress
+    models = {TEACHER: teacher, TRAINED_MODEL: student}
+    scores = score_systems(
+        RUN_SYSTEMS,
+        {name: NamedEncoder(name, model, feature_extractor, _all_layers(model)) for name, model in models.items()},
+        embedding_layer,
+        evaluation,
+        validation,
+        protocol=protocol,
+        device=device,
+        batch_size=batch_size,
+        show_progress=show_progress,
     )
-    frozen = NamedEncoder("frozen", teacher, feature_extractor, tuple(range(1, teacher.config.num_hidden_layers + 1)))
-    trained = NamedEncoder("trained", student, feature_extractor, (embedding_layer,))
-    averaged = NamedEncoder("oracle", teacher, feature_extractor, (embedding_layer,))
-    chosen = best_layer(score(validation, encoders=[frozen], description="frozen teacher, validation"))
-    scores = score(
-        evaluation, encoders=[log_mel_mean(feature_extractor), frozen, trained], description="all encoders, evaluation"
-    )
-    scores |= score(evaluation, encoders=[averaged], oracle=True, description="oracle, evaluation")
-    return [
-        result_row("Log-mel mean", scores[LOG_MEL, 0]),
-        result_row("Frozen teacher, same layer", scores["frozen", embedding_layer], embedding_layer),
-        result_row("Frozen teacher, best layer on validation machines", scores["frozen", chosen], chosen),
-        result_row("RetainMix", scores["trained", embedding_layer], embedding_layer),
-        result_row("Oracle (mean of clean and noise embeddings)", scores["oracle", embedding_layer], embedding_layer),
-    ]
+    labels = {system.key: system.label for system in RUN_SYSTEMS}
+    return [{"key": key, **result_row(labels[key], row, layer)} for key, (layer, row) in scores.rows.items()]
+
+
+def _layer(system: ComparedSystem, encoders: Mapping[str, NamedEncoder], layer: int, best: int | None) -> int | None:
+    if system.layer == "last":
+        return encoders[system.encoder].layers[-1]
+    return {"same": layer, "best": best, None: None}[system.layer]
+
+
+def _all_layers(model: Any) -> tuple[int, ...]:
+    return tuple(range(1, model.config.num_hidden_layers + 1))

@@ -1,77 +1,38 @@
-"""Reading results.json: its errors name the file and the entry; its tables hold its numbers."""
-
-import json
+"""Tables and sentences of a run hold its numbers, and nothing in a name leaves its cell."""
 
 import pytest
 
-from modeling_retainmix.hub.result_tables import (
-    machine_table,
-    markdown_table,
-    model_row,
-    protocol_sentence,
-    read_results,
-)
+from modeling_retainmix.evaluation import compared_systems
+from modeling_retainmix.hub import result_tables
+from modeling_retainmix.hub.result_tables import machine_table, markdown_table, protocol_sentence, row_of
 
 
-def delete(results: dict, *keys: str | int) -> None:
-    for key in keys[:-1]:
-        results = results[key]
-    del results[keys[-1]]
+def test_rows_are_found_by_key_whatever_their_labels_are(results):
+    for row in results["rows"]:
+        row["name"] = "RetainMix"
+    assert row_of(results, "trained")["hmean_low"] == 65.25
+    with pytest.raises(ValueError, match="not 'random_weights': evaluate again"):
+        row_of(results, "random_weights")
 
 
-def test_complete_file_is_returned_as_it_stands(checkpoint_folder, results):
-    assert read_results(checkpoint_folder / "results.json") == results
+def test_keys_of_the_cards_are_keys_of_compared_systems():
+    assert result_tables.TRAINED_MODEL == compared_systems.TRAINED_MODEL
+    assert result_tables.TEACHER_AT_SAME_LAYER == compared_systems.FROZEN_SAME
 
 
-@pytest.mark.parametrize(
-    ("keys", "named"),
-    [
-        (("command",), "command"),
-        (("protocol", "k"), "protocol.k"),
-        (("model", "base_model"), "model.base_model"),
-        (("data", "evaluation"), "data.evaluation"),
-        (("rows", 1, "hmean_low"), r"rows\[1\].hmean_low"),
-        (("rows", 2, "scores", "Mismatch"), r"rows\[2\].scores.Mismatch"),
-        (("rows", 0, "scores", "Factory B", "0"), r"rows\[0\].scores.Factory B.0"),
-        (("rows",), "rows"),
-    ],
-)
-def test_when_an_entry_is_missing_then_error_names_file_and_entry(tmp_path, results, keys, named):
-    delete(results, *keys)
-    path = tmp_path / "results.json"
-    path.write_text(json.dumps(results))
-    with pytest.raises(ValueError, match=rf"results.json lacks {named}"):
-        read_results(path)
-
-
-@pytest.mark.parametrize("value", [float("nan"), 101.0, "61.2"])
-def test_when_a_score_is_no_percentage_then_error_names_the_row(tmp_path, results, value):
-    results["rows"][1]["scores"]["Mismatch"]["0"] = value
-    path = tmp_path / "results.json"
-    path.write_text(json.dumps(results))
-    with pytest.raises(ValueError, match=r"a score of rows\[1\] \(RetainMix\)"):
-        read_results(path)
-
-
-def test_when_there_is_no_file_or_no_json_or_another_version_then_error_says_so(tmp_path):
-    path = tmp_path / "results.json"
-    with pytest.raises(FileNotFoundError, match=r"results\.json does not exist"):
-        read_results(path)
-    path.write_text("{")
-    with pytest.raises(ValueError, match=r"results\.json is not valid JSON"):
-        read_results(path)
-    for content in ("[]", '{"format_version": 2}'):
-        path.write_text(content)
-        with pytest.raises(ValueError, match=r"results\.json has format_version"):
-            read_results(path)
-
-
-def test_when_the_trained_model_has_no_row_then_error_says_so(tmp_path, results):
-    del results["rows"][1]
-    path = tmp_path / "results.json"
-    path.write_text(json.dumps(results))
-    with pytest.raises(ValueError, match="has no row named 'RetainMix'"):
-        read_results(path)
+def test_when_names_hold_markup_then_tables_and_sentence_show_it_as_text(results):
+    row = results["rows"][1]
+    row["name"] = "<b>a|b</b>\n# c"
+    assert (
+        markdown_table(results["rows"], results["protocol"]).splitlines()[3].startswith("| &lt;b>a\\|b&lt;/b> # c |")
+    )
+    row["per_machine"] = {
+        "<i>": {snr: {"`x`": {"official_score": 50.0}} for snr in row["per_machine"]["Mismatch"]},
+    }
+    assert machine_table(row, results["protocol"]).splitlines()[2].startswith("| &lt;i> | \\`x\\` |")
+    results["protocol"] |= {"name": "a`\n# b", "clips": {"pump": {"<script>": 3}}}
+    sentence = protocol_sentence(results["protocol"])
+    assert "protocol `` a` # b ``, clips" in sentence and "3 &lt;script>;" in sentence
 
 
 def test_table_has_a_row_per_system_and_a_column_per_cell(results):
@@ -85,7 +46,7 @@ def test_table_has_a_row_per_system_and_a_column_per_cell(results):
 
 
 def test_machine_table_has_a_row_per_subset_and_machine_type(results):
-    lines = machine_table(model_row(results), results["protocol"]).splitlines()
+    lines = machine_table(row_of(results, "trained"), results["protocol"]).splitlines()
     assert len(lines) == 2 + 3 * 2
     assert lines[2] == "| Factory A | pump | 60.2 | 65.2 | 72.2 |"
 
