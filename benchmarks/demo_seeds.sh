@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The demo's methods over three seeds, each with machines, noise and draws of its own: trains what is missing, scores it,
-# and writes outputs/seeds-STEPS/tables/summary.md. Run it in the root of a checkout; a call that was cut off goes on.
+# The demo's methods over three seeds, each with other machines, noise and draws: train what is missing, score it,
+# and write outputs/seeds-STEPS/tables/summary.md. Run it in the root of a checkout; call it again to resume.
 #     benchmarks/demo_seeds.sh                  # every method, the demo's 300 steps
 #     benchmarks/demo_seeds.sh 2000 both_0db    # one method, trained longer
 set -euo pipefail

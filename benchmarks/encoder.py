@@ -28,7 +28,7 @@ BASE_CFG = {
 
 
 def forward_flop(config: BeatsConfig, tokens: int) -> float:
-    """Floating-point operations of one clip, a multiplication and an addition counted as two."""
+    """Return the floating-point operations of one clip, a multiplication and an addition counted as two."""
     width, layers = config.hidden_size, config.num_hidden_layers
     patches = 2 * tokens * config.patch_embed_size * (config.patch_size**2 + width)
     positions = 2 * tokens * width * (width // config.num_conv_pos_embedding_groups) * config.num_conv_pos_embeddings
@@ -45,14 +45,14 @@ def seconds(run: Callable[[], object], device: torch.device) -> float:
 
 
 def matrix_rate(dtype: torch.dtype, device: torch.device) -> float:
-    """FLOP/s of a product of square matrices."""
+    """Measure the FLOP/s of a product of square matrices."""
     size = 2048 if device.type == "cpu" else 8192
     matrix = torch.randn(size, size, device=device, dtype=dtype)
     return 2 * size**3 / min(seconds(lambda: matrix @ matrix, device) for _ in range(5))
 
 
 def original_checkpoint(folder: Path) -> Path:
-    """A checkpoint of base size in the original format with random weights, made by the package openbeats itself."""
+    """Write a checkpoint of base size in the original format with random weights, by the package openbeats itself."""
     from openbeats.beats_encoder import BeatsEncoder
 
     encoder = BeatsEncoder(input_size=0, beats_config=BASE_CFG, is_pretraining=False)
@@ -62,7 +62,7 @@ def original_checkpoint(folder: Path) -> Path:
 
 
 def our_models(folder: Path, checkpoint: Path | None) -> BeatsFeatureExtractor:
-    """Writes the model into `folder / "ours"`: with the weights of the checkpoint, or random ones."""
+    """Write the model into `folder / "ours"`: with the weights of the checkpoint, or random ones."""
     if checkpoint is not None:
         convert_checkpoint(checkpoint, folder / "ours")
         return BeatsFeatureExtractor.from_pretrained(folder / "ours")
@@ -73,7 +73,7 @@ def our_models(folder: Path, checkpoint: Path | None) -> BeatsFeatureExtractor:
 def our_rows(
     folder: Path, extractor: BeatsFeatureExtractor, waveforms: torch.Tensor, depths: tuple[int, int]
 ) -> dict[str, tuple[Callable[[], torch.Tensor], BeatsConfig, torch.dtype]]:
-    """Name -> (from waveforms to tokens, configuration, precision)."""
+    """Return name -> (from waveforms to tokens, configuration, precision)."""
     whole, half = depths
     variants = [
         ("eager", "eager", whole, torch.float32),
@@ -109,7 +109,7 @@ def our_rows(
 def openbeats_rows(
     checkpoint: Path, waveforms: torch.Tensor, depths: tuple[int, int]
 ) -> dict[str, Callable[[], torch.Tensor]]:
-    """Name -> from waveforms to tokens by the package openbeats, in one batch."""
+    """Return name -> from waveforms to tokens by the package openbeats, in one batch."""
     from openbeats.model import OpenBeats
 
     lengths = torch.full((len(waveforms),), waveforms.shape[1], device=waveforms.device)
@@ -126,7 +126,7 @@ def openbeats_rows(
 
 @torch.inference_mode()
 def measure(args: argparse.Namespace) -> list[dict[str, str]]:
-    """All rows of the table."""
+    """Measure all rows of the table."""
     device = torch.device(args.device)
     torch.manual_seed(0)
     waveforms = 0.1 * torch.randn(args.batch_size, round(args.seconds * SAMPLING_RATE), device=device)

@@ -17,7 +17,7 @@ from scipy.signal import butter, sosfilt
 from scipy.stats import binomtest, hypergeom
 from tqdm.auto import tqdm
 
-from modeling_retainmix import AnomalyDetector
+from modeling_retainmix import AnomalyDetector, markdown
 from modeling_retainmix.audio import SAMPLING_RATE
 from modeling_retainmix.data.clips import read_clips, to_waveform
 from modeling_retainmix.data.factory import FactoryConfig, build_factory
@@ -30,14 +30,14 @@ LOW_HZ, HIGH_HZ = 20.0, SAMPLING_RATE / 2
 
 
 def patch_edges() -> np.ndarray:
-    """Borders of the frequency patches in Hz, [PATCHES + 1]: half way between the centres of two mel filters."""
+    """Return the borders of the frequency patches in Hz, [PATCHES + 1]: halfway between two mel filters' centers."""
     low, high = 1127.0 * np.log1p(np.array([LOW_HZ, HIGH_HZ]) / 700.0)
     mel = low + (high - low) * (np.linspace(0, MELS, PATCHES + 1) + 0.5) / (MELS + 1)
     return 700.0 * np.expm1(mel / 1127.0)
 
 
 def add_burst(clip: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, int, float]:
-    """The clip with a burst, the burst's frequency patch, and where it begins, in seconds."""
+    """Return the clip with a burst, the burst's frequency patch, and where it begins, in seconds."""
     patch = int(generator.integers(1, PATCHES))  # the lowest one is narrower than a filter can be steep
     start = generator.uniform(0.2, len(clip) / SAMPLING_RATE - BURST_SECONDS - 0.2)
     low, high = patch_edges()[patch : patch + 2]
@@ -53,7 +53,7 @@ def add_burst(clip: np.ndarray, generator: np.random.Generator) -> tuple[np.ndar
 
 
 def burst_cells(explanation: Explanation, patch: int, start: float) -> np.ndarray:
-    """[T, F] bool, the cells that the burst touches."""
+    """Return which cells the burst touches, [T, F] bool."""
     cells = np.zeros(explanation.contributions.shape, dtype=bool)
     begin = np.arange(len(cells)) * explanation.column_seconds
     cells[(begin + explanation.column_seconds > start) & (begin < start + BURST_SECONDS), patch] = True
@@ -61,7 +61,7 @@ def burst_cells(explanation: Explanation, patch: int, start: float) -> np.ndarra
 
 
 def hits(values: np.ndarray, cells: np.ndarray) -> bool:
-    """Whether one of the largest cells lies in the burst."""
+    """Return whether one of the largest cells lies in the burst."""
     largest = np.argsort(values, axis=None)[-round(TOP_SHARE * values.size) :]
     return bool(cells.flat[largest].any())
 
@@ -93,12 +93,14 @@ def main() -> None:
             found["contributions"].append(hits(explanation.contributions, cells))
             found["level deviations"].append(hits(np.abs(explanation.level_deviations), cells))
             chance.append(hypergeom.sf(0, cells.size, cells.sum(), round(TOP_SHARE * cells.size)))
-    print("| map | clips | hit % | 95 % interval |\n|---|---:|---:|---|")
+    rows = []
     for name, outcomes in found.items():
         count, total = sum(outcomes), len(outcomes)
         low, high = binomtest(count, total).proportion_ci(method="wilson")
-        print(f"| {name} | {total} | {100 * count / total:.1f} | {100 * low:.1f} to {100 * high:.1f} |")
-    print(f"| by chance | {len(chance)} | {100 * np.mean(chance):.1f} | |")
+        interval = f"{100 * low:.1f} to {100 * high:.1f}"
+        rows.append([name, str(total), f"{100 * count / total:.1f}", interval])
+    rows.append(["by chance", str(len(chance)), f"{100 * np.mean(chance):.1f}", ""])
+    print(markdown.table(["map", "clips", "hit %", "95 % interval"], rows, align="lrrl"))
 
 
 if __name__ == "__main__":

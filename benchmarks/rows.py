@@ -1,6 +1,5 @@
-"""What the benchmarks share: sizes of the encoder, a process for every row, peak memory, the table and its CSV."""
+"""What the benchmarks share: sizes of the encoder, a separate process per row, peak memory, the table and its CSV."""
 
-import csv
 import json
 import resource
 import subprocess
@@ -10,6 +9,8 @@ from typing import Any
 
 import torch
 
+from modeling_retainmix import csv_files
+
 SAMPLING_RATE = 16_000
 SIZES: dict[str, dict[str, int]] = {
     "base": {},
@@ -18,14 +19,14 @@ SIZES: dict[str, dict[str, int]] = {
 
 
 def run_script(script: str, *arguments: str) -> dict[str, Any]:
-    """What a script prints as JSON in its last line, run in a process of its own."""
+    """Run a script in a separate process and return what it prints as JSON in its last line."""
     command = [sys.executable, script, *arguments]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return json.loads(output.splitlines()[-1])
 
 
 def peak_gib(device: str) -> float:
-    """Peak memory of this process, on a GPU that of the GPU."""
+    """Return the peak memory of this process; on a GPU, that of the GPU."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -41,12 +42,9 @@ def describe(device: str) -> str:
 
 
 def report(rows: list[dict[str, str]], output: Path | None) -> None:
-    """Prints a table, and writes it as CSV."""
+    """Print a table, and write it as CSV."""
     widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]}
     for line in [{key: key for key in widths}, *rows]:
         print("  ".join(line[key].ljust(width) for key, width in widths.items()))
     if output is not None:
-        with output.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(widths))
-            writer.writeheader()
-            writer.writerows(rows)
+        csv_files.write_records(output, rows)

@@ -3,14 +3,13 @@
     python benchmarks/scoring.py --output benchmarks/scoring.csv
 
 One half of the files are references, the other half is scored against them at one layer. The plain pipeline is what
-one writes first: one file at a time, all layers, eager attention, float32. Every row runs in a process of its own
-(which tells its peak memory) on the same files and weights; rows take turns, and the fastest round of each counts. The
+one writes first: one file at a time, all layers, eager attention, float32. Every row runs in a separate process
+(which gives its peak memory) on the same files and weights; rows take turns, and the fastest round of each counts. The
 last row scores a quarter of the files: its memory shows what depends on their number. Time starts with the list of
 files and ends with the written CSV; the models are loaded, and warm from one file. On a GPU: `--device cuda`.
 """
 
 import argparse
-import csv
 import json
 import tempfile
 import time
@@ -25,6 +24,7 @@ import torch
 import torchaudio
 from rows import SAMPLING_RATE, SIZES, describe, peak_gib, report, run_script, synchronise
 
+from modeling_retainmix import csv_files
 from modeling_retainmix.audio import list_audio_files
 from modeling_retainmix.detection.detector import AnomalyDetector
 from modeling_retainmix.detection.settings import DetectorSettings
@@ -39,7 +39,7 @@ ScoreFunction = Callable[[list[Path], list[Path]], np.ndarray]
 
 
 def write_inputs(folder: Path, args: argparse.Namespace) -> None:
-    """Random weights, and files of hums in noise."""
+    """Write random weights, and files of hums in noise."""
     torch.manual_seed(0)
     BeatsModel(BeatsConfig(**SIZES[args.size])).save_pretrained(folder / "model")
     BeatsFeatureExtractor().save_pretrained(folder / "model")
@@ -53,7 +53,7 @@ def write_inputs(folder: Path, args: argparse.Namespace) -> None:
 
 
 class Encoding:
-    """Seconds that a function takes in all."""
+    """Count the seconds that a function takes in all."""
 
     def __init__(self, run: Callable[..., Any], device: str) -> None:
         self.run, self.device, self.seconds = run, device, 0.0
@@ -67,7 +67,7 @@ class Encoding:
 
 
 def plain_pipeline(folder: Path, layer: int, device: str) -> tuple[ScoreFunction, Encoding, BeatsModel]:
-    """Clip by clip, with the model as it is loaded."""
+    """Return a scorer clip by clip, with the model as it is loaded."""
     extractor = BeatsFeatureExtractor.from_pretrained(folder)
     model = BeatsModel.from_pretrained(folder, attn_implementation="eager").eval().to(device)
 
@@ -96,7 +96,7 @@ def plain_pipeline(folder: Path, layer: int, device: str) -> tuple[ScoreFunction
 def our_detector(
     folder: Path, layer: int, device: str, dtype: torch.dtype, seconds: float
 ) -> tuple[ScoreFunction, Encoding, BeatsModel]:
-    """The detector with its own batches, threads and depth."""
+    """Return the detector with its default batches, threads and depth."""
     model = BeatsModel.from_pretrained(folder, num_hidden_layers=layer, dtype=dtype)
     settings = DetectorSettings(backend="knn", layer=layer, window_seconds=seconds, hop_seconds=seconds)
     detector = AnomalyDetector(model, BeatsFeatureExtractor.from_pretrained(folder), settings, device)
@@ -110,7 +110,7 @@ def our_detector(
 
 
 def measure_row(args: argparse.Namespace) -> dict[str, Any]:
-    """Runs one row in this process."""
+    """Run one row in this process."""
     dtype = torch.bfloat16 if args.row == BFLOAT16 else torch.float32
     build = plain_pipeline if args.row == PLAIN else partial(our_detector, dtype=dtype, seconds=args.seconds)
     score, encoding, model = build(args.folder / "model", args.layer, args.device)
@@ -121,8 +121,8 @@ def measure_row(args: argparse.Namespace) -> dict[str, Any]:
     encoding.seconds = 0.0
     start = time.perf_counter()
     scores = score(files[:half], files[half:])
-    with (args.folder / "scores.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([path.name, value] for path, value in zip(files[half:], scores, strict=True))
+    named_scores = zip((path.name for path in files[half:]), scores, strict=True)
+    csv_files.write_rows(args.folder / "scores.csv", named_scores)
     elapsed = time.perf_counter() - start
     peak = peak_gib(args.device)
     matmul_rate.cache_clear()
@@ -141,7 +141,7 @@ def measure_row(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def largest_difference(row: str, scores: list[float], plain: list[float]) -> float:
-    """Largest relative difference from the plain pipeline's scores.
+    """Return the largest relative difference from the plain pipeline's scores.
 
     Raises:
         ValueError: it exceeds the row's tolerance.
@@ -153,7 +153,7 @@ def largest_difference(row: str, scores: list[float], plain: list[float]) -> flo
 
 
 def measure(args: argparse.Namespace) -> list[dict[str, str]]:
-    """All rows of the table."""
+    """Measure all rows of the table."""
     quarter = args.files // 4
     keys = [(PLAIN, args.files), (FLOAT32, args.files), (BFLOAT16, args.files), (FLOAT32, quarter)]
     results: dict[tuple[str, int], list[dict[str, Any]]] = {key: [] for key in keys}
@@ -211,7 +211,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="rounds over the rows of all files")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--output", type=Path, help="CSV file to write")
-    parser.add_argument("--row", help=argparse.SUPPRESS)  # one row, in a process of its own
+    parser.add_argument("--row", help=argparse.SUPPRESS)  # one row, in a separate process
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # of its model and files
     args = parser.parse_args()
     if args.row is not None:

@@ -3,7 +3,7 @@
     python benchmarks/training.py --output benchmarks/training.csv
 
 The plain loop is what one writes first: features clip by clip on the CPU, two passes of the teacher, float32, eager
-attention. Every row runs in a process of its own (which tells its peak memory), rows take turns, the fastest round of
+attention. Every row runs in a separate process (which gives its peak memory), rows take turns, the fastest round of
 each counts, and each is given as a share of the rate at which the machine multiplies matrices in that process. On a
 GPU: `--device cuda --batch_size 64`.
 """
@@ -57,7 +57,7 @@ def models(pairs: TrainingPairs, size: str, attention: str) -> tuple[BeatsForAud
 
 
 def plain_loop(args: argparse.Namespace, pairs: TrainingPairs) -> tuple[float, float]:
-    """Seconds of the timed steps, and operations of an example."""
+    """Return the seconds of the timed steps, and the operations of an example."""
     device = torch.device(args.device)
     student, teacher = (model.to(device) for model in models(pairs, args.size, "eager"))
     teacher.eval().requires_grad_(False)
@@ -120,7 +120,7 @@ class Stopwatch(TrainerCallback):
 
 
 def our_trainer(args: argparse.Namespace, pairs: TrainingPairs, half: bool) -> tuple[float, float]:
-    """Seconds of the timed steps, and operations of an example."""
+    """Return the seconds of the timed steps, and the operations of an example."""
     with tempfile.TemporaryDirectory() as folder:
         training = RetainMixTrainingArguments(
             output_dir=folder,
@@ -151,7 +151,7 @@ def our_trainer(args: argparse.Namespace, pairs: TrainingPairs, half: bool) -> t
 
 
 def measure_row(args: argparse.Namespace) -> dict[str, float]:
-    """Runs one row in this process."""
+    """Run one row in this process."""
     pairs = random_pairs(args.seconds)
     half = args.row.endswith("bfloat16")
     dtype = torch.bfloat16 if half else torch.float32
@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="rounds over all rows")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--output", type=Path, help="CSV file to write")
-    parser.add_argument("--row", help=argparse.SUPPRESS)  # one row, in a process of its own
+    parser.add_argument("--row", help=argparse.SUPPRESS)  # one row, in a separate process
     args = parser.parse_args()
     if args.row is not None:
         print(json.dumps(measure_row(args)))

@@ -23,7 +23,7 @@ import yaml
 from modeling_retainmix import AnomalyDetector, dcase_score
 from modeling_retainmix.data import read_recordings
 from modeling_retainmix.evaluation.challenge.submission import SubmittedSystem, write_submission
-from modeling_retainmix.hub.run_record import read_results
+from modeling_retainmix.evaluation.results import read_results
 
 
 def read_system(path: str) -> SubmittedSystem:

@@ -1,18 +1,49 @@
-"""The rows of the paper's tables, and what else is printed beside them.
+"""The systems that are compared: one list for the table of a run, the paper's tables, `results.json` and the cards.
 
-A row of a trained model has the name of the recipe that trains it.
+Rows are found by `key`, which never changes; labels are for readers. The row of a method of the paper has the name of
+the recipe that trains it.
 """
 
-# Backbones of the paper, read at their last layer, as `frozen_last_layer` is
-BACKBONES = {"eat_10": "EAT-10", "eat_30": "EAT-30", "sslam": "SSLAM"}
+from dataclasses import dataclass
+from typing import Literal
 
+LayerRule = Literal["same", "best", "last"]
+
+
+@dataclass(frozen=True)
+class ComparedSystem:
+    """A row of a table.
+
+    Attributes:
+        key: names the row in `results.json`, in row files, in CSV files and on the command line.
+        label: what tables print.
+        encoder: name of the encoder that it reads (`score_systems`).
+        layer: the layer of the trained model ("same"), the one that is best on validation machines ("best"), or the
+            last one; None: the features have no layers.
+        oracle: average the embeddings of clean clip and noise instead of embedding their mixture (Table 3).
+    """
+
+    key: str
+    label: str
+    encoder: str
+    layer: LayerRule | None
+    oracle: bool = False
+
+
+LOG_MEL = "log_mel"
+RANDOM = "random_weights"
 FROZEN_LAST = "frozen_last_layer"
 FROZEN_SAME = "frozen_same_layer"
 FROZEN_BEST = "frozen_best_layer"
-LOG_MEL_ROW = "log_mel"
-RANDOM = "random_weights"
+TRAINED_MODEL = "trained"  # of one run, whatever its recipe
 ORACLE = "oracle"
 
+TEACHER = "teacher"  # the encoder of the frozen rows and of the oracle
+
+# Backbones of the paper, read at their last layer, as `frozen_last_layer` is: {key: label}
+BACKBONES = {"eat_10": "EAT-10", "eat_30": "EAT-30", "sslam": "SSLAM"}
+
+# Methods of the paper: {recipe: label}
 TRAINED = {
     "denoising": "Denoising",
     "denoising_linear_mixup": "Denoising + linear mixup",
@@ -32,28 +63,18 @@ TRAINED = {
     "mixture_with_references": "Mixture loss, evaluation references added",
 }
 
-NAMES = {
-    LOG_MEL_ROW: "Log-mel mean",
-    RANDOM: "Random weights, same layer",
-    **BACKBONES,
-    FROZEN_LAST: "Frozen backbone, last layer (paper: BEATs iter3)",
-    FROZEN_SAME: "Frozen backbone, same layer",
-    FROZEN_BEST: "Frozen backbone, best layer on validation machines",
-    **TRAINED,
-    ORACLE: "Oracle (mean of clean and noise embeddings)",
-}
-
-_FROZEN = (FROZEN_LAST, FROZEN_SAME, FROZEN_BEST)
-_AT_5_DB = ("tagging_pm5db", "mixture_pm5db", "both_pm5db")
-_AT_0_DB = ("tagging_0db", "mixture_0db", "both_0db")
-
-TABLE_2 = (
-    *(LOG_MEL_ROW, RANDOM, *BACKBONES, *_FROZEN, "denoising", "denoising_linear_mixup", "denoising_snr_mixup"),
-    *(*_AT_5_DB, *_AT_0_DB, ORACLE),
+SYSTEMS = (
+    ComparedSystem(LOG_MEL, "Log-mel mean", LOG_MEL, None),
+    ComparedSystem(RANDOM, "Random weights, same layer", RANDOM, "same"),
+    *(ComparedSystem(key, label, key, "last") for key, label in BACKBONES.items()),
+    ComparedSystem(FROZEN_LAST, "Frozen teacher, last layer (paper: BEATs iter3)", TEACHER, "last"),
+    ComparedSystem(FROZEN_SAME, "Frozen teacher, same layer", TEACHER, "same"),
+    ComparedSystem(FROZEN_BEST, "Frozen teacher, best layer on validation machines", TEACHER, "best"),
+    ComparedSystem(TRAINED_MODEL, "RetainMix", TRAINED_MODEL, "same"),
+    *(ComparedSystem(key, label, key, "same") for key, label in TRAINED.items()),
+    ComparedSystem(ORACLE, "Oracle (mean of clean and noise embeddings)", TEACHER, "same", oracle=True),
 )
-TABLE_3 = (*_FROZEN, ORACLE, *_AT_5_DB, *_AT_0_DB)
-TABLE_4 = (
-    *(*_FROZEN, "tagging_plus10db", "tagging_plus5db", "tagging_0db", "tagging_minus5db", "tagging_minus10db"),
-    *("tagging_pm5db", "tagging_pm10db"),
-)
-TABLE_5 = (*_FROZEN, "mixture_audioset_20k", "mixture_pm5db", "mixture_with_references")
+BY_KEY = {system.key: system for system in SYSTEMS}
+
+# The table of one run
+RUN_SYSTEMS = tuple(BY_KEY[key] for key in (LOG_MEL, FROZEN_SAME, FROZEN_BEST, TRAINED_MODEL, ORACLE))

@@ -1,9 +1,9 @@
-"""Embeddings of benchmark clips kept on disk, so that an interrupted evaluation goes on where it stopped.
+"""Embeddings of benchmark clips kept on disk, so that an interrupted evaluation resumes where it stopped.
 
-A file holds one view of one machine type: the vectors of all its clips. Its name is a hash of everything that the
-vectors depend on, so that a file is right or not there: the samples themselves (a fingerprint of the data), and
-weights, configuration, layer, pooling and preprocessing (the identity of the view). Layers are apart: a run that reads
-more of them computes only those that are missing.
+A file holds the vectors of all clips of one machine type under one embedding key. Its name is a hash of everything
+that the vectors depend on, so that a file is right or absent: the samples themselves (a fingerprint of the data), and
+weights, configuration, layer, pooling and preprocessing (the identity of the key). Each layer has its own file: a run
+that reads more layers computes only those that are missing.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ class EmbeddingCache:
     Files are written beside their place and renamed, so that a torn one is never found; processes may share a folder.
 
     Args:
-        folder: made where it does not exist.
+        folder: created if it does not exist.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -44,24 +44,24 @@ class EmbeddingCache:
         identities: Mapping[Hashable, Mapping[str, Any]],
         compute: Callable[[list[Hashable]], dict[Hashable, Tensors]],
     ) -> dict[Hashable, Tensors]:
-        """Reads the views that are there; computes and keeps the others.
+        """Read the embeddings that are there; compute and keep the others.
 
         Args:
-            data: what tells the clips apart from all others, and how they are mixed, as JSON takes it.
-            identities: {view: what its vectors depend on beside the clips, as JSON takes it}.
-            compute: gives the embeddings of the views that are missing, all at once, on the CPU.
+            data: what distinguishes the clips from all others, and how they are mixed, as JSON takes it.
+            identities: {embedding_key: what its vectors depend on beside the clips, as JSON takes it}.
+            compute: gives the embeddings of the keys that are missing, all at once, on the CPU.
 
         Returns:
-            {view: {name: [clips, dim]}} as `compute` gives it, views in the order of `identities`.
+            {embedding_key: {name: [clips, dim]}} as `compute` gives it, in the order of `identities`.
         """
-        paths = {view: self._path(data, identity) for view, identity in identities.items()}
-        found = {view: tensors for view, path in paths.items() if (tensors := _read(path)) is not None}
-        missing = [view for view in paths if view not in found]
+        paths = {key: self._path(data, identity) for key, identity in identities.items()}
+        found = {key: tensors for key, path in paths.items() if (tensors := _read(path)) is not None}
+        missing = [key for key in paths if key not in found]
         if missing:
-            for view, tensors in compute(missing).items():
-                _write(paths[view], tensors)
-                found[view] = tensors
-        return {view: found[view] for view in paths}
+            for key, tensors in compute(missing).items():
+                _write(paths[key], tensors)
+                found[key] = tensors
+        return {key: found[key] for key in paths}
 
     def _path(self, data: Any, identity: Mapping[str, Any]) -> Path:
         content = json.dumps([_VERSION, data, identity], sort_keys=True)
@@ -69,7 +69,7 @@ class EmbeddingCache:
 
 
 def _read(path: Path) -> Tensors | None:
-    """The content of a file; None: there is none, or the disk has damaged it."""
+    """Return the content of a file; None: it is absent, or the disk has damaged it."""
     if not path.is_file():
         return None
     try:

@@ -1,7 +1,7 @@
 """Embeddings of a machine type's benchmark clips: of their mixtures at every SNR, and the oracle's averages.
 
-An embedder is any function from waveforms [batch, samples] to named embeddings {view: [batch, dim]}; a view is what
-one row of a results table reads, such as a layer.
+An embedder is any function from waveforms [batch, samples] to embeddings {embedding_key: [batch, dim]}; a key names
+what one row of a results table reads, such as a layer.
 """
 
 from collections.abc import Callable, Hashable
@@ -13,14 +13,24 @@ from modeling_retainmix.data.benchmark import KINDS, BenchmarkProtocol, MachineB
 from modeling_retainmix.losses import teacher_target
 
 EmbedFunction = Callable[[torch.Tensor], dict[Hashable, torch.Tensor]]
-# {view: {(kind of noise, SNR in dB): [clips, dim]}}
+# {embedding_key: {(kind of noise, SNR in dB): [clips, dim]}}
 BenchmarkEmbeddings = dict[Hashable, dict[tuple[str, float], torch.Tensor]]
+
+
+def log_mel_embedder(feature_extractor: Any, device: torch.device | str = "cpu") -> EmbedFunction:
+    """Return the simplest embedder, the mean over time of normalised log-mel features: {"log-mel": [batch, 128]}."""
+
+    def embed(waveforms: torch.Tensor) -> dict[Hashable, torch.Tensor]:
+        with torch.inference_mode():
+            return {"log-mel": feature_extractor.extract_features(waveforms.to(device)).mean(dim=1)}
+
+    return embed
 
 
 def embed_mixtures(
     machine: MachineBenchmark, protocol: BenchmarkProtocol, embed: EmbedFunction, batch_size: int = 64
 ) -> BenchmarkEmbeddings:
-    """Embeds every recording mixed with its stationary and with its non-stationary noise, at every SNR.
+    """Embed every recording mixed with its stationary and with its non-stationary noise, at every SNR.
 
     Args:
         machine: recordings and noise of one machine type.
@@ -29,14 +39,14 @@ def embed_mixtures(
         batch_size: clips of one call of `embed`.
 
     Returns:
-        {view: {(kind, snr_db): [clips, dim]}}, on the CPU, clips in the order of `machine.clean_rows`.
+        {embedding_key: {(kind, snr_db): [clips, dim]}}, on the CPU, clips in the order of `machine.clean_rows`.
     """
     collected: dict[Any, dict[tuple[str, float], list[torch.Tensor]]] = {}
     for kind in KINDS:
         for _, clean, noise in machine.batches(kind, batch_size):
             for snr_db in protocol.snr_db:
-                for view, values in embed(clean + machine.gain(kind, snr_db) * noise).items():
-                    collected.setdefault(view, {}).setdefault((kind, snr_db), []).append(values.cpu())
+                for key, values in embed(clean + machine.gain(kind, snr_db) * noise).items():
+                    collected.setdefault(key, {}).setdefault((kind, snr_db), []).append(values.cpu())
     return _joined(collected)
 
 
@@ -47,7 +57,7 @@ def embed_oracle(
     lam: float = 0.5,
     batch_size: int = 64,
 ) -> BenchmarkEmbeddings:
-    """The oracle of Table 3: embeddings of the clean clip and of its scaled noise, combined by Eq. 5.
+    """Embed for the oracle of Table 3: embeddings of the clean clip and of its scaled noise, combined by Eq. 5.
 
     Arguments and result as in `embed_mixtures`; `lam` is the weight of the clean clip.
     """
@@ -58,11 +68,11 @@ def embed_oracle(
             if batch == len(clean_batches):
                 clean_batches.append(embed(clean))
             for snr_db in protocol.snr_db:
-                for view, noise_values in embed(machine.gain(kind, snr_db) * noise).items():
-                    values = teacher_target(clean_batches[batch][view], noise_values, lam)
-                    collected.setdefault(view, {}).setdefault((kind, snr_db), []).append(values.cpu())
+                for key, noise_values in embed(machine.gain(kind, snr_db) * noise).items():
+                    values = teacher_target(clean_batches[batch][key], noise_values, lam)
+                    collected.setdefault(key, {}).setdefault((kind, snr_db), []).append(values.cpu())
     return _joined(collected)
 
 
 def _joined(collected: dict[Any, dict[tuple[str, float], list[torch.Tensor]]]) -> BenchmarkEmbeddings:
-    return {view: {key: torch.cat(parts) for key, parts in cells.items()} for view, cells in collected.items()}
+    return {key: {cell: torch.cat(parts) for cell, parts in cells.items()} for key, cells in collected.items()}

@@ -16,7 +16,7 @@ from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache, Tensors
 from modeling_retainmix.evaluation.embeddings import EmbedFunction
-from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embed_views
+from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embedders_by_key
 from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, ClipScores
 
 RECORDINGS = ("recordings", 0.0)  # the only cell of the scores
@@ -57,7 +57,7 @@ def score_recordings(
     """
     names = [f"{machine}/{section}" for machine, section in zip(table["machine_type"], table["section"], strict=True)]
     sections, is_reference = np.asarray(names), np.asarray(table["split"]) == "train"
-    embed = embed_views(encoders, device)
+    embed = embedders_by_key(encoders, device)
     identities: dict[Hashable, Mapping[str, Any]] = {
         (encoder.name, layer): encoder.identity(layer, oracle=False)
         for encoder in encoders

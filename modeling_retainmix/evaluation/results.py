@@ -1,4 +1,4 @@
-"""`results.json`: everything that a reader needs to judge a number, and to make it again."""
+"""`results.json`, written and read: everything that a reader needs to judge a number, and to make it again."""
 
 import json
 import math
@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import psutil
@@ -17,12 +18,74 @@ import torch
 
 from modeling_retainmix.data.benchmark import BenchmarkProtocol
 from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.evaluation import compared_systems
 from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, BenchmarkScores
-from modeling_retainmix.hub.run_record import FORMAT_VERSION
+from modeling_retainmix.json_files import read_json
+
+FORMAT_VERSION = 1
+
+# Files from before rows had keys name systems by their labels of then.
+_KEYS_OF_OLD_LABELS = {
+    "Log-mel mean": compared_systems.LOG_MEL,
+    "Frozen teacher, same layer": compared_systems.FROZEN_SAME,
+    "Frozen teacher, best layer on validation machines": compared_systems.FROZEN_BEST,
+    "RetainMix": compared_systems.TRAINED_MODEL,
+    "Oracle (mean of clean and noise embeddings)": compared_systems.ORACLE,
+}
+
+# What must be there: a mapping names the keys inside, a type or several say what an entry must be.
+_NUMBER = (int, float)
+_OPTIONAL_STR, _OPTIONAL_INT, _OPTIONAL_LIST = (str, NoneType), (int, NoneType), (list, NoneType)
+_KINDS: dict[Any, str] = {
+    str: "text",
+    int: "an integer",
+    list: "a list",
+    dict: "a mapping",
+    _NUMBER: "a number",
+    _OPTIONAL_STR: "text or null",
+    _OPTIONAL_INT: "an integer or null",
+    _OPTIONAL_LIST: "a list or null",
+}
+_LARGEST = 1e15
+_REQUIRED: dict[str, Any] = {
+    "created": str,
+    "command": str,
+    "commit": _OPTIONAL_STR,
+    "protocol": {
+        "name": str,
+        "snr_db": list,
+        "low_snr_db": list,
+        "clip_seconds": _NUMBER,
+        "k": int,
+        "normalization": str,
+        "clips": dict,
+        "noise_segments_reused": int,
+    },
+    "data": {"training": str, "evaluation": str},
+    "settings": {"alpha": _NUMBER, "beta": _NUMBER},
+    "model": {"name": str, "num_parameters": int, "embedding_layer": int, "base_model": _OPTIONAL_STR},
+    "hardware": {},
+    "versions": {},
+    "duration_seconds": {},
+    "peak_memory_gib": _NUMBER,
+}
+# What may be there
+_OPTIONAL: dict[str, Any] = {
+    "protocol": {"domains": list, "rules": int, "mix_support": _OPTIONAL_INT},
+    "data": {"datasets": _OPTIONAL_LIST},
+}
+_ROW: dict[str, Any] = {
+    "name": str,
+    "layer": _OPTIONAL_INT,
+    "scores": dict,
+    "hmean_low": _NUMBER,
+    "hmean_all": _NUMBER,
+    "per_machine": dict,
+}
 
 
 def result_row(name: str, scores: BenchmarkScores, layer: int | None = None) -> dict[str, Any]:
-    """One row of the table: official scores in %, per subset and SNR, their means, and the parts per machine type."""
+    """Make a row of a table: official scores in % per subset and SNR, their means, and the parts per machine type."""
     return {
         "name": name,
         "layer": layer,
@@ -57,7 +120,7 @@ def protocol_record(
     settings: DetectorSettings = NEAREST_REFERENCE,
     rules: int = 2023,
 ) -> dict[str, Any]:
-    """The protocol, the clips really used, how they are scored and the detector, as tables and cards print them."""
+    """Record protocol, clips really used, how they are scored, and the detector, as tables and cards print them."""
     return {
         **asdict(protocol),
         "k": settings.k,
@@ -71,7 +134,7 @@ def protocol_record(
 
 
 def environment_record() -> dict[str, Any]:
-    """Hardware and versions of the run."""
+    """Record hardware and versions of the run."""
     packages = ("torch", "transformers", "accelerate", "datasets", "numpy")
     return {
         "hardware": {
@@ -87,7 +150,7 @@ def environment_record() -> dict[str, Any]:
 
 
 def write_results(path: str | Path, results: Mapping[str, Any]) -> None:
-    """Writes `results.json` by a temporary file, so that an interrupted run leaves the old one whole."""
+    """Write `results.json` by a temporary file, so that an interrupted run leaves the old one whole."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".json.tmp")
@@ -95,8 +158,126 @@ def write_results(path: str | Path, results: Mapping[str, Any]) -> None:
     temporary.replace(path)
 
 
+def read_results(path: str | Path) -> dict[str, Any]:
+    """Read and check the `results.json` of a run.
+
+    Args:
+        path: the file, as the training run writes it; rows of older files get the keys that their labels stand for.
+
+    Returns:
+        Its content: scores in % per row, subset and SNR, and the records of protocol, data, settings and hardware.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not valid JSON, has another format version, lacks an entry, or an entry has the wrong type;
+            the message names file and entry.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: a training run with evaluation writes it")
+    try:
+        results = read_json(path)
+    except ValueError as error:
+        raise ValueError(f"{error}: evaluate again to rewrite it") from None
+    found = results.get("format_version") if isinstance(results, dict) else None
+    if found != FORMAT_VERSION:
+        raise ValueError(f"{path} has format_version {found!r}, this release reads {FORMAT_VERSION}: evaluate again")
+    _check(results, _REQUIRED, path, "")
+    for name, optional in _OPTIONAL.items():
+        _check(results[name], {key: kind for key, kind in optional.items() if key in results[name]}, path, f"{name}.")
+    _check_lists(results, path)
+    _check_rows(results, path)
+    return results
+
+
+def _check(content: Any, required: Mapping[Any, Any], path: Path, prefix: str, exact: bool = False) -> None:
+    """Raise an error that names file and entry where `content` is not as `required` says.
+
+    Args:
+        content: of the file.
+        required: {key: type or types, or what is required inside}.
+        path: of the file.
+        prefix: place of `content` in the file.
+        exact: refuse keys that are not required.
+    """
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: {prefix.rstrip('.')} must be a mapping, got {_short(content)}: evaluate again")
+    for key, inner in required.items():
+        if key not in content:
+            raise ValueError(f"{path} lacks {prefix}{key}: evaluate again to rewrite it")
+        value = content[key]
+        if isinstance(inner, Mapping):
+            _check(value, inner, path, f"{prefix}{key}.", exact)
+        elif not isinstance(value, inner) or isinstance(value, bool):
+            raise ValueError(f"{path}: {prefix}{key} must be {_KINDS[inner]}, got {_short(value)}: evaluate again")
+        elif isinstance(value, _NUMBER) and not abs(value) <= _LARGEST:  # NaN is not
+            raise ValueError(f"{path}: {prefix}{key} must be a finite number, got {_short(value)}: evaluate again")
+    unknown = [key for key in content if exact and key not in required]
+    if unknown:
+        raise ValueError(f"{path} has {prefix}{_short(unknown[0])}, which other rows lack: evaluate again")
+
+
+def _check_lists(results: Mapping[str, Any], path: Path) -> None:
+    """Raise an error where a list or a mapping of the run's choice holds what tables and cards cannot print."""
+    protocol = results["protocol"]
+    for name in ("snr_db", "low_snr_db"):
+        values = dict(enumerate(protocol[name]))
+        _check(values, dict.fromkeys(values, _NUMBER), path, f"protocol.{name}.")
+        if not protocol[name]:
+            raise ValueError(f"{path}: protocol.{name} lists no SNR: evaluate again")
+    if not protocol["clips"]:
+        raise ValueError(f"{path}: protocol.clips names no machine type: evaluate again")
+    for machine, counts in protocol["clips"].items():
+        _check(
+            counts, dict.fromkeys(counts if isinstance(counts, dict) else (), int), path, f"protocol.clips.{machine}."
+        )
+    datasets = dict(enumerate(results["data"].get("datasets") or []))
+    _check(datasets, dict.fromkeys(datasets, str), path, "data.datasets.")
+
+
+def _check_rows(results: Mapping[str, Any], path: Path) -> None:
+    """Raise an error where a row is not as the first one or holds no scores; add the keys that older files lack."""
+    rows = results.get("rows")
+    if not isinstance(rows, list) or not rows:
+        raise ValueError(f"{path} lacks rows with scores: evaluate again to rewrite it")
+    snrs = [f"{snr_db:g}" for snr_db in results["protocol"]["snr_db"]]
+    per_cell = {"official_score": _NUMBER}
+    for index, row in enumerate(rows):
+        place = f"rows[{index}]"
+        _check(row, _ROW, path, f"{place}.")
+        row.setdefault("key", _KEYS_OF_OLD_LABELS.get(row["name"]))
+        if not isinstance(row["key"], str):
+            raise ValueError(f"{path} lacks {place}.key, and {row['name']!r} is not a known system: evaluate again")
+        subsets = list(rows[0]["scores"])
+        cells = dict.fromkeys(subsets, dict.fromkeys(snrs, _NUMBER))
+        _check(row["scores"], cells, path, f"{place}.scores.", exact=True)
+        machines = dict.fromkeys(results["protocol"]["clips"], per_cell)
+        by_machine = dict.fromkeys(subsets, dict.fromkeys(snrs, machines))
+        _check(row["per_machine"], by_machine, path, f"{place}.per_machine.")
+        unknown = [subset for subset in row["per_machine"] if subset not in subsets]
+        if unknown:
+            raise ValueError(f"{path} has {place}.per_machine.{_short(unknown[0])} without scores: evaluate again")
+        values = [
+            row["hmean_low"],
+            row["hmean_all"],
+            *(v for by_snr in row["scores"].values() for v in by_snr.values()),
+        ]
+        if not all(0 <= value <= 100 for value in values):
+            raise ValueError(f"{path}: a score of {place} ({row['name']}) is not a number in [0, 100]")
+    if compared_systems.TRAINED_MODEL not in [row["key"] for row in rows]:
+        raise ValueError(
+            f"{path} has no row with the key {compared_systems.TRAINED_MODEL!r}, the model that the card describes: "
+            "evaluate again"
+        )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
 def _commit() -> str | None:
-    """Commit of the checkout that the code runs from; None for an installed package."""
+    """Return the commit of the checkout that the code runs from; None for an installed package."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

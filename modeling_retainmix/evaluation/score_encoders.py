@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from modeling_retainmix.data.benchmark import KINDS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.evaluation.compared_systems import LOG_MEL
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache, Tensors
 from modeling_retainmix.evaluation.embeddings import (
     BenchmarkEmbeddings,
@@ -23,16 +24,14 @@ from modeling_retainmix.evaluation.embeddings import (
 )
 from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, BenchmarkScores, score_benchmark
 
-LOG_MEL = "log-mel"
-
 
 @dataclass(frozen=True)
 class NamedEncoder:
     """An encoder among others.
 
     Attributes:
-        name: tells its views apart from those of the others: (name, layer).
-        model: the encoder; None: none, the mean over time of the log-mel features is the embedding, of layer 0.
+        name: tells its embeddings apart from those of the others: their key is (name, layer).
+        model: the encoder; None: the mean over time of the log-mel features is the embedding, its layer is 0.
         feature_extractor: its feature extractor.
         layers: indices into `hidden_states`.
     """
@@ -46,7 +45,7 @@ class NamedEncoder:
     def fingerprint(self) -> str:
         """Hash of weights and configuration."""
         if self.model is None:
-            return LOG_MEL
+            return "log-mel"  # part of the names of cached files
         config = self.model.config.to_dict()
         known = {
             name: value for name, value in config.items() if name not in ("_name_or_path", "transformers_version")
@@ -58,7 +57,7 @@ class NamedEncoder:
         return digest.hexdigest()
 
     def identity(self, layer: int, oracle: bool) -> dict[str, Any]:
-        """What the embeddings of a layer depend on beside the clips."""
+        """Return what the embeddings of a layer depend on beside the clips."""
         return {
             "encoder": self.fingerprint,
             "features": self.feature_extractor.to_json_string(),
@@ -69,7 +68,7 @@ class NamedEncoder:
 
 
 def log_mel_mean(feature_extractor: Any) -> NamedEncoder:
-    """The plainest embedding, the mean over time of the normalised log-mel features."""
+    """Return the simplest encoder: the mean over time of the normalised log-mel features."""
     return NamedEncoder(LOG_MEL, None, feature_extractor, (0,))
 
 
@@ -85,7 +84,7 @@ def score_encoders(
     description: str = "scoring",
     show_progress: bool = True,
 ) -> dict[Hashable, BenchmarkScores]:
-    """Scores every layer of every encoder with the nearest-neighbour detector (`score_benchmark`).
+    """Score every layer of every encoder with the nearest-neighbour detector (`score_benchmark`).
 
     The embeddings of one machine type and all encoders are held at a time.
 
@@ -111,19 +110,19 @@ def score_encoders(
     }
     embed_clips = embed_oracle if oracle else embed_mixtures
 
-    embedder = embed_views(encoders, device)
+    embedder = embedders_by_key(encoders, device)
 
-    def compute(machine: MachineBenchmark, views: Iterable[Hashable]) -> BenchmarkEmbeddings:
-        return embed_clips(machine, protocol, embedder(tuple(views)), batch_size=batch_size)
+    def compute(machine: MachineBenchmark, keys: Iterable[Hashable]) -> BenchmarkEmbeddings:
+        return embed_clips(machine, protocol, embedder(tuple(keys)), batch_size=batch_size)
 
     def embed_machine(machine: MachineBenchmark) -> BenchmarkEmbeddings:
         if cache is None:
             return compute(machine, identities)
         data = [machine.fingerprint, [float(snr_db) for snr_db in protocol.snr_db]]
-        found = cache.fetch(data, identities, lambda views: _named(compute(machine, views)))
+        found = cache.fetch(data, identities, lambda keys: _named(compute(machine, keys)))
         return {
-            view: {(kind, snr_db): tensors[f"{kind} {snr_db:g}"] for kind in KINDS for snr_db in protocol.snr_db}
-            for view, tensors in found.items()
+            key: {(kind, snr_db): tensors[f"{kind} {snr_db:g}"] for kind in KINDS for snr_db in protocol.snr_db}
+            for key, tensors in found.items()
         }
 
     machines = tqdm(benchmark, desc=description, disable=not show_progress)
@@ -131,23 +130,23 @@ def score_encoders(
 
 
 def _named(embeddings: BenchmarkEmbeddings) -> dict[Hashable, Tensors]:
-    """Embeddings with names of the cells, as the cache keeps them."""
+    """Name the cells of embeddings as the cache keeps them."""
     return {
-        view: {f"{kind} {snr_db:g}": values for (kind, snr_db), values in cells.items()}
-        for view, cells in embeddings.items()
+        key: {f"{kind} {snr_db:g}": values for (kind, snr_db), values in cells.items()}
+        for key, cells in embeddings.items()
     }
 
 
-def embed_views(
+def embedders_by_key(
     encoders: Sequence[NamedEncoder], device: torch.device | str = "cpu"
 ) -> Callable[[tuple[Any, ...]], EmbedFunction]:
-    """A function from views ((name, layer), ...) of these encoders to the embedder of just these."""
+    """Return a function from embedding keys ((name, layer), ...) of these encoders to the embedder of just these."""
     by_name = {encoder.name: encoder for encoder in encoders}
 
     @cache_results  # a cut encoder is a copy: make it once for all machine types
-    def embedder(views: tuple[Any, ...]) -> EmbedFunction:
+    def embedder(keys: tuple[Any, ...]) -> EmbedFunction:
         layers: dict[str, list[int]] = {}
-        for name, layer in views:
+        for name, layer in keys:
             layers.setdefault(name, []).append(layer)
         return embed_together([(by_name[name], wanted) for name, wanted in layers.items()], device)
 
@@ -157,7 +156,7 @@ def embed_views(
 def embed_together(
     encoders: Sequence[tuple[NamedEncoder, Sequence[int]]], device: torch.device | str = "cpu"
 ) -> EmbedFunction:
-    """One embedder of layers of several encoders; those with equal feature extractors share the features.
+    """Return one embedder of layers of several encoders; those with equal feature extractors share the features.
 
     Returns:
         Waveforms [batch, samples] -> {(name, layer): [batch, dim] float32}.

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import hmean
 
 from modeling_retainmix.data.benchmark import SUBSETS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.embeddings import BenchmarkEmbeddings
-from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score
+from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score, harmonic_mean
 
 # K = 1, Euclidean, the nearer of both domains (Eq. 2)
 NEAREST_REFERENCE = DetectorSettings(backend="knn", normalization="none")
@@ -62,7 +61,7 @@ class BenchmarkScores:
         """Harmonic mean of official scores over subsets and SNRs, as a fraction; None: all of them."""
         subsets = SUBSETS if subset is None else [subset]
         snrs = next(iter(self.cells.values())) if snr_db is None else snr_db
-        return float(hmean([self.official(name, snr) for name in subsets for snr in snrs]))
+        return float(harmonic_mean([self.official(name, snr) for name in subsets for snr in snrs]))
 
     @property
     def hmean_low(self) -> float:

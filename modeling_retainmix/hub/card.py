@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,51 +11,54 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 from transformers.utils import cached_file
 
-from modeling_retainmix.hub.run_record import machine_table, markdown_table, model_row, protocol_sentence, read_results
+from modeling_retainmix import markdown
+from modeling_retainmix.hub.result_tables import (
+    TEACHER_AT_SAME_LAYER,
+    TRAINED_MODEL,
+    machine_table,
+    markdown_table,
+    protocol_sentence,
+    row_of,
+)
 
 TEMPLATES = Path(__file__).parent / "templates"
 TAGS = ["anomaly-detection", "anomalous-sound-detection", "dcase", "audio", "retainmix"]
 
 
-def write_model_card(folder: str | os.PathLike, license: str | None = None) -> Path:
-    """Writes `README.md` into a checkpoint folder, from the `results.json` that lies there.
+def write_model_card(folder: str | os.PathLike, results: Mapping[str, Any], license: str | None = None) -> Path:
+    """Write `README.md` into a checkpoint folder.
 
     Args:
         folder: checkpoint folder.
+        results: content of the run's `results.json`, as `evaluation.results.read_results` returns it.
         license: licence of the weights, an identifier of the Hub; None: see `base_license`.
 
     Returns:
         The written file.
-
-    Raises:
-        FileNotFoundError, ValueError: `results.json` is missing or incomplete.
     """
     path = Path(folder) / "README.md"
-    model_card(read_results(Path(folder) / "results.json"), license).save(path)
+    model_card(results, license).save(path)
     return path
 
 
-def write_teacher_card(folder: str | os.PathLike, run_folder: str | os.PathLike, license: str = "apache-2.0") -> Path:
-    """Writes `README.md` into the folder of a teacher, from the `results.json` of the run that trained it first.
+def write_teacher_card(folder: str | os.PathLike, results: Mapping[str, Any], license: str = "apache-2.0") -> Path:
+    """Write `README.md` into the folder of a teacher.
 
     Args:
         folder: checkpoint folder of the teacher.
-        run_folder: output folder of the run, with `results.json`.
+        results: content of the `results.json` of the run that trained it first.
         license: licence of the weights, an identifier of the Hub.
 
     Returns:
         The written file.
-
-    Raises:
-        FileNotFoundError, ValueError: `results.json` is missing or incomplete.
     """
     path = Path(folder) / "README.md"
-    teacher_card(read_results(Path(run_folder) / "results.json"), license).save(path)
+    teacher_card(results, license).save(path)
     return path
 
 
 def write_unscored_card(folder: str | os.PathLike, record: Mapping[str, Any], license: str | None = None) -> Path:
-    """Writes `README.md` into the folder of a model that was trained but not scored.
+    """Write `README.md` into the folder of a model that was trained but not scored.
 
     Args:
         folder: checkpoint folder.
@@ -71,30 +75,30 @@ def write_unscored_card(folder: str | os.PathLike, record: Mapping[str, Any], li
 
 
 def model_card(results: Mapping[str, Any], license: str | None = None) -> ModelCard:
-    """Builds the card of a run's model.
+    """Build the card of a run's model.
 
     Args:
-        results: content of `results.json`, as `read_results` returns it; without rows, that of `write_unscored_card`.
+        results: content of `results.json`, its rows with keys; without rows, the record of `write_unscored_card`.
         license: licence of the weights, an identifier of the Hub; None: see `base_license`.
 
     Returns:
         The card; its front matter holds the measured official scores as a model index.
     """
     name, base_model = results["model"]["name"], results["model"]["base_model"]
-    row = model_row(results) if results["rows"] else None
+    row = row_of(results, TRAINED_MODEL) if results["rows"] else None
     license = license or base_license(base_model)
     return _card("model_card.md", name, results, row, results["settings"], license, hub_name(base_model))
 
 
 def teacher_card(results: Mapping[str, Any], license: str = "apache-2.0") -> ModelCard:
-    """Builds the card of the teacher that a run trained first; arguments and result as in `model_card`."""
-    own = ("encoder_config", "seed", "clip_seconds")
+    """Build the card of the teacher that a run trained first; arguments and result as in `model_card`."""
+    shared = ("encoder_config", "seed", "clip_seconds")
     settings = {
         name: value
         for name, value in results["settings"].items()
-        if name in own or (name.startswith("teacher_") and name != "teacher_inputs")  # of the student's training
+        if name in shared or (name.startswith("teacher_") and name != "teacher_inputs")  # of the student's training
     }
-    row = next(row for row in results["rows"] if row["name"] == "Frozen teacher, same layer")
+    row = row_of(results, TEACHER_AT_SAME_LAYER)
     return _card("teacher_card.md", f"{results['model']['name']}-teacher", results, row, settings, license, None)
 
 
@@ -107,7 +111,7 @@ def _card(
     license: str,
     base_model: str | None,
 ) -> ModelCard:
-    """The card of the model that `row` of the results belongs to; None: it was not scored."""
+    """Build the card of the model that `row` of the results belongs to; None: it was not scored."""
     scores = {}
     if row is not None:
         scores = {
@@ -127,12 +131,11 @@ def _card(
         model_name=name,
         eval_results=None if row is None else eval_results(results, row),
     )
-    return ModelCard.from_template(
+    return render_card(
+        template,
         card_data,
-        template_path=str(TEMPLATES / template),
         results=results,
         name=name,
-        title=name.split("/")[-1],
         num_parameters=f"{results['model']['num_parameters']:,}",
         settings=key_value_table(settings),
         data=key_value_table(results["data"]),
@@ -142,8 +145,34 @@ def _card(
     )
 
 
+def render_card(template: str, card_data: ModelCardData, name: str, **content: Any) -> ModelCard:
+    """Fill a template of `templates/`.
+
+    Templates put text that is not theirs (names, commands, labels) through one of five functions: `escape` in prose,
+    `code_span`, `code_block`, and inside code `python_text` and `shell_word`, which quote it.
+
+    Args:
+        template: file name.
+        card_data: front matter.
+        name: of the repository.
+        content: what else the template reads.
+    """
+    return ModelCard.from_template(
+        card_data,
+        template_path=str(TEMPLATES / template),
+        name=name,
+        title=name.split("/")[-1],
+        escape=markdown.escape,
+        code_span=markdown.code_span,
+        code_block=markdown.code_block,
+        python_text=lambda text: json.dumps(text, ensure_ascii=False),
+        shell_word=shlex.quote,
+        **content,
+    )
+
+
 def eval_results(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[EvalResult]:
-    """The official scores of a row in %, one entry per subset and SNR, and the two harmonic means."""
+    """Return the official scores of a row in %, one entry per subset and SNR, and the two harmonic means."""
     protocol = results["protocol"]
 
     def entry(subset: str, metric_name: str, value: float, snr_db: list[float]) -> EvalResult:
@@ -186,7 +215,7 @@ def _provenance(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def training_aims(settings: Mapping[str, Any]) -> str:
-    """What a model was trained to do under these settings, in words: a loss with weight zero is none of its aims."""
+    """Say what a model was trained to do under these settings; a loss with weight zero is not among its aims."""
     tagging = "both sources of a mixture (Eq. 4)" if settings.get("tag_noise", True) else "the machine in it (Eq. 1)"
     mixture = "keeps its tokens near a convex combination of a frozen teacher's tokens of the two sources (Eq. 6)"
     aims = ((settings["alpha"], f"classifies {tagging}"), (settings["beta"], mixture))
@@ -194,23 +223,23 @@ def training_aims(settings: Mapping[str, Any]) -> str:
 
 
 def base_license(base_model: str | None) -> str:
-    """The licence of what was trained from an encoder: that of its own card, or "unknown" where that states none.
+    """Return the licence of what was trained from an encoder: that of its card, or "unknown" where that states none.
 
     Args:
-        base_model: folder or Hub name; None: nothing of somebody else's is in the weights, apache-2.0.
+        base_model: folder or Hub name; None: the weights are from scratch, apache-2.0.
     """
     if not base_model:
         return "apache-2.0"
     try:
         card = cached_file(base_model, "README.md", _raise_exceptions_for_missing_entries=False)
         license = ModelCard.load(card).data.license if card else None
-    except (OSError, ValueError):  # no such model any more, the Hub is out of reach, or a card that is no card
+    except (OSError, ValueError):  # the model is gone, the Hub is out of reach, or the card cannot be parsed
         return "unknown"
     return license if isinstance(license, str) else "unknown"
 
 
 def hub_name(base_model: str | None) -> str | None:
-    """The base model where it is a name on the Hub, else None: the front matter may not hold a local folder."""
+    """Return the base model where it is a name on the Hub, else None: the front matter may not hold a local folder."""
     if base_model is None or Path(base_model).exists() or "/" not in base_model:
         return None
     try:
@@ -221,9 +250,9 @@ def hub_name(base_model: str | None) -> str | None:
 
 
 def key_value_table(content: Mapping[str, Any]) -> str:
-    """A Markdown table of names and values."""
-    lines = ["| | |", "|---|---|"]
+    """Return a Markdown table of names and values."""
+    rows = []
     for name, value in content.items():
         text = value if isinstance(value, str) else "-" if value is None else json.dumps(value, ensure_ascii=False)
-        lines.append(f"| {name} | " + text.replace("|", "\\|").replace("\n", " ") + " |")
-    return "\n".join(lines)
+        rows.append([name, text])
+    return markdown.table(["", ""], rows, align="ll")

@@ -1,21 +1,19 @@
 """The card of a saved anomaly detector, generated from its folder."""
 
-import json
 import os
 from pathlib import Path
 
-from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub import ModelCardData
 from safetensors import safe_open
 
-from modeling_retainmix.hub.card import TAGS, base_license, hub_name, key_value_table
-
-TEMPLATE = Path(__file__).parent / "templates" / "detector_card.md"
+from modeling_retainmix.hub.card import TAGS, base_license, hub_name, key_value_table, render_card
+from modeling_retainmix.json_files import read_json
 
 
 def write_detector_card(
     folder: str | os.PathLike, name: str, license: str | None = None, base_model: str | None = None
 ) -> Path:
-    """Writes `README.md` into the folder of a saved detector.
+    """Write `README.md` into the folder of a saved detector.
 
     Args:
         folder: what `AnomalyDetector.save_pretrained` wrote.
@@ -25,10 +23,12 @@ def write_detector_card(
 
     Returns:
         The written file.
+
+    Raises:
+        FileNotFoundError, ValueError: a file is missing or broken; the message names it.
     """
     folder = Path(folder)
-    detector = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    detector, config = read_json(folder / "detector.json"), read_json(folder / "config.json")
     with safe_open(folder / "references.safetensors", "pt") as tensors:
         recording_index = tensors.get_tensor("recording_index")
         is_target_domain = tensors.get_tensor("is_target_domain")
@@ -46,11 +46,10 @@ def write_detector_card(
         tags=[*TAGS, "anomaly-detector"],
         model_name=name,
     )
-    card = ModelCard.from_template(
+    card = render_card(
+        "detector_card.md",
         card_data,
-        template_path=str(TEMPLATE),
         name=name,
-        title=name.split("/")[-1],
         base_model=base_model,
         model_type=config["model_type"],
         num_layers=config["num_hidden_layers"],

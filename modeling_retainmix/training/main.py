@@ -30,12 +30,12 @@ from transformers.trainer_utils import get_last_checkpoint
 from modeling_retainmix.data.benchmark import domains_of_tests
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.encoders import BeatsConfig
-from modeling_retainmix.evaluation.results import environment_record, protocol_record, write_results
-from modeling_retainmix.evaluation.run_evaluation import table_rows
+from modeling_retainmix.evaluation.results import environment_record, protocol_record, read_results, write_results
+from modeling_retainmix.evaluation.score_systems import table_rows
 from modeling_retainmix.hub.card import write_model_card, write_teacher_card
 from modeling_retainmix.hub.push import push_folder, repository_name
 from modeling_retainmix.hub.remote_code import add_remote_code
-from modeling_retainmix.hub.run_record import markdown_table, protocol_sentence
+from modeling_retainmix.hub.result_tables import markdown_table, protocol_sentence
 from modeling_retainmix.model_names import check_model_name
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.recipe import parse_arguments
@@ -119,11 +119,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         with _timed(durations, "evaluation"):
             rows = _evaluate(args, data, student, run_args.teacher or start)
         results = _results(run_args, args, data, rows, student, durations)
-        write_results(Path(args.output_dir) / "results.json", results)
+        path = Path(args.output_dir) / "results.json"
+        write_results(path, results)
         if args.do_train:
-            write_model_card(args.output_dir)
+            written = read_results(path)
+            write_model_card(args.output_dir, written)
             if run_args.model is None:
-                write_teacher_card(start, args.output_dir)
+                write_teacher_card(start, written)
         _print_results(results, args.output_dir)
     if push_to_hub and args.process_index == 0:
         with _one_line(ValueError, OSError, place=f"the model is in {args.output_dir}, but "):

@@ -4,15 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import hmean
 from sklearn.metrics import roc_auc_score
 
 from modeling_retainmix.evaluation.bootstrap import (
-    draw_counts,
-    harmonic_mean,
-    interval,
-    official_score_draws,
+    bootstrap_replicates,
+    confidence_interval,
     official_scores,
+    replicate_counts,
     roc_area,
 )
 from modeling_retainmix.evaluation.scores import ClipScores
@@ -36,8 +34,8 @@ def clips():
 @pytest.mark.parametrize("cell", [("Factory A", 0), ("Factory A", 10)])
 def test_when_clips_are_drawn_then_every_draw_scores_as_the_metric_scores_the_repeated_clips(clips, cell, rules):
     clips = replace(clips, rules=rules)
-    counts = draw_counts(clips, "benchmark", num_draws=20, seed=3).astype(int)
-    found = official_score_draws(clips, "benchmark", num_draws=20, seed=3)[cell]
+    counts = replicate_counts(clips, "benchmark", num_replicates=20, seed=3).astype(int)
+    found = bootstrap_replicates(clips, "benchmark", num_replicates=20, seed=3)[cell]
     for drawn, value in zip(counts, found, strict=True):
         rows = np.repeat(np.arange(120), drawn)
         expected = dcase_score(
@@ -72,7 +70,7 @@ def test_when_no_clip_repeats_then_the_area_is_that_of_scikit_learn(max_fpr, dec
 
 
 def test_when_clips_are_drawn_then_every_cell_of_domain_and_label_keeps_its_size(clips):
-    counts = draw_counts(clips, "benchmark", num_draws=50, seed=0)
+    counts = replicate_counts(clips, "benchmark", num_replicates=50, seed=0)
     for machine_type in ("fan", "pump"):
         for is_target in (False, True):
             for is_anomaly in (False, True):
@@ -86,10 +84,10 @@ def test_when_clips_are_drawn_then_every_cell_of_domain_and_label_keeps_its_size
 
 
 def test_when_the_benchmark_is_the_same_then_so_are_the_draws_and_else_not(clips):
-    counts = draw_counts(clips, "benchmark", num_draws=5, seed=0)
-    assert np.array_equal(counts, draw_counts(clips, "benchmark", num_draws=5, seed=0))
-    assert not np.array_equal(counts, draw_counts(clips, "another", num_draws=5, seed=0))
-    assert not np.array_equal(counts, draw_counts(clips, "benchmark", num_draws=5, seed=1))
+    counts = replicate_counts(clips, "benchmark", num_replicates=5, seed=0)
+    assert np.array_equal(counts, replicate_counts(clips, "benchmark", num_replicates=5, seed=0))
+    assert not np.array_equal(counts, replicate_counts(clips, "another", num_replicates=5, seed=0))
+    assert not np.array_equal(counts, replicate_counts(clips, "benchmark", num_replicates=5, seed=1))
 
 
 def test_when_the_interval_is_taken_then_it_covers_the_score_and_narrows_with_more_clips(clips):
@@ -97,12 +95,7 @@ def test_when_the_interval_is_taken_then_it_covers_the_score_and_narrows_with_mo
         *(np.tile(column, 9) for column in (clips.machine_types, clips.is_anomaly, clips.is_target)),
         {cell: np.tile(scores, 9) for cell, scores in clips.scores.items()},
     )
-    few_low, few_high = interval(official_score_draws(clips, "benchmark")["Factory A", 0])
-    many_low, many_high = interval(official_score_draws(many, "benchmark")["Factory A", 0])
+    few_low, few_high = confidence_interval(bootstrap_replicates(clips, "benchmark")["Factory A", 0])
+    many_low, many_high = confidence_interval(bootstrap_replicates(many, "benchmark")["Factory A", 0])
     assert few_low < many_low < many_high < few_high
     assert (many_high - many_low) / (few_high - few_low) == pytest.approx(1 / 3, abs=0.08)
-
-
-def test_when_figures_are_averaged_then_the_mean_is_harmonic_along_the_first_axis():
-    figures = np.random.default_rng(0).random((5, 3))
-    assert harmonic_mean(figures) == pytest.approx(hmean(figures, axis=0))

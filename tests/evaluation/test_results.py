@@ -1,7 +1,8 @@
-"""The record of a run and its table."""
+"""The record of a run: what is written is read back; errors name the file and the entry."""
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from scipy.stats import hmean
@@ -9,9 +10,15 @@ from sklearn.metrics import roc_auc_score
 
 from modeling_retainmix.data.benchmark import domains_of_tests
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
-from modeling_retainmix.evaluation.results import environment_record, protocol_record, result_row, write_results
+from modeling_retainmix.evaluation.results import (
+    environment_record,
+    protocol_record,
+    read_results,
+    result_row,
+    write_results,
+)
 from modeling_retainmix.evaluation.scores import score_benchmark
-from modeling_retainmix.hub.run_record import markdown_table, protocol_sentence
+from modeling_retainmix.hub.result_tables import markdown_table, protocol_sentence
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +85,134 @@ def test_when_results_are_written_then_no_temporary_file_stays(tmp_path, row, pr
     written = json.loads((tmp_path / "results.json").read_text())
     assert written["format_version"] == 1
     assert written["versions"]["torch"]
+
+
+def delete(results: dict, *keys: str | int) -> None:
+    for key in keys[:-1]:
+        results = results[key]
+    del results[keys[-1]]
+
+
+def write_json(tmp_path, content):
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    return tmp_path / "results.json"
+
+
+def test_complete_file_is_returned_as_it_stands(tmp_path, results):
+    assert read_results(write_json(tmp_path, results)) == results
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        (("command",), "command"),
+        (("protocol", "k"), "protocol.k"),
+        (("model", "base_model"), "model.base_model"),
+        (("data", "evaluation"), "data.evaluation"),
+        (("rows", 1, "hmean_low"), r"rows\[1\].hmean_low"),
+        (("rows", 2, "scores", "Mismatch"), r"rows\[2\].scores.Mismatch"),
+        (("rows", 0, "scores", "Factory B", "0"), r"rows\[0\].scores.Factory B.0"),
+        (("rows",), "rows"),
+    ],
+)
+def test_when_an_entry_is_missing_then_error_names_file_and_entry(tmp_path, results, keys, named):
+    delete(results, *keys)
+    path = write_json(tmp_path, results)
+    with pytest.raises(ValueError, match=rf"results.json lacks {named}"):
+        read_results(path)
+
+
+@pytest.mark.parametrize("value", [101.0, -1])
+def test_when_a_score_is_no_percentage_then_error_names_the_row(tmp_path, results, value):
+    results["rows"][1]["scores"]["Mismatch"]["0"] = value
+    path = write_json(tmp_path, results)
+    with pytest.raises(ValueError, match=r"a score of rows\[1\] \(RetainMix\)"):
+        read_results(path)
+
+
+def test_when_there_is_no_file_or_no_json_or_another_version_then_error_says_so(tmp_path):
+    path = tmp_path / "results.json"
+    with pytest.raises(FileNotFoundError, match=r"results\.json does not exist"):
+        read_results(path)
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"results\.json is not valid JSON"):
+        read_results(path)
+    for content in ("[]", '{"format_version": 2}'):
+        path.write_text(content)
+        with pytest.raises(ValueError, match=r"results\.json has format_version"):
+            read_results(path)
+
+
+def test_when_the_trained_model_has_no_row_then_error_says_so(tmp_path, results):
+    del results["rows"][1]
+    path = write_json(tmp_path, results)
+    with pytest.raises(ValueError, match="has no row with the key 'trained'"):
+        read_results(path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "problem"),
+    [
+        (("command",), ["a"], "command must be text"),
+        (("commit",), 3, "commit must be text or null"),
+        (("protocol",), [], "protocol must be a mapping"),
+        (("protocol", "snr_db"), "0", "protocol.snr_db must be a list"),
+        (("protocol", "snr_db"), [], "protocol.snr_db lists no SNR"),
+        (("protocol", "snr_db"), [None], "protocol.snr_db.0 must be a number"),
+        (("protocol", "low_snr_db"), [10**400], "protocol.low_snr_db.0 must be a finite number"),
+        (("protocol", "clip_seconds"), float("nan"), "protocol.clip_seconds must be a finite number"),
+        (("protocol", "k"), True, "protocol.k must be an integer"),
+        (("protocol", "clips"), {}, "protocol.clips names no machine type"),
+        (("protocol", "clips", "pump"), 3, "protocol.clips.pump must be a mapping"),
+        (("protocol", "clips", "pump", "tests"), "80", "protocol.clips.pump.tests must be an integer"),
+        (("protocol", "rules"), "2023", "protocol.rules must be an integer"),
+        (("data", "training"), None, "data.training must be text"),
+        (("data", "datasets"), [3], "data.datasets.0 must be text"),
+        (("settings",), "a", "settings must be a mapping"),
+        (("settings", "alpha"), "1", "settings.alpha must be a number"),
+        (("model", "num_parameters"), "2M", "model.num_parameters must be an integer"),
+        (("versions",), None, "versions must be a mapping"),
+        (("rows",), {"a": 1}, "lacks rows"),
+        (("rows", 0), "a", r"rows\[0\] must be a mapping"),
+        (("rows", 0, "key"), 3, r"lacks rows\[0\].key, and 'Log-mel mean'"),
+        (("rows", 1, "layer"), "2", r"rows\[1\].layer must be an integer or null"),
+        (("rows", 1, "scores"), [], r"rows\[1\].scores must be a mapping"),
+        (("rows", 1, "scores", "Mismatch", "0"), "61.2", r"rows\[1\].scores.Mismatch.0 must be a number"),
+        (("rows", 1, "scores", "Mismatch", "0"), float("nan"), r"rows\[1\].scores.Mismatch.0 must be a finite number"),
+        (("rows", 1, "scores", "Mismatch", "x"), 3, r"has rows\[1\].scores.Mismatch.'x'"),
+        (("rows", 1, "scores", "Factory C"), {}, r"has rows\[1\].scores.'Factory C'"),
+        (("rows", 1, "per_machine", "Mismatch", "0"), {}, r"lacks rows\[1\].per_machine.Mismatch.0.pump"),
+        (("rows", 1, "per_machine", "Factory C"), {}, r"has rows\[1\].per_machine.'Factory C' without scores"),
+    ],
+)
+def test_when_an_entry_has_another_type_then_one_line_names_file_and_entry(tmp_path, results, keys, value, problem):
+    place = results
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    with pytest.raises(ValueError, match=rf"results\.json:? {problem}") as error:
+        read_results(write_json(tmp_path, results))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b'{"rows":' * 100_000, b"\xff\xfe{\x00}\x00", b'{"command": "\\ud800"}'])
+def test_when_the_file_is_nested_without_end_or_in_another_encoding_then_one_line_names_it(tmp_path, content):
+    (tmp_path / "results.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"results\.json .*: evaluate again to rewrite it") as error:
+        read_results(tmp_path / "results.json")
+    assert "\n" not in str(error.value)
+
+
+def test_when_a_file_is_from_before_rows_had_keys_then_they_are_found_by_their_old_labels():
+    path = Path(__file__).parents[2] / "hub_cards" / "retainmix-beats-tiny" / "results.json"
+    assert all("key" not in row for row in json.loads(path.read_text())["rows"])
+    assert [row["key"] for row in read_results(path)["rows"]] == [
+        "log_mel", "frozen_same_layer", "frozen_best_layer", "trained", "oracle"
+    ]  # fmt: skip
+
+
+def test_when_an_old_label_is_not_known_then_the_error_names_it(tmp_path, results):
+    del results["rows"][0]["key"]
+    results["rows"][0]["name"] = "Ours"
+    with pytest.raises(ValueError, match=r"lacks rows\[0\].key, and 'Ours' is not a known system"):
+        read_results(write_json(tmp_path, results))

@@ -11,9 +11,10 @@ from transformers import set_seed
 from modeling_retainmix.data.benchmark import KINDS, BenchmarkProtocol, build_benchmark
 from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsModel
+from modeling_retainmix.evaluation.compared_systems import LOG_MEL
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache
 from modeling_retainmix.evaluation.embeddings import embed_mixtures, embed_oracle
-from modeling_retainmix.evaluation.score_encoders import LOG_MEL, NamedEncoder, log_mel_mean, score_encoders
+from modeling_retainmix.evaluation.score_encoders import NamedEncoder, log_mel_mean, score_encoders
 from modeling_retainmix.evaluation.scores import score_benchmark
 
 PROTOCOL = BenchmarkProtocol("tiny", 4, 2, 2, (-10, 0), (-10,), clip_seconds=0.4)

@@ -5,7 +5,7 @@ import torch
 
 from modeling_retainmix import BeatsConfig, BeatsFeatureExtractor, BeatsModel
 from modeling_retainmix.data.benchmark import BenchmarkProtocol
-from modeling_retainmix.evaluation.studies import command as factory_command
+from modeling_retainmix.evaluation.studies import encoder_on_factory
 
 TINY_PROTOCOL = BenchmarkProtocol("tiny", 7, 6, 5, (-10, 0, 10), (-10, 0), clip_seconds=1.0)
 
@@ -25,6 +25,6 @@ def factory_folders(tmp_path_factory):
 
 @pytest.fixture
 def factory_arguments(factory_folders, monkeypatch):
-    monkeypatch.setattr(factory_command, "PROTOCOL", TINY_PROTOCOL)
+    monkeypatch.setattr(encoder_on_factory, "PROTOCOL", TINY_PROTOCOL)
     encoder, tables = factory_folders
     return ["--model", str(encoder), "--cache_dir", str(tables), "--device", "cpu"]

@@ -1,7 +1,6 @@
 """The model cards: valid for huggingface_hub's own classes, every number from results.json."""
 
 import ast
-import json
 import re
 
 import pytest
@@ -11,16 +10,14 @@ from modeling_retainmix.encoders import BeatsConfig
 from modeling_retainmix.hub.card import write_model_card, write_teacher_card, write_unscored_card
 
 
-def card_of(folder) -> ModelCard:
-    return ModelCard.load(write_model_card(folder))
+@pytest.fixture
+def card_of(tmp_path, results):
+    """The card that is written for the results as they are when it is called."""
+    return lambda license=None: ModelCard.load(write_model_card(tmp_path, results, license))
 
 
-def rewrite(folder, results) -> None:
-    (folder / "results.json").write_text(json.dumps(results))
-
-
-def test_front_matter_holds_what_the_hub_shows_and_no_empty_entry(checkpoint_folder):
-    data = card_of(checkpoint_folder).data
+def test_front_matter_holds_what_the_hub_shows_and_no_empty_entry(card_of):
+    data = card_of().data
     assert (data.license, data.library_name, data.pipeline_tag) == (
         "apache-2.0",
         "transformers",
@@ -30,8 +27,8 @@ def test_front_matter_holds_what_the_hub_shows_and_no_empty_entry(checkpoint_fol
     assert "base_model" not in data.to_dict()
 
 
-def test_model_index_holds_the_measured_scores_of_the_model_and_of_nothing_else(checkpoint_folder, results):
-    entries = card_of(checkpoint_folder).data.eval_results
+def test_model_index_holds_the_measured_scores_of_the_model_and_of_nothing_else(card_of, results):
+    entries = card_of().data.eval_results
     by_cell = {(entry.dataset_config, tuple(entry.metric_args["snr_db"])): entry.metric_value for entry in entries}
     scores = results["rows"][1]["scores"]
     expected = {(subset, (float(snr),)): value for subset, cells in scores.items() for snr, value in cells.items()}
@@ -41,57 +38,50 @@ def test_model_index_holds_the_measured_scores_of_the_model_and_of_nothing_else(
 @pytest.mark.parametrize(
     ("base_model", "kept"), [("microsoft/beats", True), ("outputs/demo/teacher", False), ("x", False)]
 )
-def test_base_model_is_in_the_front_matter_only_if_it_is_a_name_on_the_hub(
-    checkpoint_folder, results, base_model, kept
-):
+def test_base_model_is_in_the_front_matter_only_if_it_is_a_name_on_the_hub(card_of, results, base_model, kept):
     results["model"]["base_model"] = base_model
-    rewrite(checkpoint_folder, results)
-    card = card_of(checkpoint_folder)
+    card = card_of()
     assert (card.data.base_model == base_model) is kept
     assert f"Started from `{base_model}`" in card.text
 
 
-def test_data_sets_of_the_hub_that_the_model_was_trained_on_are_in_the_front_matter(checkpoint_folder, results):
-    assert "datasets" not in card_of(checkpoint_folder).data.to_dict()
+def test_data_sets_of_the_hub_that_the_model_was_trained_on_are_in_the_front_matter(card_of, results):
+    assert "datasets" not in card_of().data.to_dict()
     results["data"]["datasets"] = ["acme/machines"]
-    rewrite(checkpoint_folder, results)
-    assert card_of(checkpoint_folder).data.datasets == ["acme/machines"]
+    assert card_of().data.datasets == ["acme/machines"]
 
 
-def test_local_folder_with_the_shape_of_a_hub_name_is_no_base_model(checkpoint_folder, results, tmp_path, monkeypatch):
+def test_local_folder_with_the_shape_of_a_hub_name_is_no_base_model(card_of, results, tmp_path, monkeypatch):
     (tmp_path / "outputs" / "demo").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     results["model"]["base_model"] = "outputs/demo"
-    rewrite(checkpoint_folder, results)
-    assert card_of(checkpoint_folder).data.base_model is None
+    assert card_of().data.base_model is None
 
 
-def test_licence_is_that_of_the_encoder_that_training_started_from(checkpoint_folder, results, tmp_path):
+def test_licence_is_that_of_the_encoder_that_training_started_from(card_of, results, tmp_path):
     results["model"]["base_model"] = str(tmp_path / "base")
-    rewrite(checkpoint_folder, results)
     for content, license in ((None, "unknown"), ("# no front matter", "unknown"), ("---\nlicense: mit\n---\n", "mit")):
         if content is not None:
             BeatsConfig().save_pretrained(tmp_path / "base")
             (tmp_path / "base" / "README.md").write_text(content)
-        card = card_of(checkpoint_folder)
+        card = card_of()
         assert card.data.license == license
         assert ("states no licence" in card.text) == (license == "unknown")
-    assert ModelCard.load(write_model_card(checkpoint_folder, "cc-by-4.0")).data.license == "cc-by-4.0"
+    assert card_of("cc-by-4.0").data.license == "cc-by-4.0"
 
 
 @pytest.mark.parametrize(
-    ("settings", "told", "untold"),
+    ("settings", "named", "unnamed"),
     [
         ({}, ["classifies both sources", "keeps its tokens"], []),
         ({"alpha": 0.0}, ["keeps its tokens"], ["classifies"]),
         ({"beta": 0.0, "tag_noise": False}, ["classifies the machine"], ["both sources", "keeps its tokens"]),
     ],
 )
-def test_card_tells_what_the_losses_in_use_train(checkpoint_folder, results, settings, told, untold):
+def test_card_tells_what_the_losses_in_use_train(card_of, results, settings, named, unnamed):
     results["settings"] |= settings
-    rewrite(checkpoint_folder, results)
-    introduction = card_of(checkpoint_folder).text.split("## How to use")[0]
-    assert all(words in introduction for words in told) and not [words for words in untold if words in introduction]
+    introduction = card_of().text.split("## How to use")[0]
+    assert all(words in introduction for words in named) and not [words for words in unnamed if words in introduction]
 
 
 def test_card_without_scores_holds_settings_and_no_table(tmp_path, results):
@@ -102,8 +92,8 @@ def test_card_without_scores_holds_settings_and_no_table(tmp_path, results):
     assert "System" not in card.text and "The scores hold" not in card.text and "{{" not in card.text
 
 
-def test_text_holds_table_settings_data_command_and_hardware(checkpoint_folder):
-    text = card_of(checkpoint_folder).text
+def test_text_holds_table_settings_data_command_and_hardware(card_of):
+    text = card_of().text
     for fragment in (
         "| RetainMix | 2 | 61.2 |",
         "| lam | 0.5 |",
@@ -121,35 +111,28 @@ def test_text_holds_table_settings_data_command_and_hardware(checkpoint_folder):
     assert "{{" not in text and "{%" not in text
 
 
-def test_code_of_the_card_is_valid_python_and_loads_the_model_by_its_name(checkpoint_folder):
-    blocks = re.findall(r"```python\n(.*?)```", card_of(checkpoint_folder).text, re.DOTALL)
+def test_code_of_the_card_is_valid_python_and_loads_the_model_by_its_name(card_of):
+    blocks = re.findall(r"```python\n(.*?)```", card_of().text, re.DOTALL)
     assert len(blocks) == 2
     for block in blocks:
         ast.parse(block)
         assert '"acme/hum"' in block
 
 
-def test_values_with_pipes_and_line_ends_stay_in_their_table_row(checkpoint_folder, results):
+def test_values_with_pipes_and_line_ends_stay_in_their_table_row(card_of, results):
     results["settings"]["note"] = "a|b\nc"
-    rewrite(checkpoint_folder, results)
-    assert "| note | a\\|b c |" in card_of(checkpoint_folder).text
+    assert "| note | a\\|b c |" in card_of().text
 
 
-def test_when_results_are_missing_then_no_card_is_written(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"results\.json"):
-        write_model_card(tmp_path)
-    assert not (tmp_path / "README.md").exists()
-
-
-def test_card_names_both_ways_to_the_code_where_transformers_refuses_to_load(checkpoint_folder):
+def test_card_names_both_ways_to_the_code_where_transformers_refuses_to_load(card_of):
     """The message of transformers names `trust_remote_code=True` alone and sends the reader to the repository."""
-    text = card_of(checkpoint_folder).text
+    text = card_of().text
     usage = text[text.index("## How to use") : text.index("## Results")]
     assert "install `retainmix`" in usage and "`import modeling_retainmix` before loading" in usage
     assert "`trust_remote_code=True`, without the package" in usage
 
 
-def test_card_of_a_teacher_holds_its_own_row_its_own_settings_and_its_own_name(checkpoint_folder, results, tmp_path):
+def test_card_of_a_teacher_holds_its_own_row_its_own_settings_and_its_own_name(card_of, results, tmp_path):
     results["settings"] |= {
         "teacher_inputs": "mixture_level",
         "teacher_steps": 750,
@@ -157,8 +140,7 @@ def test_card_of_a_teacher_holds_its_own_row_its_own_settings_and_its_own_name(c
         "seed": 5,
     }
     results["data"]["training"] = "plant with noise of hall"
-    rewrite(checkpoint_folder, results)
-    card = ModelCard.load(write_teacher_card(tmp_path, checkpoint_folder))
+    card = ModelCard.load(write_teacher_card(tmp_path, results))
     assert card.data.model_name == "acme/hum-teacher" and "base_model" not in card.data.to_dict()
     (low,) = [entry.metric_value for entry in card.data.eval_results if "low SNR" in entry.metric_name]
     assert low == 55.5 + 4
@@ -174,3 +156,45 @@ def test_card_of_a_teacher_holds_its_own_row_its_own_settings_and_its_own_name(c
     for block in re.findall(r"```python\n(.*?)```", card.text, re.DOTALL):
         ast.parse(block)
         assert '"acme/hum-teacher"' in block
+
+
+HOSTILE = "x</details><script>alert(1)</script>\n\n# Heading\n```\n| a |"
+
+
+@pytest.mark.parametrize("kind", ["model", "teacher"])
+def test_when_names_and_commands_hold_markup_then_the_card_shows_it_as_text(tmp_path, results, kind):
+    plain = card_text(tmp_path, results, kind)
+    results["command"] = results["data"]["training"] = results["data"]["evaluation"] = HOSTILE
+    results["model"]["name"], results["model"]["base_model"] = f"acme/{HOSTILE}", HOSTILE
+    results["settings"] |= {HOSTILE: HOSTILE, "teacher_steps": HOSTILE, f"teacher_{HOSTILE}": HOSTILE}
+    results["rows"][0]["name"] = results["protocol"]["name"] = HOSTILE
+    results["hardware"][HOSTILE] = results["commit"] = HOSTILE
+    text = card_text(tmp_path, results, kind)
+    prose, plain_prose = without_code(text), without_code(plain)
+    assert "<script" not in prose and "</details>" in prose
+    assert prose.count("</details>") == plain_prose.count("</details>")
+    headings = [[line for line in part.splitlines() if line.startswith("#")] for part in (prose, plain_prose)]
+    assert headings[0][1:] == headings[1][1:]  # the first one is the name
+    assert not [line for line in prose.splitlines() if line.startswith("```")]
+    assert HOSTILE in text  # the command, in a fence of four
+
+
+def card_text(folder, results, kind):
+    write = write_model_card if kind == "model" else write_teacher_card
+    return ModelCard.load(write(folder, results)).text
+
+
+def without_code(text):
+    """Markdown without fenced blocks and code spans, as CommonMark reads them."""
+    text = re.sub(r"^(`{3,})[^`\n]*\n.*?^\1`*$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"(?<![\\`])(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
+
+
+def test_code_of_a_card_is_valid_python_whatever_the_name_is(tmp_path, results):
+    results["model"]["name"] = 'acme/a"b\n```c'
+    for write in (write_model_card, write_teacher_card):
+        text = ModelCard.load(write(tmp_path, results)).text
+        blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+        assert blocks and all('acme/a\\"b\\n```c' in block for block in blocks)
+        for block in blocks:
+            ast.parse(block)

@@ -22,8 +22,8 @@ def hub():
 
 
 @pytest.fixture
-def folder(checkpoint_folder: Path) -> Path:
-    write_model_card(checkpoint_folder)
+def folder(checkpoint_folder: Path, results: dict) -> Path:
+    write_model_card(checkpoint_folder, results)
     (checkpoint_folder / "model.safetensors").write_bytes(b"weights" * 500_000)  # more than a socket buffers
     (checkpoint_folder / "config.json").write_text('{"model_type": "retainmix_beats"}')
     return checkpoint_folder

@@ -11,9 +11,9 @@ from safetensors import safe_open
 from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
 
 from modeling_retainmix import AnomalyDetector
+from modeling_retainmix.evaluation.results import read_results
 from modeling_retainmix.hub.card import model_card, teacher_card
 from modeling_retainmix.hub.remote_code import add_remote_code
-from modeling_retainmix.hub.run_record import read_results
 
 HUB_CARDS = Path(__file__).parents[2] / "hub_cards"
 STUDENT = HUB_CARDS / "retainmix-beats-tiny"

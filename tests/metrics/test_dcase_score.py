@@ -8,8 +8,9 @@ from pathlib import Path
 import evaluate
 import numpy as np
 import pytest
+from scipy.stats import hmean
 
-from modeling_retainmix.metrics.dcase_score import dcase_score
+from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score, harmonic_mean
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dcase"
 METRIC_FOLDER = Path(__file__).parents[2] / "modeling_retainmix" / "metrics" / "dcase_score"
@@ -252,3 +253,51 @@ def test_when_only_some_batches_have_domains_then_metric_says_so():
     metric.add_batch(predictions=[0.1, 0.9], references=[0, 1])
     with pytest.raises(ValueError, match="domains were given for 2 of 4 clips"):
         metric.compute()
+
+
+def test_harmonic_mean_is_that_of_scipy_along_the_first_axis_with_values_clipped_from_below():
+    figures = np.random.default_rng(0).random((5, 3))
+    assert harmonic_mean(figures) == pytest.approx(hmean(figures, axis=0), rel=1e-14)
+    assert harmonic_mean(figures[:, 0].tolist()) == pytest.approx(hmean(figures[:, 0]), rel=1e-14)
+    assert harmonic_mean([0.0, 1.0]) == pytest.approx(2 * np.finfo(np.float64).eps, rel=1e-14)
+    assert math.isnan(harmonic_mean([math.nan, 1.0]))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"predictions": [0.1, 0.9], "references": [0, 0]}, "no anomalous clip"),
+        ({"predictions": [0.1, 0.9], "references": [0, 1], "rules": 1999}, "rules must be a year"),
+        ({"predictions": [0.1], "references": [0, 1]}, "1 predictions but 2 references"),
+        ({"predictions": [0.1, 0.9]}, "references must"),
+        ({}, "no predictions to score: pass predictions and references"),
+    ],
+)
+def test_when_a_call_is_wrong_then_no_file_and_no_lock_stays(tmp_path, columns, message):
+    metric = evaluate.load(str(METRIC_FOLDER), cache_dir=str(tmp_path))
+    with pytest.raises(ValueError, match=message):
+        metric.compute(**columns)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert metric.compute(predictions=[0.1, 0.9], references=[0, 1])["official_score"] == 1
+
+
+def test_when_an_option_does_not_exist_then_no_file_and_no_lock_stays(tmp_path):
+    metric = evaluate.load(str(METRIC_FOLDER), cache_dir=str(tmp_path))
+    with pytest.raises(TypeError, match="rule"):
+        metric.compute(predictions=[0.1, 0.9], references=[0, 1], rule=2021)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_when_what_was_added_cannot_be_scored_then_its_file_goes_and_its_lock_is_free(tmp_path):
+    metric = evaluate.load(str(METRIC_FOLDER), cache_dir=str(tmp_path))
+    metric.add_batch(predictions=[0.1, 0.9], references=[0, 0])
+    (data,) = tmp_path.rglob("*.arrow")
+    with pytest.raises(ValueError, match="rules must be a year"):  # what was added stays for a right call
+        metric.compute(rules=1999)
+    assert data.exists()
+    with pytest.raises(ValueError, match="no anomalous clip"):
+        metric.compute()
+    assert not list(tmp_path.rglob("*.arrow"))
+    metric.add_batch(predictions=[0.1, 0.9], references=[0, 1])
+    assert list(tmp_path.rglob("*.arrow")) == [data]  # a lock that is held would have led to another name
+    assert metric.compute()["official_score"] == 1

@@ -14,7 +14,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from modeling_retainmix.data.layouts import hub_dataset as hub_table
 from modeling_retainmix.encoders import BeatsConfig
-from modeling_retainmix.hub.run_record import read_results
+from modeling_retainmix.evaluation.results import read_results
 from modeling_retainmix.training import run_data
 from modeling_retainmix.training.main import _finished
 from modeling_retainmix.training.recipe import parse_arguments

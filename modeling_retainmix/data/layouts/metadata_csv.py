@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from modeling_retainmix.audio import list_audio_files
-from modeling_retainmix.data.layouts.challenge_csv import read_text
+from modeling_retainmix.csv_files import read_text
 from modeling_retainmix.data.layouts.columns import row_from_metadata
 
 METADATA_NAME = "metadata.csv"

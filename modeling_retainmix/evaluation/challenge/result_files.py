@@ -1,16 +1,15 @@
 """The CSV files of DCASE Task 2, written: scores and decisions of a system; and the figures of its folder."""
 
-import csv
 import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from statistics import fmean, harmonic_mean
+from statistics import fmean
 from typing import Any
 
 from modeling_retainmix.data.layouts.challenge_csv import Part, read_ground_truth, read_tables
-from modeling_retainmix.metrics.dcase_score import dcase_score
+from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score, harmonic_mean
 
 SCORE_PREFIX = "anomaly_score"
 DECISION_PREFIX = "decision_result"
@@ -18,14 +17,8 @@ _FIGURES = ("precision", "recall", "f1")
 _EPSILON = sys.float_info.epsilon
 
 
-def write_table(path: str | os.PathLike, values: Iterable[tuple[str, float | int]]) -> None:
-    """Writes rows `file name,value` without a header; floats, also those of numpy, keep every digit."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(values)
-
-
 def score_submission(folder: str | os.PathLike, ground_truth: str | os.PathLike, year: int) -> dict[str, Any]:
-    """Scores a system's folder by the rules of its year, as the official evaluator does.
+    """Score a system's folder by the rules of its year, as the official evaluator does.
 
     Scores and ground truth are joined by file name (the evaluators join them by the order of the names); names with
     attributes stand for the anonymous ones.
@@ -54,7 +47,7 @@ def score_submission(folder: str | os.PathLike, ground_truth: str | os.PathLike,
 
 
 def score_decisions(folder: str | os.PathLike, ground_truth: str | os.PathLike, year: int) -> dict[str, Any]:
-    """Precision, recall and F1 of a system's decisions, as the official evaluators from 2021 on report them.
+    """Return precision, recall and F1 of a system's decisions, as the official evaluators from 2021 on report them.
 
     They count the clips of one section and domain, anomalies too, unlike the AUCs, and are no part of the official
     score. A figure whose denominator is 0 is 0; the harmonic means take figures of 0 as the machine epsilon.
@@ -84,7 +77,7 @@ def score_decisions(folder: str | os.PathLike, ground_truth: str | os.PathLike, 
             )
         key = clip["machine_type"], clip["section"], clip["domain"]
         counts.setdefault(key, Counter())[clip["label"], int(decision)] += 1
-    figures = {key: _decision_figures(of_key) for key, of_key in counts.items()}
+    figures = {key: _decision_figures(counted) for key, counted in counts.items()}
     machines: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     for (machine, section, domain), values in figures.items():
         machines.setdefault(machine, {}).setdefault(section, {})[domain] = values
@@ -98,7 +91,7 @@ def score_decisions(folder: str | os.PathLike, ground_truth: str | os.PathLike, 
 
 
 def group_by_part(clips: Mapping[str, Any], year: int) -> dict[Part, list[int]]:
-    """Rows of a table by the file that they belong to, parts and file names in string order.
+    """Group the rows of a table by the file that they belong to, parts and file names in string order.
 
     Args:
         clips: columns `file_name`, `machine_type`, `section`, and `domain` for 2021.
@@ -129,7 +122,7 @@ def group_by_part(clips: Mapping[str, Any], year: int) -> dict[Part, list[int]]:
 def _joined_values(
     folder: str | os.PathLike, prefix: str, clips: Iterable[Mapping[str, Any]], year: int
 ) -> list[float]:
-    """The value of each clip of the ground truth in a system's files of one prefix."""
+    """Return the value of each clip of the ground truth in a system's files of one prefix."""
     tables = read_tables(folder, prefix, year)
     values = []
     for clip in clips:
@@ -149,7 +142,7 @@ def _joined_values(
 
 
 def _decision_figures(counts: Counter[tuple[int, int]]) -> dict[str, float]:
-    """Precision, recall and F1 from the number of clips with each (label, decision)."""
+    """Return precision, recall and F1 from the number of clips with each (label, decision)."""
     hits, false_alarms, misses = counts[1, 1], counts[0, 1], counts[1, 0]
     precision = hits / max(hits + false_alarms, _EPSILON)
     recall = hits / max(hits + misses, _EPSILON)
@@ -159,4 +152,4 @@ def _decision_figures(counts: Counter[tuple[int, int]]) -> dict[str, float]:
 
 def _harmonic_means(figures: Iterable[Mapping[str, float]]) -> dict[str, float]:
     rows = list(figures)
-    return {name: harmonic_mean([max(row[name], _EPSILON) for row in rows]) for name in _FIGURES}
+    return {name: float(harmonic_mean([row[name] for row in rows])) for name in _FIGURES}

@@ -1,6 +1,5 @@
 """A submission to DCASE Task 2: scores, decisions and meta information of a system, and their validation."""
 
-import csv
 import math
 import os
 import re
@@ -11,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from modeling_retainmix.csv_files import write_rows
 from modeling_retainmix.data.layouts.challenge_csv import Part, read_table
 from modeling_retainmix.detection.backends.build import BACKENDS
 from modeling_retainmix.detection.settings import DetectorSettings
@@ -18,7 +18,6 @@ from modeling_retainmix.evaluation.challenge.result_files import (
     DECISION_PREFIX,
     SCORE_PREFIX,
     group_by_part,
-    write_table,
 )
 
 _MACHINES = {
@@ -75,7 +74,7 @@ def write_submission(
     development: Mapping[str, Any],
     expected: Mapping[Part, int | None] | None = None,
 ) -> tuple[Path, list[str]]:
-    """Writes the folder of one system, `task2/<label>/`, and validates it.
+    """Write the folder of one system, `task2/<label>/`, and validates it.
 
     Args:
         output_dir: root of the submission package.
@@ -107,7 +106,10 @@ def write_submission(
     parts = group_by_part(clips, year)
     for part in parts:
         if not re.fullmatch(r"\w+", part.machine_type) or not re.fullmatch(r"\d+", part.section):
-            raise ValueError(f"machine type {part.machine_type!r}, section {part.section!r} make no file name")
+            raise ValueError(
+                f"machine type {part.machine_type!r}, section {part.section!r}: both become part of file names, use "
+                "letters, digits and _ in the one and digits in the other"
+            )
     if not isinstance(thresholds, Mapping):
         thresholds = dict.fromkeys((part.machine_type for part in parts), thresholds)
     for part in parts:
@@ -122,10 +124,10 @@ def write_submission(
     folder = Path(output_dir) / "task2" / system.label
     folder.mkdir(parents=True, exist_ok=True)
     for part, rows in parts.items():
-        write_table(folder / f"{SCORE_PREFIX}_{part.stem(year)}.csv", [(names[row], scores[row]) for row in rows])
+        write_rows(folder / f"{SCORE_PREFIX}_{part.stem(year)}.csv", [(names[row], scores[row]) for row in rows])
         if year > 2020:
             decisions = [(names[row], int(scores[row] > thresholds[part.machine_type])) for row in rows]
-            write_table(folder / f"{DECISION_PREFIX}_{part.stem(year)}.csv", decisions)
+            write_rows(folder / f"{DECISION_PREFIX}_{part.stem(year)}.csv", decisions)
     meta = _meta(system, results, development, settings)
     text = yaml.safe_dump(meta, sort_keys=False, allow_unicode=True)
     (folder / f"{system.label}.meta.yaml").write_text(text, encoding="utf-8")
@@ -135,7 +137,7 @@ def write_submission(
 def validate_submission(
     folder: str | os.PathLike, year: int, expected: Mapping[Part, int | None] | None = None
 ) -> list[str]:
-    """Checks the folder of one system against the rules of its year.
+    """Check the folder of one system against the rules of its year.
 
     Args:
         folder: `.../task2/<label>`.
@@ -163,7 +165,7 @@ def validate_submission(
 
 
 def official_parts(year: int) -> dict[Part, int | None]:
-    """The files of a year's evaluation set and their numbers of test clips (None where they vary)."""
+    """Return the files of a year's evaluation set and their numbers of test clips (None where they vary)."""
     if year == 2020:
         return {Part(machine, section): None for machine, ids in _IDS_2020.items() for section in ids.split()}
     if year not in _MACHINES:
@@ -267,11 +269,11 @@ def _table_problems(folder: Path, year: int, expected: Mapping[Part, int | None]
     scores, decisions = tables.values()
     if year == 2020:  # which had no decisions
         del tables[DECISION_PREFIX]
-    for prefix, of_prefix in tables.items():
+    for prefix, by_part in tables.items():
         for part in expected:
             if not (folder / f"{prefix}_{part.stem(year)}.csv").is_file():
                 problems.append(f"{prefix}_{part.stem(year)}.csv is missing")
-        for part, table in of_prefix.items():
+        for part, table in by_part.items():
             name = f"{prefix}_{part.stem(year)}.csv"
             if part not in expected:
                 problems.append(f"{name} is not part of the evaluation set of {year}")
@@ -279,7 +281,7 @@ def _table_problems(folder: Path, year: int, expected: Mapping[Part, int | None]
                 problems.append(f"{name} has {len(table)} clips, the evaluation set {expected[part]}")
             wrong = [clip for clip in table if not re.fullmatch(_clip_name(part, year), clip)]
             if wrong:
-                problems.append(f"{name} holds {wrong[0]}, which is no clip of the evaluation set of {year}")
+                problems.append(f"{name} holds {wrong[0]}, which is not a clip of the evaluation set of {year}")
     for part, table in decisions.items():
         name = f"{DECISION_PREFIX}_{part.stem(year)}.csv"
         problems += [
@@ -292,7 +294,7 @@ def _table_problems(folder: Path, year: int, expected: Mapping[Part, int | None]
 
 
 def _readable_tables(folder: Path, prefix: str, year: int, problems: list[str]) -> dict[Part, dict[str, float]]:
-    """The tables of one prefix; files that are none are added to the problems."""
+    """Read the tables of one prefix; what cannot be read is added to the problems."""
     tables = {}
     for path in sorted(folder.glob(f"{prefix}_*.csv")):
         part = Part.parse(path.stem.removeprefix(f"{prefix}_"), year)
@@ -301,13 +303,13 @@ def _readable_tables(folder: Path, prefix: str, year: int, problems: list[str]) 
                 problems.append(f"{path.name} breaks the naming rule of {year}")
             else:
                 tables[part] = read_table(path)
-        except (ValueError, csv.Error) as error:
+        except ValueError as error:
             problems.append(str(error))
     return tables
 
 
 def _clip_name(part: Part, year: int) -> str:
-    """Pattern of the names of a part's test clips."""
+    """Return the pattern of the names of a part's test clips."""
     if year == 2020:
         return rf"id_{part.section}_\d{{8}}\.wav"
     if year == 2021:

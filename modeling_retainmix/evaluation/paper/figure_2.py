@@ -1,7 +1,5 @@
 """Figure 2 of the paper: the official score by layer, as a picture, Markdown and CSV."""
 
-import csv
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from modeling_retainmix.evaluation.bootstrap import harmonic_mean, interval, official_score_draws, official_scores
+from modeling_retainmix import csv_files, markdown
+from modeling_retainmix.evaluation.bootstrap import bootstrap_replicates, confidence_interval, official_scores
 from modeling_retainmix.evaluation.results import write_results
 from modeling_retainmix.evaluation.scores import ClipScores
+from modeling_retainmix.json_files import read_json
+from modeling_retainmix.metrics.dcase_score.dcase_score import harmonic_mean
 
 _NOTE = (
     "The paper prints no number of this figure. Its text (section 4.4) names the best layers on DCASE2023T2 and "
@@ -28,41 +29,41 @@ class LayerScores:
         encoder: as the legend names it.
         seed: that the encoder is filed under.
         scores: {layer: official score; over a benchmark's cells their harmonic mean}.
-        intervals: {layer: 95 % bootstrap interval of the score}.
+        confidence_intervals: {layer: 95 % bootstrap interval of the score}.
     """
 
     data: str
     encoder: str
     seed: int
     scores: Mapping[int, float]
-    intervals: Mapping[int, tuple[float, float]]
+    confidence_intervals: Mapping[int, tuple[float, float]]
 
 
 def layer_scores(data: str, encoder: str, seed: int, layers: Mapping[int, ClipScores], benchmark: str) -> LayerScores:
-    """Scores of the layers with their intervals; `benchmark` keys the draws as in `official_score_draws`."""
+    """Score layers, with confidence intervals; `benchmark` keys the draws as in `bootstrap_replicates`."""
     scores, intervals = {}, {}
     for layer, clips in sorted(layers.items()):
         whole = np.ones((1, len(clips.machine_types)))
         cells = np.stack([official_scores(values, clips, whole) for values in clips.scores.values()])
-        draws = np.stack(list(official_score_draws(clips, benchmark).values()))
+        replicates = np.stack(list(bootstrap_replicates(clips, benchmark).values()))
         scores[layer] = 100 * float(harmonic_mean(cells)[0])
-        intervals[layer] = interval(100 * harmonic_mean(draws))
+        intervals[layer] = confidence_interval(100 * harmonic_mean(replicates))
     return LayerScores(data, encoder, seed, scores, intervals)
 
 
 def write_layer_scores(folder: str | os.PathLike[str], name: str, found: LayerScores) -> None:
-    """Writes `<folder>/<data>_<name>_seed<seed>.json`."""
+    """Write `<folder>/<data>_<name>_seed<seed>.json`."""
     record = {
         "data": found.data,
         "encoder": found.encoder,
         "seed": found.seed,
-        "layers": [[layer, score, *found.intervals[layer]] for layer, score in found.scores.items()],
+        "layers": [[layer, score, *found.confidence_intervals[layer]] for layer, score in found.scores.items()],
     }
     write_results(Path(folder) / f"{found.data}_{name}_seed{found.seed}.json", record)
 
 
 def read_layer_scores(folder: str | os.PathLike[str]) -> list[LayerScores]:
-    """Reads all layer scores of a folder, by file name; none where there is no such folder.
+    """Read all layer scores of a folder, by file name; an absent folder has none.
 
     Raises:
         ValueError: a file is broken; the message names it.
@@ -70,50 +71,50 @@ def read_layer_scores(folder: str | os.PathLike[str]) -> list[LayerScores]:
     found = []
     for path in sorted(Path(folder).glob("*.json")):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = read_json(path)
             scores = {layer: score for layer, score, _, _ in record["layers"]}
             intervals = {layer: (low, high) for layer, _, low, high in record["layers"]}
             found.append(LayerScores(record["data"], record["encoder"], record["seed"], scores, intervals))
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} holds no scores of layers ({error}): remove it and score again") from error
+            raise ValueError(f"{path} does not hold scores of layers ({error}): remove it and score again") from error
     return found
 
 
 def write_figure(folder: Path, found: Sequence[LayerScores]) -> list[Path]:
-    """Writes `figure_2.md`, `figure_2.csv` and `figure_2.png`: a panel per data set, a line per encoder.
+    """Write `figure_2.md`, `figure_2.csv` and `figure_2.png`: a panel per data set, a line per encoder.
 
-    Lines are means over seeds. Bands are the bootstrap interval where there is one seed, else one standard deviation
-    over seeds.
+    Lines are means over seeds. Bands are the confidence interval of a single seed, or one standard deviation over
+    several seeds.
 
     Raises:
         ValueError: the picture needs matplotlib, which is not installed.
     """
     paths = [folder / f"figure_2.{suffix}" for suffix in ("md", "csv", "png")]
     paths[0].write_text(_markdown(found), encoding="utf-8")
-    with paths[1].open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["data", "encoder", "seed", "layer", "score", "low", "high"])
-        for one in found:
-            for layer, score in one.scores.items():
-                numbers = [f"{value:.3f}" for value in (score, *one.intervals[layer])]
-                writer.writerow([one.data, one.encoder, one.seed, layer, *numbers])
+    records = []
+    for one in found:
+        for layer, score in one.scores.items():
+            low, high = one.confidence_intervals[layer]
+            numbers = {name: f"{value:.3f}" for name, value in (("score", score), ("low", low), ("high", high))}
+            records.append({"data": one.data, "encoder": one.encoder, "seed": one.seed, "layer": layer, **numbers})
+    csv_files.write_records(paths[1], records)
     _draw(paths[2], found)
     return paths
 
 
 def _markdown(found: Sequence[LayerScores]) -> str:
     layers = sorted({layer for one in found for layer in one.scores})
-    header = ["Data", "Encoder", "Seeds", *(f"Layer {layer}" for layer in layers)]
-    lines = ["# Figure 2: official score in % by layer\n", "| " + " | ".join(header) + " |"]
-    lines.append("|---|---|" + "---:|" * (len(header) - 2))
-    for (data, encoder), own in _groups(found).items():
+    rows = []
+    for (data, encoder), seeds in _groups(found).items():
         cells = []
         for layer in layers:
-            values = [one.scores[layer] for one in own if layer in one.scores]
+            values = [one.scores[layer] for one in seeds if layer in one.scores]
             spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
             cells.append(f"{np.mean(values):.1f}{spread}" if values else "-")
-        lines.append("| " + " | ".join([data, encoder, str(len(own)), *cells]) + " |")
-    return "\n".join([*lines, "", _NOTE, ""])
+        rows.append([data, encoder, str(len(seeds)), *cells])
+    header = ["Data", "Encoder", "Seeds", *(f"Layer {layer}" for layer in layers)]
+    table = markdown.table(header, rows, align="ll" + "r" * (len(header) - 2))
+    return f"# Figure 2: official score in % by layer\n\n{table}\n\n{_NOTE}\n"
 
 
 def _groups(found: Sequence[LayerScores]) -> dict[tuple[str, str], list[LayerScores]]:
@@ -129,20 +130,20 @@ def _draw(path: Path, found: Sequence[LayerScores]) -> None:
     except ImportError as error:
         raise ValueError(f"{path.name} needs matplotlib: pip install retainmix[plots]") from error
     names = list(dict.fromkeys(one.data for one in found))
-    colours = {name: f"C{index}" for index, name in enumerate(dict.fromkeys(one.encoder for one in found))}
+    colors = {name: f"C{index}" for index, name in enumerate(dict.fromkeys(one.encoder for one in found))}
     figure = Figure(figsize=(4.8 * len(names), 3.8), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        for (data, encoder), own in _groups(found).items():
+        for (data, encoder), seeds in _groups(found).items():
             if data == name:
-                layers = sorted(set.intersection(*(set(one.scores) for one in own)))
-                values = np.array([[one.scores[layer] for layer in layers] for one in own])
+                layers = sorted(set.intersection(*(set(one.scores) for one in seeds)))
+                values = np.array([[one.scores[layer] for layer in layers] for one in seeds])
                 mean = values.mean(axis=0)
-                if len(own) > 1:
+                if len(seeds) > 1:
                     low, high = mean - values.std(axis=0, ddof=1), mean + values.std(axis=0, ddof=1)
                 else:
-                    low, high = np.array([own[0].intervals[layer] for layer in layers]).T
-                axes.plot(layers, mean, marker="o", color=colours[encoder], label=encoder)
-                axes.fill_between(layers, low, high, color=colours[encoder], alpha=0.15, linewidth=0)
+                    low, high = np.array([seeds[0].confidence_intervals[layer] for layer in layers]).T
+                axes.plot(layers, mean, marker="o", color=colors[encoder], label=encoder)
+                axes.fill_between(layers, low, high, color=colors[encoder], alpha=0.15, linewidth=0)
                 axes.set_xticks(layers)
         axes.set(title=name, xlabel="layer", ylabel="official score in %")
         axes.grid(alpha=0.3)

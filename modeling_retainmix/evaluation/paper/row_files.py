@@ -1,6 +1,5 @@
 """Scored rows as JSON files, one per row and seed: what the tables are made of, in any number of runs."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from modeling_retainmix.evaluation.bootstrap import official_score_draws
-from modeling_retainmix.evaluation.compared_systems import NAMES
-from modeling_retainmix.evaluation.results import result_row, write_results
+from modeling_retainmix.evaluation.bootstrap import bootstrap_replicates
+from modeling_retainmix.evaluation.compared_systems import BY_KEY
+from modeling_retainmix.evaluation.results import FORMAT_VERSION, result_row, write_results
 from modeling_retainmix.evaluation.scores import BenchmarkScores, ClipScores
-from modeling_retainmix.hub.run_record import FORMAT_VERSION
+from modeling_retainmix.json_files import read_json
 
 # Rows of one folder are compared: these entries of their protocols must agree.
 _SAME = ("name", "snr_db", "low_snr_db", "clip_seconds", "k", "normalization", "mix_support", "domains")
@@ -25,7 +24,7 @@ class ScoredRow:
     """A row of one seed.
 
     Attributes:
-        key: name of the row (`compared_systems.NAMES`).
+        key: of the system (`compared_systems`).
         seed: of the training and of the benchmark's data.
         layer: index into `hidden_states`; None: the row has no layer.
         benchmark: hash of the benchmark's samples.
@@ -47,9 +46,9 @@ class ScoredRow:
     recordings: bool
 
     @cached_property
-    def draws(self) -> dict[tuple[str, float], np.ndarray]:
-        """{(subset, snr_db): official scores of bootstrap draws, fractions}."""
-        return official_score_draws(self.clips, self.benchmark)
+    def bootstrap_replicates(self) -> dict[tuple[str, float], np.ndarray]:
+        """{(subset, snr_db): official scores of bootstrap replicates, fractions}."""
+        return bootstrap_replicates(self.clips, self.benchmark)
 
 
 def write_row(
@@ -60,7 +59,7 @@ def write_row(
     scores: BenchmarkScores,
     context: Mapping[str, Any],
 ) -> None:
-    """Writes `<folder>/<key>_seed<seed>.json`; a row of the same name is replaced.
+    """Write `<folder>/<key>_seed<seed>.json`; a row of the same name is replaced.
 
     Args:
         folder: of the rows.
@@ -73,7 +72,7 @@ def write_row(
         **context,
         "key": key,
         "seed": seed,
-        **result_row(NAMES[key], scores, layer),
+        **result_row(BY_KEY[key].label, scores, layer),
         "clip_scores": {
             "machine_types": clips.machine_types.tolist(),
             "is_anomaly": clips.is_anomaly.tolist(),
@@ -86,10 +85,10 @@ def write_row(
 
 
 def read_rows(folder: str | os.PathLike[str]) -> list[ScoredRow]:
-    """Reads all rows of a folder, in the order of their file names.
+    """Read all rows of a folder, in the order of their file names.
 
     Raises:
-        FileNotFoundError: there are none.
+        FileNotFoundError: there is no row.
         ValueError: a file is broken, or of another protocol or other machine types than the first one, or of other
             clips than the first one of its seed.
     """
@@ -98,15 +97,15 @@ def read_rows(folder: str | os.PathLike[str]) -> list[ScoredRow]:
         raise FileNotFoundError(f"{folder} holds no rows: score some, with --teacher")
     rows = [_read_row(path) for path in paths]
     for path, row in zip(paths, rows, strict=True):
-        for (name, own), first in zip(_compared(row).items(), _compared(rows[0]).values(), strict=True):
-            if own != first:
+        for (name, value), first in zip(_compared(row).items(), _compared(rows[0]).values(), strict=True):
+            if value != first:
                 raise ValueError(
-                    f"{path} was scored with {name} {own}, {paths[0].name} with {first}: give one of the two another "
-                    "--output_dir"
+                    f"{path} was scored with {name} {value}, {paths[0].name} with {first}: give one of the two "
+                    "another --output_dir"
                 )
-    of_seed: dict[int, tuple[Path, str]] = {}
+    by_seed: dict[int, tuple[Path, str]] = {}
     for path, row in zip(paths, rows, strict=True):
-        first, benchmark = of_seed.setdefault(row.seed, (path, row.benchmark))
+        first, benchmark = by_seed.setdefault(row.seed, (path, row.benchmark))
         if row.benchmark != benchmark:
             raise ValueError(
                 f"{path} was scored on other clips than {first.name}: file one of the two under another --seed, "
@@ -116,14 +115,17 @@ def read_rows(folder: str | os.PathLike[str]) -> list[ScoredRow]:
 
 
 def _compared(row: ScoredRow) -> dict[str, Any]:
-    """What all rows of a folder must share, lest a mean be taken over data that cannot be compared."""
-    own = {name: row.protocol.get(name) for name in _SAME}
-    return own | {"machine types": sorted(row.protocol["clips"]), "rules": row.clips.rules}
+    """Return what all rows of a folder must share, so that means are over comparable data."""
+    return {
+        **{name: row.protocol.get(name) for name in _SAME},
+        "machine types": sorted(row.protocol["clips"]),
+        "rules": row.clips.rules,
+    }
 
 
 def _read_row(path: Path) -> ScoredRow:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         if record["format_version"] != FORMAT_VERSION:
             raise ValueError(f"its format_version is {record['format_version']}, this release reads {FORMAT_VERSION}")
         clips = record["clip_scores"]
@@ -152,8 +154,8 @@ def _read_row(path: Path) -> ScoredRow:
             ),
             recordings=record.get("recordings", False),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no row of a table ({error}): remove it and score again") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a valid row of a table ({error}): remove it and score again") from error
 
 
 def _by_snr(cells: Mapping[str, Any]) -> dict[float, Any]:

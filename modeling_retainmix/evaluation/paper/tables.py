@@ -1,11 +1,11 @@
-"""The paper's tables from encoders in folders: scores every row, then writes Markdown and CSV beside the paper's.
+"""The paper's tables from encoders in folders: score every row, then write Markdown and CSV beside the paper's.
 
 python -m modeling_retainmix.evaluation.paper.tables --output_dir tables --teacher outputs/teacher \\
     --models both_0db=outputs/both_0db mixture_0db=outputs/mixture_0db --seed 0
 
 Every row goes into `<output_dir>/rows/<row>_seed<seed>.json`; the tables are made of all rows of the folder, so that
-further seeds and further encoders are further calls. Embeddings are kept in `--cache_dir`: a call that was interrupted
-goes on where it stopped. `--figure True` and `--figure_data` draw Figure 2, the score by layer.
+further seeds and further encoders are further calls. Embeddings are kept in `--cache_dir`: an interrupted call resumes
+where it stopped. `--figure True` and `--figure_data` draw Figure 2, the score by layer.
 """
 
 import hashlib
@@ -24,16 +24,7 @@ from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, Mach
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.decoding import decode_table
 from modeling_retainmix.data.evaluation_recordings import read_evaluation_recordings
-from modeling_retainmix.evaluation.compared_systems import (
-    BACKBONES,
-    FROZEN_BEST,
-    FROZEN_LAST,
-    FROZEN_SAME,
-    LOG_MEL_ROW,
-    NAMES,
-    ORACLE,
-    RANDOM,
-)
+from modeling_retainmix.evaluation.compared_systems import BACKBONES, BY_KEY, LOG_MEL, RANDOM, SYSTEMS, TEACHER
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache
 from modeling_retainmix.evaluation.paper.figure_2 import (
     layer_scores,
@@ -41,21 +32,19 @@ from modeling_retainmix.evaluation.paper.figure_2 import (
     write_figure,
     write_layer_scores,
 )
-from modeling_retainmix.evaluation.paper.paper_tables import write_tables
 from modeling_retainmix.evaluation.paper.row_files import read_rows, write_row
+from modeling_retainmix.evaluation.paper.tables_2_to_5 import write_tables
 from modeling_retainmix.evaluation.paper.tables_arguments import TablesArguments
 from modeling_retainmix.evaluation.recording_scores import score_recordings
 from modeling_retainmix.evaluation.results import environment_record, protocol_record
-from modeling_retainmix.evaluation.run_evaluation import best_layer
-from modeling_retainmix.evaluation.score_encoders import LOG_MEL, NamedEncoder, log_mel_mean, score_encoders
+from modeling_retainmix.evaluation.score_encoders import NamedEncoder
+from modeling_retainmix.evaluation.score_systems import score_systems
 from modeling_retainmix.evaluation.scores import ClipScores
 from modeling_retainmix.model_names import check_model_name
 
-_TEACHER = "teacher"
-
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Scores the rows of one call and makes the tables of its folder.
+    """Score the rows of one call and make the tables of its folder.
 
     Args:
         argv: options; None: those of the command line.
@@ -77,51 +66,37 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def score_rows(args: TablesArguments, folder: Path) -> None:
-    """Scores the rows that these encoders make, and their layers, and writes them into `rows` and `layers`.
+    """Score the rows that these encoders make, and their layers, and write them into `rows` and `layers`.
 
     Raises:
         FileNotFoundError, OSError, ValueError: an encoder or the data cannot be read; the message names it.
     """
     encoders = _load_encoders(args)
-    teacher, layer = encoders[_TEACHER], _same_layer(args, encoders)
+    layer = _same_layer(args, encoders)
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cpu":
         torch.set_num_threads(args.cpu_threads or os.cpu_count() or 1)
     protocol = PROTOCOLS[args.protocol]
     protocol = replace(protocol, clip_seconds=args.clip_seconds or protocol.clip_seconds)
     validation, evaluation = _load_benchmarks(args, protocol)
-    common: dict[str, Any] = {
-        "protocol": protocol,
-        "settings": args.detector_settings,
-        "cache": EmbeddingCache(Path(args.cache_dir) / "embeddings"),
-        "device": device,
-        "batch_size": args.batch_size,
-        "show_progress": not args.disable_tqdm,
-    }
-
-    validated = score_encoders(validation, encoders=[teacher], description="validation machines", **common)
-    layers = {FROZEN_LAST: teacher.layers[-1], FROZEN_SAME: layer, FROZEN_BEST: best_layer(validated), RANDOM: layer}
-    wanted = {name: {_row_layer(encoder, layer)} for name, encoder in encoders.items()}
-    wanted[_TEACHER] = {layers[row] for row in (FROZEN_LAST, FROZEN_SAME, FROZEN_BEST)}
+    # The frozen rows and the oracle read the teacher; the others have the names of their encoders.
+    systems = [system for system in SYSTEMS if system.encoder in (LOG_MEL, *encoders)]
     drawn = [encoder for name, encoder in encoders.items() if name != RANDOM]
-    if args.figure:
-        wanted |= {encoder.name: set(encoder.layers) for encoder in drawn}
-    read = [replace(encoder, layers=tuple(sorted(wanted[name]))) for name, encoder in encoders.items()]
-    scores = score_encoders(
+    cache = EmbeddingCache(Path(args.cache_dir) / "embeddings")
+    scores = score_systems(
+        systems,
+        encoders,
+        layer,
         evaluation,
-        encoders=[log_mel_mean(teacher.feature_extractor), *read],
-        description="evaluation machines",
-        **common,
+        validation,
+        whole=[encoder.name for encoder in drawn] if args.figure else (),
+        protocol=protocol,
+        settings=args.detector_settings,
+        cache=cache,
+        device=device,
+        batch_size=args.batch_size,
+        show_progress=not args.disable_tqdm,
     )
-    averaged = replace(teacher, layers=(layer,))
-    oracle = score_encoders(evaluation, encoders=[averaged], oracle=True, description="oracle", **common)
-
-    rows: dict[str, tuple[int | None, Any]] = {LOG_MEL_ROW: (None, scores[LOG_MEL, 0])}
-    rows |= {row: (layers[row], scores[_TEACHER, layers[row]]) for row in (FROZEN_LAST, FROZEN_SAME, FROZEN_BEST)}
-    for name, encoder in encoders.items():
-        if name != _TEACHER:
-            rows[name] = (_row_layer(encoder, layer), scores[name, _row_layer(encoder, layer)])
-    rows[ORACLE] = (layer, oracle[_TEACHER, layer])
     context = {
         **environment_record(),
         "command": shlex.join(["python", "-m", "modeling_retainmix.evaluation.paper.tables", *sys.argv[1:]]),
@@ -137,12 +112,12 @@ def score_rows(args: TablesArguments, folder: Path) -> None:
             rules=evaluation[0].rules,
         ),
     }
-    for row, (row_layer, row_scores) in rows.items():
-        write_row(folder / "rows", row, args.seed, row_layer, row_scores, context)
+    for key, (row_layer, row_scores) in scores.rows.items():
+        write_row(folder / "rows", key, args.seed, row_layer, row_scores, context)
     if args.figure:
-        clips = {view: one.clips for view, one in scores.items()}
+        clips = {key: one.clips for key, one in scores.by_layer.items()}
         _write_layers(args, folder, "benchmark", drawn, clips, context["benchmark"])
-    _score_figure_data(args, folder, drawn, protocol.clip_seconds, common["cache"], device)
+    _score_figure_data(args, folder, drawn, protocol.clip_seconds, cache, device)
 
 
 def _score_figure_data(
@@ -153,7 +128,7 @@ def _score_figure_data(
     cache: EmbeddingCache,
     device: str,
 ) -> None:
-    """Scores all layers of these encoders on the recordings of Figure 2 and writes them into `layers`."""
+    """Score all layers of these encoders on the recordings of Figure 2 and write them into `layers`."""
     for name, recordings in args.figure_folders.items():
         table = decode_table(
             read_evaluation_recordings(recordings, args.ground_truths.get(name)),
@@ -183,52 +158,47 @@ def _write_layers(
     clips: Mapping[Any, ClipScores],
     benchmark: str,
 ) -> None:
-    """Writes the scores of all layers of these encoders on one data set."""
+    """Write the scores of all layers of these encoders on one data set."""
     for encoder in drawn:
-        label = "Frozen backbone" if encoder.name == _TEACHER else NAMES[encoder.name]
+        label = "Frozen teacher" if encoder.name == TEACHER else BY_KEY[encoder.name].label
         by_layer = {layer: clips[encoder.name, layer] for layer in encoder.layers}
         write_layer_scores(folder / "layers", encoder.name, layer_scores(data, label, args.seed, by_layer, benchmark))
 
 
 def _load_encoders(args: TablesArguments) -> dict[str, NamedEncoder]:
-    """Teacher, random weights and the given models; layers are those of the teacher's choice, or to be chosen."""
-    folders = {_TEACHER: str(args.teacher), **args.folders}
+    """Load teacher, random weights and the given models, with all layers of each."""
+    folders = {TEACHER: str(args.teacher), **args.folders}
     encoders = {}
     for name, folder in folders.items():
         check_model_name(folder)
         model, extractor = AutoModel.from_pretrained(folder), AutoFeatureExtractor.from_pretrained(folder)
         encoders[name] = NamedEncoder(name, model, extractor, tuple(range(1, model.config.num_hidden_layers + 1)))
-    teacher = encoders[_TEACHER]
+    teacher = encoders[TEACHER]
     set_seed(args.seed)
     encoders[RANDOM] = replace(teacher, name=RANDOM, model=AutoModel.from_config(teacher.model.config))
     return encoders
 
 
 def _same_layer(args: TablesArguments, encoders: dict[str, NamedEncoder]) -> int:
-    """The layer of the trained models, which frozen, random and oracle rows share."""
+    """Return the layer of the trained models, which frozen, random and oracle rows share."""
     configs = {name: encoder.model.config for name, encoder in encoders.items()}
-    trained = {name: config for name, config in configs.items() if name not in (_TEACHER, RANDOM, *BACKBONES)}
+    trained = {name: config for name, config in configs.items() if name not in (TEACHER, RANDOM, *BACKBONES)}
     layers = {name: config.embedding_layer or config.num_hidden_layers for name, config in trained.items()}
     chosen = {args.embedding_layer} if args.embedding_layer else set(layers.values())
     if len(chosen) > 1:
         raise ValueError(f"the models name different layers ({layers}): choose one with --embedding_layer")
-    layer = chosen.pop() if chosen else configs[_TEACHER].embedding_layer or configs[_TEACHER].num_hidden_layers
-    for name in (_TEACHER, *trained):
+    layer = chosen.pop() if chosen else configs[TEACHER].embedding_layer or configs[TEACHER].num_hidden_layers
+    for name in (TEACHER, *trained):
         if not 1 <= layer <= configs[name].num_hidden_layers:
             raise ValueError(f"--embedding_layer {layer}: {name} has layers 1 to {configs[name].num_hidden_layers}")
     return layer
 
 
-def _row_layer(encoder: NamedEncoder, layer: int) -> int:
-    """Further backbones are read at their last layer, as the paper does."""
-    return encoder.layers[-1] if encoder.name in BACKBONES else layer
-
-
 def _load_benchmarks(
     args: TablesArguments, protocol: BenchmarkProtocol
 ) -> tuple[list[MachineBenchmark], list[MachineBenchmark]]:
-    """Validation machines, of the procedural factory in any case, and evaluation machines."""
-    evaluation = load_benchmark(  # the user's recordings first: a broken folder is told before data are generated
+    """Load validation machines, of the procedural factory in any case, and evaluation machines."""
+    evaluation = load_benchmark(  # the user's recordings first: a broken folder is reported before data are generated
         protocol,
         args.cache_dir,
         args.benchmark_seed,
@@ -252,7 +222,7 @@ def _load_benchmarks(
 
 
 def benchmark_name(benchmark: Sequence[MachineBenchmark]) -> str:
-    """Hash of all samples of a benchmark."""
+    """Return a hash of all samples of a benchmark."""
     return hashlib.sha256("".join(machine.fingerprint for machine in benchmark).encode()).hexdigest()[:16]
 
 

@@ -17,8 +17,12 @@ from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
 from modeling_retainmix.evaluation.results import result_row
 from modeling_retainmix.evaluation.scores import score_benchmark
-from modeling_retainmix.evaluation.studies.command import factory_parser, load_encoder_and_machines, write_csv
-from modeling_retainmix.hub.run_record import markdown_table
+from modeling_retainmix.evaluation.studies.encoder_on_factory import (
+    factory_parser,
+    load_encoder_and_machines,
+    write_csv,
+)
+from modeling_retainmix.hub.result_tables import markdown_table
 
 
 def backend_rows(

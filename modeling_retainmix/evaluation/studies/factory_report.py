@@ -21,7 +21,7 @@ from modeling_retainmix.data.factory.catalogue import SPLITS
 from modeling_retainmix.data.factory.plan import sample_hash
 from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.encoders import BeatsFeatureExtractor
-from modeling_retainmix.evaluation.run_evaluation import log_mel_embedder
+from modeling_retainmix.evaluation.embeddings import log_mel_embedder
 from modeling_retainmix.evaluation.studies.factory_acceptance import (
     ACCEPTANCE_PROTOCOL,
     ENCODER_PROTOCOL,

@@ -18,7 +18,7 @@ from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.threshold import ThresholdMethod, score_threshold
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
-from modeling_retainmix.evaluation.studies.command import factory_parser, load_encoder_and_machines
+from modeling_retainmix.evaluation.studies.encoder_on_factory import factory_parser, load_encoder_and_machines
 
 METHODS: tuple[ThresholdMethod, ...] = ("quantile", "gamma")
 CASES = (("source", 100), ("source", 10), ("target", 10))  # domain and number of references

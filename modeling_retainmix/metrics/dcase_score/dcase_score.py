@@ -5,6 +5,7 @@ complete in itself: the metric's Space on the Hub serves this one file to machin
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -64,7 +65,7 @@ def dcase_score(
     rules: int = 2023,
     max_fpr: float = 0.1,
 ) -> dict[str, Any]:
-    """Scores anomaly scores by the rules of a year of DCASE Task 2.
+    """Return the official score of anomaly scores by the rules of a year of DCASE Task 2.
 
     What one year's evaluator computes in a section:
 
@@ -101,10 +102,7 @@ def dcase_score(
         ValueError: columns differ in length or are empty; a score is not a finite number; a label is not 0 or 1; a
             domain is unknown; a class that a figure needs is missing (the message names machine, section and domain).
     """
-    if rules not in _YEARS:
-        raise ValueError(f"rules must be a year from {_YEARS[0]} to {_YEARS[-1]}, got {rules!r}")
-    if not 0.0 < max_fpr <= 1.0:
-        raise ValueError(f"max_fpr must be in (0, 1], got {max_fpr!r}")
+    _check_options(rules, max_fpr)
     columns = _check_columns(predictions, references, domains, machines, sections)
     if len(columns["predictions"]) == 0:
         raise ValueError("there are no predictions to score")
@@ -115,14 +113,14 @@ def dcase_score(
     )
     if domains is None:
         official = ["auc", "pauc"]
-    average = _arithmetic_mean if rules == 2020 else _harmonic_mean
+    average = _arithmetic_mean if rules == 2020 else harmonic_mean
 
     by_machine: dict[str, Any] = {}
     for machine in np.unique(columns["machines"]).tolist():
-        of_machine = columns["machines"] == machine
+        in_machine = columns["machines"] == machine
         by_section = {}
-        for section in np.unique(columns["sections"][of_machine]).tolist():
-            rows = of_machine & (columns["sections"] == section)
+        for section in np.unique(columns["sections"][in_machine]).tolist():
+            rows = in_machine & (columns["sections"] == section)
             by_section[section] = score_section(
                 columns["predictions"][rows],
                 columns["references"][rows],
@@ -153,7 +151,7 @@ def _section_2021(scores, labels, domains, max_fpr, place) -> dict[str, float]:
         figures[f"auc_{domain}"] = _auc(scores[rows], labels[rows], where)
         figures[f"pauc_{domain}"] = _auc(scores[rows], labels[rows], where, max_fpr)
     for figure in ("auc", "pauc"):
-        figures[figure] = _harmonic_mean([figures[f"{figure}_source"], figures[f"{figure}_target"]])
+        figures[figure] = float(harmonic_mean([figures[f"{figure}_source"], figures[f"{figure}_target"]]))
     return figures
 
 
@@ -171,10 +169,10 @@ def _section_2022(scores, labels, domains, max_fpr, place) -> dict[str, float]:
 def _summarise(
     sections: list[dict[str, float]], official: list[str], average: Callable[[list[float]], float]
 ) -> dict[str, float]:
-    """Averages each figure over the sections, and the official score over the figures that make it up."""
+    """Average each figure over the sections, and the official score over the figures that make it up."""
     return {
-        "official_score": average([section[name] for section in sections for name in official]),
-        **{name: average([section[name] for section in sections]) for name in sections[0]},
+        "official_score": float(average([section[name] for section in sections for name in official])),
+        **{name: float(average([section[name] for section in sections])) for name in sections[0]},
     }
 
 
@@ -182,13 +180,21 @@ def _arithmetic_mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def _harmonic_mean(values: list[float]) -> float:
-    clipped = np.maximum(values, np.finfo(np.float64).eps)  # NaN stays NaN
-    return float(len(values) / np.sum(1.0 / clipped))
+def harmonic_mean(values: ArrayLike) -> Any:
+    """Return the harmonic mean over the first axis, values clipped from below at the float64 epsilon; NaN stays NaN.
+
+    Args:
+        values: [n, ...].
+
+    Returns:
+        [...] float64; of [n] a scalar.
+    """
+    clipped = np.maximum(values, np.finfo(np.float64).eps)
+    return len(clipped) / np.sum(1.0 / clipped, axis=0)
 
 
 def _auc(scores: np.ndarray, labels: np.ndarray, place: str, max_fpr: float | None = None) -> float:
-    """(Partial) AUC; sklearn would only warn and return NaN where a class is missing."""
+    """Return the (partial) AUC; if a class is missing, sklearn would only warn and return NaN."""
     for value, name in ((0, "normal"), (1, "anomalous")):
         if not np.any(labels == value):
             raise ValueError(
@@ -198,8 +204,15 @@ def _auc(scores: np.ndarray, labels: np.ndarray, place: str, max_fpr: float | No
     return float(roc_auc_score(labels, scores, max_fpr=max_fpr))
 
 
+def _check_options(rules: int, max_fpr: float) -> None:
+    if rules not in _YEARS:
+        raise ValueError(f"rules must be a year from {_YEARS[0]} to {_YEARS[-1]}, got {rules!r}")
+    if not 0.0 < max_fpr <= 1.0:
+        raise ValueError(f"max_fpr must be in (0, 1], got {max_fpr!r}")
+
+
 def _check_columns(predictions, references, domains, machines, sections) -> dict[str, np.ndarray]:
-    """Returns the five columns as arrays of one length: float64 scores, integer labels, and three of strings."""
+    """Return the five columns as arrays of one length: float64 scores, integer labels, and three of strings."""
     scores = _as_floats("predictions", predictions)
     labels = _as_floats("references", references)
     optional = {"domains": domains, "machines": machines, "sections": sections}
@@ -270,23 +283,56 @@ class DcaseScore(evaluate.Metric):
             ],
         )
 
-    def compute(self, *, predictions=None, references=None, domains=None, machines=None, sections=None, **kwargs):
-        """Computes the score of what is passed here, or of what was added before."""
-        if predictions is not None or references is not None:
-            self.add_batch(
-                predictions=predictions, references=references, domains=domains, machines=machines, sections=sections
-            )
-        return super().compute(**kwargs)
+    def compute(
+        self,
+        *,
+        predictions=None,
+        references=None,
+        domains=None,
+        machines=None,
+        sections=None,
+        rules=2023,
+        max_fpr=0.1,
+    ):
+        """Compute the score of what is passed here, or of what was added before.
+
+        What is passed in one call, in one process, is scored as it is: `evaluate` would write it to a file first, and
+        keep that file and its lock after an error.
+        """
+        _check_options(rules, max_fpr)
+        columns = {"domains": domains, "machines": machines, "sections": sections}
+        passed = predictions is not None or references is not None
+        if passed and self.writer is None and self.num_process == 1:
+            return dcase_score(predictions, references, **columns, rules=rules, max_fpr=max_fpr)
+        if passed:
+            self.add_batch(predictions=predictions, references=references, **columns)
+        elif self.writer is None and self.num_process == 1:
+            raise ValueError("there are no predictions to score: pass predictions and references, or add them before")
+        try:
+            return super().compute(rules=rules, max_fpr=max_fpr)
+        except ValueError:
+            self._discard()
+            raise
+
+    def _discard(self):
+        """Remove what was added, with its file and the lock that the next call would wait for."""
+        self.data = self.writer = None
+        for lock, path in zip(
+            getattr(self, "filelocks", None) or [], getattr(self, "file_paths", None) or [], strict=True
+        ):
+            Path(path).unlink(missing_ok=True)
+            lock.release()
+        self.filelocks = self.file_paths = None
 
     def add_batch(self, *, predictions=None, references=None, domains=None, machines=None, sections=None):
-        """Adds a batch of clips; the optional columns may be absent from all batches, not from some."""
+        """Add a batch of clips; the optional columns may be absent from all batches, not from some."""
         optional = {"domains": domains, "machines": machines, "sections": sections}
         columns = _check_columns(predictions, references, **optional)
         absent = {name: [""] * len(columns["predictions"]) for name, values in optional.items() if values is None}
         super().add_batch(**{name: values.tolist() for name, values in columns.items()} | absent)
 
     def add(self, *, prediction=None, reference=None, domains=None, machines=None, sections=None):
-        """Adds one clip."""
+        """Add one clip."""
         optional = {"domains": domains, "machines": machines, "sections": sections}
         self.add_batch(
             predictions=[prediction],

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from modeling_retainmix.csv_files import write_rows
 from modeling_retainmix.data.layouts.challenge_csv import Part, read_table
-from modeling_retainmix.evaluation.challenge.result_files import score_decisions, score_submission, write_table
+from modeling_retainmix.evaluation.challenge.result_files import score_decisions, score_submission
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "dcase"
 
@@ -77,7 +78,7 @@ def test_names_with_attributes_stand_for_the_anonymous_ones(tmp_path):
     truth, system = write_official_layout(tmp_path, 2023, "good")
     path = system / "anomaly_score_bandsaw_section_00_test.csv"
     labelled = {row["name"]: row["attribute_name"] for row in golden_rows(2023) if row["machine"] == "bandsaw"}
-    write_table(path, [(f"{labelled[name]}.wav", score) for name, score in read_table(path).items()])
+    write_rows(path, [(f"{labelled[name]}.wav", score) for name, score in read_table(path).items()])
     expected = evaluator_score(2023, "good")
     assert score_submission(system, truth, 2023)["official_score"] == pytest.approx(expected, abs=1e-12)
 
@@ -99,7 +100,7 @@ def test_when_a_file_or_a_clip_is_missing_or_too_much_then_error_names_it(tmp_pa
 
 def test_written_scores_are_read_back_to_the_last_bit(tmp_path):
     values = {"a.wav": 0.1 + 0.2, "b.wav": 1.0 + 1e-15, "c.wav": -3e-300, "d.wav": np.float64(0.1) + 0.2}
-    write_table(tmp_path / "scores.csv", values.items())
+    write_rows(tmp_path / "scores.csv", values.items())
     assert read_table(tmp_path / "scores.csv") == values
 
 
@@ -143,7 +144,7 @@ def test_precision_recall_and_f1_equal_the_official_evaluator(tmp_path, year, sc
 def test_when_nothing_is_decided_anomalous_then_figures_are_zero(tmp_path):
     truth, system = write_official_layout(tmp_path, 2023, "good")
     for path in system.glob("decision_result_*.csv"):
-        write_table(path, [(name, 0) for name in read_table(path)])
+        write_rows(path, [(name, 0) for name in read_table(path)])
     result = score_decisions(system, truth, 2023)
     assert result["machines"]["bandsaw"]["00"]["source"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
     assert result["harmonic_mean"]["f1"] == pytest.approx(0, abs=1e-12)
@@ -152,7 +153,7 @@ def test_when_nothing_is_decided_anomalous_then_figures_are_zero(tmp_path):
 def test_when_decision_files_are_wrong_or_missing_then_error_names_them(tmp_path):
     truth, system = write_official_layout(tmp_path, 2023, "good")
     path = system / "decision_result_bandsaw_section_00_test.csv"
-    write_table(path, [(name, 0.7) for name in read_table(path)])
+    write_rows(path, [(name, 0.7) for name in read_table(path)])
     with pytest.raises(ValueError, match=r"decides 0\.7 on section_00_0000\.wav of bandsaw: decisions are 0 or 1"):
         score_decisions(system, truth, 2023)
     path.unlink()

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from modeling_retainmix.csv_files import write_rows
 from modeling_retainmix.data.layouts.challenge_csv import Part, read_table
 from modeling_retainmix.detection.settings import DetectorSettings
-from modeling_retainmix.evaluation.challenge.result_files import write_table
 from modeling_retainmix.evaluation.challenge.submission import (
     SubmittedSystem,
     official_parts,
@@ -170,10 +170,10 @@ def test_validator_names_every_problem_of_the_tables(tmp_path):
     folder, _ = write(tmp_path, 2023)
     (folder / "anomaly_score_Vacuum_section_00_test.csv").unlink()
     short = folder / "decision_result_grinder_section_00_test.csv"
-    write_table(short, list(read_table(short).items())[1:])
+    write_rows(short, list(read_table(short).items())[1:])
     wrong = folder / "decision_result_bandsaw_section_00_test.csv"
-    write_table(wrong, {**read_table(wrong), "section_00_0007.wav": 2}.items())
-    write_table(folder / "anomaly_score_fan_section_00_test.csv", [("section_00_0000.wav", 1.0)])
+    write_rows(wrong, {**read_table(wrong), "section_00_0007.wav": 2}.items())
+    write_rows(folder / "anomaly_score_fan_section_00_test.csv", [("section_00_0000.wav", 1.0)])
     assert sorted(validate_submission(folder, 2023)) == sorted(
         [
             REPORT,
@@ -205,9 +205,9 @@ def test_a_broken_table_hides_no_other_problem(tmp_path):
         [
             REPORT,
             f"{score}, line 1: 'file,score' is not `file name,number`",
-            f"{decision} is not in UTF-8: save it so",
+            f"{decision} is not in UTF-8: save it in that encoding",
             f"{twice}, line 201: section_00_0000.wav comes twice",
-            f"{renamed.name} holds section_00_normal_0007.wav, which is no clip of the evaluation set of 2024",
+            f"{renamed.name} holds section_00_normal_0007.wav, which is not a clip of the evaluation set of 2024",
             "decision_result_ToothBrush_section_00_test.csv and anomaly_score_ToothBrush_section_00_test.csv hold "
             "different clips: section_00_0007.wav",
             "anomaly_score_ToyCircuit.csv breaks the naming rule of 2024",
@@ -233,7 +233,7 @@ def test_validator_names_every_problem_of_the_meta_information(tmp_path, change,
 
 @pytest.mark.parametrize("part", [Part("../fan", "00"), Part("fan", "0/0")])
 def test_names_that_would_leave_the_folder_are_refused(tmp_path, part):
-    with pytest.raises(ValueError, match="make no file name"):
+    with pytest.raises(ValueError, match="both become part of file names"):
         write(tmp_path, 2023, clips=clips_of({part: 4}))
     with pytest.raises(ValueError, match=r"the label '\.\./x' is not"):
         write(tmp_path, 2023, replace(SYSTEM, label="../x"))

@@ -17,7 +17,7 @@ from modeling_retainmix.evaluation.paper.figure_2 import (
 from modeling_retainmix.evaluation.scores import ClipScores
 
 
-def make_scores(data="benchmark", encoder="Frozen backbone", seed=0):
+def make_scores(data="benchmark", encoder="Frozen teacher", seed=0):
     generator = np.random.default_rng(seed)
     is_anomaly, is_target = np.tile([False, True], 20), np.tile([False, False, True, True], 10)
     layers = {
@@ -37,7 +37,7 @@ def test_when_layers_are_scored_then_each_is_the_harmonic_mean_of_its_cells_with
     for layer, clips in layers.items():
         cells = [official_scores(values, clips, np.ones((1, 40)))[0] for values in clips.scores.values()]
         assert found.scores[layer] == pytest.approx(100 * hmean(cells))
-        low, high = found.intervals[layer]
+        low, high = found.confidence_intervals[layer]
         assert low < found.scores[layer] < high
 
 
@@ -55,7 +55,7 @@ def test_when_the_figure_is_made_then_picture_table_and_numbers_hold_every_data_
     assert [path.name for path in paths] == ["figure_2.md", "figure_2.csv", "figure_2.png"]
     assert paths[2].read_bytes().startswith(b"\x89PNG")
     mean, std = (f([one.scores[1] for one in found[:2]]) for f in (np.mean, lambda values: np.std(values, ddof=1)))
-    assert f"| benchmark | Frozen backbone | 2 | {mean:.1f} ± {std:.1f} |" in paths[0].read_text()
+    assert f"| benchmark | Frozen teacher | 2 | {mean:.1f} ± {std:.1f} |" in paths[0].read_text()
     with paths[1].open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6
@@ -77,5 +77,5 @@ def test_when_matplotlib_is_missing_then_the_error_says_how_to_install_it(tmp_pa
 
 def test_when_a_file_is_broken_then_the_error_names_it(tmp_path):
     (tmp_path / "benchmark_teacher_seed0.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"benchmark_teacher_seed0.json holds no scores of layers"):
+    with pytest.raises(ValueError, match=r"benchmark_teacher_seed0.json does not hold scores of layers"):
         read_layer_scores(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import hmean
 
 from modeling_retainmix.data.benchmark import SUBSETS
-from modeling_retainmix.evaluation.bootstrap import interval
+from modeling_retainmix.evaluation.bootstrap import confidence_interval
 from modeling_retainmix.evaluation.paper.row_files import ScoredRow
 from modeling_retainmix.evaluation.paper.row_summary import (
     Figure,
@@ -41,11 +41,11 @@ def test_when_seeds_are_several_then_the_mean_the_spread_and_the_interval_are_ov
     assert found.seeds == 3
     assert found.mean == pytest.approx(np.mean(means))
     assert found.std == pytest.approx(np.std(means, ddof=1))
-    draws = [100 * hmean(np.stack([row.draws[cell] for cell in MEAN.cells])) for row in rows]
-    assert found.interval == pytest.approx(interval(np.mean(draws, axis=0)))
+    replicates = [100 * hmean(np.stack([row.bootstrap_replicates[cell] for cell in MEAN.cells])) for row in rows]
+    assert found.confidence_interval == pytest.approx(confidence_interval(np.mean(replicates, axis=0)))
     single = estimate(rows[:1], MEAN)
     assert single.std is None
-    assert np.ptp(found.interval) < np.ptp(single.interval)
+    assert np.ptp(found.confidence_interval) < np.ptp(single.confidence_interval)
 
 
 def test_when_seeds_share_recordings_then_more_of_them_do_not_narrow_the_interval():
@@ -55,17 +55,17 @@ def test_when_seeds_share_recordings_then_more_of_them_do_not_narrow_the_interva
         (estimate(rows, MEAN), [estimate([row], MEAN) for row in rows]),
         (difference(rows, others, MEAN), [difference([row], others, MEAN) for row in rows]),
     ):
-        assert found.interval == pytest.approx(np.mean([one.interval for one in single], axis=0))
+        assert found.confidence_interval == pytest.approx(np.mean([one.confidence_interval for one in single], axis=0))
 
 
 def test_when_rows_are_compared_then_the_draws_are_paired():
     rows, others = [make_row("both_0db", 0, 0.3)], [make_row("frozen_same_layer", 0)]
     found = difference(rows, others, MEAN)
     assert found.mean == pytest.approx(hmean([50.3, 60.3]) - hmean([50, 60]))
-    both = [estimate(own, MEAN).interval for own in (rows, others)]
-    assert np.ptp(found.interval) < 0.5 * sum(np.ptp(ends) for ends in both)
+    both = [estimate(own, MEAN).confidence_interval for own in (rows, others)]
+    assert np.ptp(found.confidence_interval) < 0.5 * sum(np.ptp(ends) for ends in both)
     same = difference(others, others, MEAN)
-    assert (same.mean, same.interval) == (0, (0, 0))
+    assert (same.mean, same.confidence_interval) == (0, (0, 0))
 
 
 def test_when_rows_share_no_seed_or_benchmark_then_there_is_no_difference():

@@ -9,7 +9,7 @@ from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
 from modeling_retainmix.evaluation.scores import score_benchmark
 from modeling_retainmix.evaluation.studies.backends import main
-from modeling_retainmix.evaluation.studies.command import factory_parser, load_encoder_and_machines
+from modeling_retainmix.evaluation.studies.encoder_on_factory import factory_parser, load_encoder_and_machines
 
 BACKENDS = ["knn", "subband", "density", "mahalanobis", "pca", "fusion"]
 

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from modeling_retainmix.data.benchmark import build_benchmark
 from modeling_retainmix.data.factory import FactoryConfig, build_factory
 from modeling_retainmix.encoders import BeatsFeatureExtractor
-from modeling_retainmix.evaluation.run_evaluation import log_mel_embedder
+from modeling_retainmix.evaluation.embeddings import log_mel_embedder
 from modeling_retainmix.evaluation.studies import factory_acceptance as acceptance
 from modeling_retainmix.evaluation.studies.factory_acceptance import Check, LogMelTable
 

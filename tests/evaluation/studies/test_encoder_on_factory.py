@@ -5,7 +5,11 @@ import csv
 import pytest
 from tiny_factory import factory_arguments, factory_folders  # noqa: F401
 
-from modeling_retainmix.evaluation.studies.command import factory_parser, load_encoder_and_machines, write_csv
+from modeling_retainmix.evaluation.studies.encoder_on_factory import (
+    factory_parser,
+    load_encoder_and_machines,
+    write_csv,
+)
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
-from modeling_retainmix.evaluation.paper.paper_tables import write_tables
 from modeling_retainmix.evaluation.paper.row_files import read_rows, write_row
+from modeling_retainmix.evaluation.paper.tables_2_to_5 import write_tables
 from modeling_retainmix.evaluation.results import protocol_record
 from modeling_retainmix.evaluation.scores import score_benchmark
 
@@ -40,7 +40,11 @@ def folder(tmp_path, scores, context):
 
 def cells(path, system):
     """The cells of the lines of a Markdown table from that of a system on, by heading."""
-    lines = [line[2:-2].split(" | ") for line in path.read_text().splitlines() if line.startswith("|")]
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in path.read_text().splitlines()
+        if line.startswith("|")
+    ]
     start = next(index for index, line in enumerate(lines) if line[0] == system)
     return [dict(zip(lines[0], line, strict=False)) for line in lines[start:]]
 
@@ -128,7 +132,7 @@ def test_when_a_row_file_is_broken_then_the_error_names_it(folder):
     record = json.loads(path.read_text())
     del record["clip_scores"]
     path.write_text(json.dumps(record))
-    with pytest.raises(ValueError, match=r"log_mel_seed0.json is no row"):
+    with pytest.raises(ValueError, match=r"log_mel_seed0.json is not a valid row"):
         read_rows(folder / "rows")
 
 

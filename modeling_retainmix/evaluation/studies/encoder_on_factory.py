@@ -1,7 +1,6 @@
-"""What the commands share that score one encoder on the procedural factory: options, machines, tables."""
+"""One encoder on the machines of the procedural factory: the options, data and CSV files that the studies share."""
 
 import argparse
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from huggingface_hub.constants import HF_HOME
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
+from modeling_retainmix import csv_files
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.detection.embedder import Embedder, chosen_layers
@@ -36,7 +36,7 @@ class EncoderOnFactory:
 
 
 def factory_parser(description: str | None, output: bool = True) -> argparse.ArgumentParser:
-    """The options that `load_encoder_and_machines` reads, and `--output` where the command writes a table."""
+    """Return a parser of what `load_encoder_and_machines` reads, and of `--output` if the command writes a table."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -55,10 +55,10 @@ def factory_parser(description: str | None, output: bool = True) -> argparse.Arg
 
 
 def load_encoder_and_machines(args: argparse.Namespace) -> EncoderOnFactory:
-    """Loads what the options name; the factory's tables are made once, or are those of the demo.
+    """Load what the options name; the factory's tables are made once and shared with the demo.
 
     Raises:
-        ValueError: a layer that the encoder does not have.
+        ValueError: the encoder does not have that layer.
     """
     config = AutoConfig.from_pretrained(args.model)
     (layer,) = chosen_layers(args.layer, config)
@@ -74,16 +74,15 @@ def load_encoder_and_machines(args: argparse.Namespace) -> EncoderOnFactory:
 
 
 def write_csv(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows of `results.result_row`: system, layer, a column per subset and SNR, and the harmonic means."""
-    cells = [(subset, snr_db) for subset, scores in rows[0]["scores"].items() for snr_db in scores]
-    header = ["system", "layer", *(f"{subset} {snr_db} dB" for subset, snr_db in cells), "hmean_low", "hmean_all"]
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        for row in rows:
-            numbers = [
-                *(row["scores"][subset][snr_db] for subset, snr_db in cells),
-                row["hmean_low"],
-                row["hmean_all"],
-            ]
-            writer.writerow([row["name"], row["layer"], *(f"{number:.2f}" for number in numbers)])
+    """Write rows of `results.result_row`: system, layer, a column per subset and SNR, and the harmonic means."""
+    records = []
+    for row in rows:
+        cells = {
+            f"{subset} {snr_db} dB": value
+            for subset, scores in row["scores"].items()
+            for snr_db, value in scores.items()
+        }
+        numbers = {**cells, "hmean_low": row["hmean_low"], "hmean_all": row["hmean_all"]}
+        texts = {name: f"{number:.2f}" for name, number in numbers.items()}
+        records.append({"system": row["name"], "layer": row["layer"], **texts})
+    csv_files.write_records(path, records)

@@ -1,12 +1,22 @@
 """Tables 2 to 5 of the paper and the summary over seeds, as Markdown and CSV, our figures beside the paper's."""
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from modeling_retainmix import csv_files, markdown
 from modeling_retainmix.data.benchmark import SUBSETS
-from modeling_retainmix.evaluation import compared_systems
+from modeling_retainmix.evaluation.compared_systems import (
+    BACKBONES,
+    BY_KEY,
+    FROZEN_BEST,
+    FROZEN_LAST,
+    FROZEN_SAME,
+    LOG_MEL,
+    ORACLE,
+    RANDOM,
+    SYSTEMS,
+)
 from modeling_retainmix.evaluation.paper import published_numbers
 from modeling_retainmix.evaluation.paper.row_files import ScoredRow
 from modeling_retainmix.evaluation.paper.row_summary import (
@@ -17,10 +27,25 @@ from modeling_retainmix.evaluation.paper.row_summary import (
     paper_value,
     paper_value_table_3,
 )
-from modeling_retainmix.hub.run_record import protocol_sentence
+from modeling_retainmix.hub.result_tables import protocol_sentence
 
 _CSV_COLUMNS = ("row", "system", "layer", "figure", "seeds", "mean", "std", "low", "high", "paper")
 _ALL = tuple(SUBSETS)
+
+# The systems of each table, by key
+_FROZEN = (FROZEN_LAST, FROZEN_SAME, FROZEN_BEST)
+_AT_5_DB = ("tagging_pm5db", "mixture_pm5db", "both_pm5db")
+_AT_0_DB = ("tagging_0db", "mixture_0db", "both_0db")
+_TABLE_2 = (
+    *(LOG_MEL, RANDOM, *BACKBONES, *_FROZEN, "denoising", "denoising_linear_mixup", "denoising_snr_mixup"),
+    *(*_AT_5_DB, *_AT_0_DB, ORACLE),
+)
+_TABLE_3 = (*_FROZEN, ORACLE, *_AT_5_DB, *_AT_0_DB)
+_TABLE_4 = (
+    *(*_FROZEN, "tagging_plus10db", "tagging_plus5db", "tagging_0db", "tagging_minus5db", "tagging_minus10db"),
+    *("tagging_pm5db", "tagging_pm10db"),
+)
+_TABLE_5 = (*_FROZEN, "mixture_audioset_20k", "mixture_pm5db", "mixture_with_references")
 _NOTE = (
     "The paper's means are over the SNRs of the heading: as printed, or of its printed cells where it averages over "
     "others. Its figures seem to be normalised between domains."
@@ -40,7 +65,7 @@ class PaperTable:
 
 
 def paper_tables(rows: Sequence[ScoredRow]) -> list[PaperTable]:
-    """Tables 2 to 5 with the SNRs and machine types of these rows, which share a protocol."""
+    """Return Tables 2 to 5 with the SNRs and machine types of these rows, which share a protocol."""
     snr_db = tuple(float(value) for value in rows[0].protocol["snr_db"])
     cells = [Figure(f"{subset} {snr:g} dB", (subset,), (snr,)) for subset in SUBSETS for snr in snr_db]
     mismatch = [figure for figure in cells if figure.subsets == ("Mismatch",)]
@@ -55,7 +80,7 @@ def paper_tables(rows: Sequence[ScoredRow]) -> list[PaperTable]:
         PaperTable(
             "table_2",
             "Table 2: encoders under different noise conditions",
-            compared_systems.TABLE_2,
+            _TABLE_2,
             (*cells, *headline_figures(rows)),
             paper_value,
             _NOTE,
@@ -63,7 +88,7 @@ def paper_tables(rows: Sequence[ScoredRow]) -> list[PaperTable]:
         PaperTable(
             "table_3",
             "Table 3: feature alignment, Mismatch at 0 dB",
-            compared_systems.TABLE_3,
+            _TABLE_3,
             (*by_machine, Figure("Hmean", *at_0_db)),
             paper_value_table_3,
             "The paper's figures are not normalised between domains. Its models are those of ±5 dB.",
@@ -71,7 +96,7 @@ def paper_tables(rows: Sequence[ScoredRow]) -> list[PaperTable]:
         PaperTable(
             "table_4",
             "Table 4: SNRs of the mixtures in training, tagging loss, Mismatch",
-            compared_systems.TABLE_4,
+            _TABLE_4,
             tuple(mismatch),
             paper_value,
             _NOTE,
@@ -79,7 +104,7 @@ def paper_tables(rows: Sequence[ScoredRow]) -> list[PaperTable]:
         PaperTable(
             "table_5",
             "Table 5: training data, mixture loss at ±5 dB, Mismatch",
-            compared_systems.TABLE_5,
+            _TABLE_5,
             tuple(mismatch),
             paper_value,
             _NOTE,
@@ -88,7 +113,7 @@ def paper_tables(rows: Sequence[ScoredRow]) -> list[PaperTable]:
 
 
 def headline_figures(rows: Sequence[ScoredRow]) -> tuple[Figure, ...]:
-    """Harmonic means over the low and over all SNRs, those of the rows' protocol and those of the paper."""
+    """Return harmonic means over the low and over all SNRs, those of the rows' protocol and those of the paper."""
     protocol = rows[0].protocol
     ours = [tuple(float(snr_db) for snr_db in protocol[name]) for name in ("low_snr_db", "snr_db")]
     return _unique(
@@ -98,67 +123,58 @@ def headline_figures(rows: Sequence[ScoredRow]) -> tuple[Figure, ...]:
 
 
 def write_tables(folder: Path, rows: Sequence[ScoredRow]) -> list[Path]:
-    """Writes Tables 2 to 5 and the summary over seeds as `<name>.md` and `<name>.csv`; returns the Markdown files."""
+    """Write Tables 2 to 5 and the summary over seeds as `<name>.md` and `<name>.csv`; return the Markdown files."""
     by_key = _by_key(rows)
     paths = []
     for table in paper_tables(rows):
         paths.append(folder / f"{table.name}.md")
         paths[-1].write_text(table_markdown(table, by_key), encoding="utf-8")
-        _write_csv(folder / f"{table.name}.csv", _table_records(table, by_key))
+        csv_files.write_records(folder / f"{table.name}.csv", _table_records(table, by_key), _CSV_COLUMNS)
     paths.append(folder / "summary.md")
     paths[-1].write_text(summary_markdown(rows), encoding="utf-8")
-    _write_csv(folder / "summary.csv", _summary_records(rows))
+    csv_files.write_records(folder / "summary.csv", _summary_records(rows), _CSV_COLUMNS)
     return paths
 
 
 def table_markdown(table: PaperTable, by_key: Mapping[str, Sequence[ScoredRow]]) -> str:
-    """A table with two lines per system: ours, and the paper's where it has the row."""
-    lines = [
-        f"# {table.title}\n",
-        _header(["System", "Layer", "Seeds", "", *(figure.name for figure in table.figures)], 1),
-    ]
+    """Return a table with two lines per system: ours, and the paper's where it has the row."""
+    lines = []
     for key in table.keys:
         rows = by_key.get(key, [])
         papers = [table.paper(key, figure) for figure in table.figures]
         in_paper = any(value is not None for value in papers)
         if rows or in_paper:
             ours = [_text(estimate(rows, figure), len(figure.cells) > 1) for figure in table.figures]
-            lines.append(_line([compared_systems.NAMES[key], _layers(rows), str(len(rows) or "-"), "ours", *ours]))
+            lines.append([BY_KEY[key].label, _layers(rows), str(len(rows) or "-"), "ours", *ours])
         if in_paper:
-            lines.append(_line(["", "", "", "paper", *("-" if v is None else f"{v:.1f}" for v in papers)]))
-    return "\n".join([*lines, "", _legend(by_key), "", table.note, ""])
+            lines.append(["", "", "", "paper", *map(_number, papers)])
+    header = ["System", "Layer", "Seeds", "", *(figure.name for figure in table.figures)]
+    return f"# {table.title}\n\n{_markdown(header, lines)}\n\n{_legend(by_key)}\n\n{table.note}\n"
 
 
 def summary_markdown(rows: Sequence[ScoredRow]) -> str:
-    """Per row the mean over seeds, its spread and interval, and the difference to the frozen backbone."""
+    """Return per system the mean over seeds, its spread and interval, and the difference to the frozen teacher."""
     by_key = _by_key(rows)
     figures = headline_figures(rows)
     ours = [figure for figure in figures if estimate(rows[:1], figure)]
-    heads = [
-        text
-        for figure in ours
-        for text in (figure.name, "95 % interval", "less frozen, same layer", "95 % interval", "paper")
-    ] + [f"paper, {figure.name}" for figure in figures if figure not in ours]
-    lines = ["# Summary over seeds\n", _header(["System", "Layer", "Seeds", *heads], 1)]
-    for key, name in compared_systems.NAMES.items():
-        own = by_key.get(key, [])
-        papers = {figure: paper_value(key, figure) for figure in figures}
-        if not own and all(value is None for value in papers.values()):
+    columns = ("{}", "95 % interval", "less frozen, same layer", "95 % interval", "paper")
+    heads = [column.format(figure.name) for figure in ours for column in columns]
+    heads += [f"paper, {figure.name}" for figure in figures if figure not in ours]
+    lines = []
+    for system in SYSTEMS:
+        scored = by_key.get(system.key, [])
+        papers = {figure: paper_value(system.key, figure) for figure in figures}
+        if not scored and all(value is None for value in papers.values()):
             continue
         cells = []
         for figure in ours:
-            against = None if key == compared_systems.FROZEN_SAME else _difference(by_key, key, figure)
-            value = estimate(own, figure)
-            cells += [
-                _mean(value),
-                _interval(value),
-                _mean(against, "+"),
-                _interval(against, "+"),
-                _number(papers[figure]),
-            ]
+            value, against = estimate(scored, figure), _difference(by_key, system.key, figure)
+            cells += [_mean(value), _interval(value), _mean(against, "+"), _interval(against, "+")]
+            cells.append(_number(papers[figure]))
         cells += [_number(papers[figure]) for figure in figures if figure not in ours]
-        lines.append(_line([name, _layers(own), str(len(own) or "-"), *cells]))
-    return "\n".join([*lines, "", _legend(by_key), "", _NOTE, ""])
+        lines.append([system.label, _layers(scored), str(len(scored) or "-"), *cells])
+    table = _markdown(["System", "Layer", "Seeds", *heads], lines)
+    return f"# Summary over seeds\n\n{table}\n\n{_legend(by_key)}\n\n{_NOTE}\n"
 
 
 def _table_records(table: PaperTable, by_key: Mapping[str, Sequence[ScoredRow]]) -> list[dict[str, object]]:
@@ -175,30 +191,33 @@ def _table_records(table: PaperTable, by_key: Mapping[str, Sequence[ScoredRow]])
 def _summary_records(rows: Sequence[ScoredRow]) -> list[dict[str, object]]:
     by_key = _by_key(rows)
     records = []
-    for key in compared_systems.NAMES:
-        own = by_key.get(key, [])
+    for key in BY_KEY:
+        scored = by_key.get(key, [])
         for figure in headline_figures(rows):
-            value, paper = estimate(own, figure), paper_value(key, figure)
+            value, paper = estimate(scored, figure), paper_value(key, figure)
             if value is not None or paper is not None:
-                records.append(_record(key, own, figure.name, value, paper))
-            against = None if key == compared_systems.FROZEN_SAME else _difference(by_key, key, figure)
+                records.append(_record(key, scored, figure.name, value, paper))
+            against = _difference(by_key, key, figure)
             if against is not None:
-                records.append(_record(key, own, f"{figure.name} less frozen, same layer", against, None))
+                records.append(_record(key, scored, f"{figure.name} less frozen, same layer", against, None))
     return records
 
 
 def _difference(by_key: Mapping[str, Sequence[ScoredRow]], key: str, figure: Figure) -> Estimate | None:
-    return difference(by_key.get(key, []), by_key.get(compared_systems.FROZEN_SAME, []), figure)
+    """Return the figure of a system less that of the frozen teacher at the same layer; None for that row itself."""
+    if key == FROZEN_SAME:
+        return None
+    return difference(by_key.get(key, []), by_key.get(FROZEN_SAME, []), figure)
 
 
 def _record(
     key: str, rows: Sequence[ScoredRow], figure: str, value: Estimate | None, paper: float | None
 ) -> dict[str, object]:
-    low, high = (value.interval or (None, None)) if value else (None, None)
+    low, high = (value.confidence_interval or (None, None)) if value else (None, None)
     numbers = {"mean": value and value.mean, "std": value and value.std, "low": low, "high": high, "paper": paper}
     return {
         "row": key,
-        "system": compared_systems.NAMES[key],
+        "system": BY_KEY[key].label,
         "layer": _layers(rows),
         "figure": figure,
         "seeds": value.seeds if value else 0,
@@ -206,16 +225,9 @@ def _record(
     }
 
 
-def _write_csv(path: Path, records: Sequence[Mapping[str, object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _CSV_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
-
-
 def _legend(by_key: Mapping[str, Sequence[ScoredRow]]) -> str:
-    """What was scored, and what stands behind ± and brackets."""
-    rows = [row for own in by_key.values() for row in own]
+    """Return the sentences under a table: what was scored, and what ± and brackets mean."""
+    rows = [row for scored in by_key.values() for row in scored]
     seeds = sorted({row.seed for row in rows})
     protocol = {**rows[0].protocol, "clips": {name: c for row in rows for name, c in row.protocol["clips"].items()}}
     protocol["noise_segments_reused"] = max(row.protocol["noise_segments_reused"] for row in rows)
@@ -260,18 +272,14 @@ def _mean(value: Estimate | None, sign: str = "") -> str:
 
 
 def _interval(value: Estimate | None, sign: str = "") -> str:
-    if value is None or value.interval is None:
+    if value is None or value.confidence_interval is None:
         return "-"
-    return "[" + ", ".join(f"{end:{sign}.1f}" for end in value.interval) + "]"
+    return "[" + ", ".join(f"{end:{sign}.1f}" for end in value.confidence_interval) + "]"
 
 
 def _text(value: Estimate | None, with_interval: bool) -> str:
     return f"{_mean(value)} {_interval(value)}" if value and with_interval else _mean(value)
 
 
-def _header(names: Sequence[str], left: int) -> str:
-    return _line(names) + "\n|" + "---|" * left + "---:|" * (len(names) - left)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    return markdown.table(header, lines, align="l" + "r" * (len(header) - 1))
