@@ -18,8 +18,8 @@ _MULTIPLIER_2 = np.uint64(0x94D049BB133111EB)
 class Stream(IntEnum):
     """The choices that are drawn; a number once given is never given to another choice."""
 
-    TARGET = 1
-    TARGET_START = 2
+    MACHINE = 1
+    MACHINE_START = 2
     NOISE = 3
     NOISE_START = 4
     SNR = 5

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset
@@ -10,13 +10,14 @@ from torch.utils.data import Dataset as TorchDataset
 
 from modeling_retainmix.data.clips import read_clips
 from modeling_retainmix.keyed_random import Stream, keyed_uniform
+from modeling_retainmix.mixing import SilentClipError
 
 
-class PairKeyLike(Protocol):
-    """What the sampler hands over: the position in the global sequence and the rows of the two clips."""
+class PairKey(NamedTuple):
+    """One training example: its position in the global sequence, and the rows of its two clips."""
 
     position: int
-    target: int
+    machine: int
     noise: int
 
 
@@ -68,11 +69,11 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
         noise_names = self.noise_class_names.tolist() if self.label_noise else []
         return [*self.machine_class_names.tolist(), *(f"noise/{name}" for name in noise_names)]
 
-    def describe(self, target_row: int, noise_row: int) -> str:
+    def describe(self, machine_row: int, noise_row: int) -> str:
         """The two clips of an example in words: their files where the tables know them, else rows and classes."""
-        machine = self.machine_class_names[self.machine_classes[target_row]]
+        machine = self.machine_class_names[self.machine_classes[machine_row]]
         noise = self.noise_class_names[self.noise_classes[noise_row]]
-        return f"{_clip_name(self.machines, target_row, machine)} with {_clip_name(self.noise, noise_row, noise)}"
+        return f"{_clip_name(self.machines, machine_row, machine)} with {_clip_name(self.noise, noise_row, noise)}"
 
     def split(self, share: float, seed: int) -> "tuple[TrainingPairs, TrainingPairs]":
         """Sets clips aside for validation, of every class of machines and of noise the same share.
@@ -107,35 +108,36 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.machines)
 
-    def __getitem__(self, key: PairKeyLike) -> dict[str, Any]:
+    def __getitem__(self, key: PairKey) -> dict[str, Any]:
         return {name: value[0] for name, value in self.__getitems__([key]).items()}
 
-    def __getitems__(self, keys: Sequence[PairKeyLike]) -> dict[str, np.ndarray]:
+    def __getitems__(self, keys: Sequence[PairKey]) -> dict[str, np.ndarray]:
         """Reads a batch.
 
         Returns:
-            target, noise: int16 [batch, samples], zero beyond the target's end; length: real samples [batch] int64;
-            target_class, noise_class: [batch] int64, indices into `class_names`; position: [batch] int64, the place
-            in the global sequence of examples; target_row, noise_row: [batch] int64, rows of the two tables.
+            machine, noise: int16 [batch, samples], zero beyond the machine clip's end; length: real samples [batch] int64;
+            machine_class, noise_class: [batch] int64, indices into `class_names`; position: [batch] int64, the place
+            in the global sequence of examples; machine_row, noise_row: [batch] int64, rows of the two tables.
         """
         positions = np.array([key.position for key in keys], dtype=np.int64)
-        target_rows = np.array([key.target for key in keys], dtype=np.int64)
+        machine_rows = np.array([key.machine for key in keys], dtype=np.int64)
         noise_rows = np.array([key.noise for key in keys], dtype=np.int64)
         starts = {
-            stream: keyed_uniform(self.seed, positions, stream) for stream in (Stream.TARGET_START, Stream.NOISE_START)
+            stream: keyed_uniform(self.seed, positions, stream)
+            for stream in (Stream.MACHINE_START, Stream.NOISE_START)
         }
-        target, length = read_clips(self.machines, target_rows, self.num_samples, starts[Stream.TARGET_START])
+        machine, length = read_clips(self.machines, machine_rows, self.num_samples, starts[Stream.MACHINE_START])
         noise, _ = read_clips(self.noise, noise_rows, self.num_samples, starts[Stream.NOISE_START])
         if (length < self.num_samples).any():
             noise = np.where(np.arange(self.num_samples) < length[:, None], noise, np.int16(0))
         return {
-            "target": target,
+            "machine": machine,
             "noise": noise,
             "length": length,
-            "target_class": self.machine_classes[target_rows],
+            "machine_class": self.machine_classes[machine_rows],
             "noise_class": self.noise_classes[noise_rows] + len(self.machine_class_names),
             "position": positions,
-            "target_row": target_rows,
+            "machine_row": machine_rows,
             "noise_row": noise_rows,
         }
 
@@ -153,9 +155,13 @@ def _check_clips(table: Dataset, what: str, min_samples: int, batch_size: int = 
     for start in range(0, len(table), batch_size):
         rows = np.arange(start, min(start + batch_size, len(table)))
         clips, lengths = read_clips(table, rows)
-        for bad, why in ((~clips.any(axis=1), "silent"), (lengths < min_samples, f"under {min_samples} samples")):
+        short = f"under {min_samples} samples"
+        for bad, why, kind in (
+            (~clips.any(axis=1), "silent", SilentClipError),
+            (lengths < min_samples, short, ValueError),
+        ):
             if bad.any():
                 paths = table.select(rows[bad])["path"] if "path" in table.column_names else rows[bad].tolist()
-                raise ValueError(
+                raise kind(
                     f"{int(bad.sum())} {what} clips are {why}: {list(paths)[:5]}. Take them out of the training data."
                 )

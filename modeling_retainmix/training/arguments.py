@@ -6,6 +6,8 @@ from typing import Literal
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
+from modeling_retainmix.mixing import check_snr
+
 
 @dataclass
 class RetainMixTrainingArguments(TrainingArguments):
@@ -122,8 +124,7 @@ class RetainMixTrainingArguments(TrainingArguments):
             raise ValueError(f"alpha and beta must be >= 0 and not both 0, got alpha={self.alpha}, beta={self.beta}")
         if not 0.0 <= self.lam <= 1.0:
             raise ValueError(f"lam must be in [0, 1], got {self.lam}")
-        if not 1 <= len(self.snr_db) <= 2 or self.snr_db[0] > self.snr_db[-1]:
-            raise ValueError(f"snr_db takes one value, or a lower and an upper bound in dB, got {self.snr_db}")
+        check_snr(self.snr_db)
         if self.mixup not in ("none", "linear", "snr"):
             raise ValueError(f"mixup must be 'none', 'linear' or 'snr', got {self.mixup!r}")
         if self.mixup_alpha <= 0:

@@ -47,7 +47,7 @@ def stop_at_nonfinite_loss(
     guilty = (~finite).nonzero().flatten().tolist()
     if broken or not guilty:  # all clips are under suspicion
         guilty = list(range(size))
-    clips = [pairs.describe(int(inputs["target_row"][index]), int(inputs["noise_row"][index])) for index in guilty]
+    clips = [pairs.describe(int(inputs["machine_row"][index]), int(inputs["noise_row"][index])) for index in guilty]
     path = Path(args.output_dir) / f"nonfinite_batch_step{step}_process{args.process_index}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(

@@ -57,9 +57,9 @@ class SourceTaggingTrainer(PairTrainer):
     ) -> Any:
         """Binary cross-entropy over all classes, mean over the 2 * batch clips."""
         with torch.no_grad():
-            waveforms = to_waveform(torch.cat([inputs["target"], inputs["noise"]]))
+            waveforms = to_waveform(torch.cat([inputs["machine"], inputs["noise"]]))
             features = self.processing_class.extract_features(waveforms)
-        classes = torch.cat([inputs["target_class"], inputs["noise_class"]])
+        classes = torch.cat([inputs["machine_class"], inputs["noise_class"]])
         outputs = model(input_values=features)
         labels = torch.nn.functional.one_hot(classes, outputs.logits.shape[-1])
         loss = tagging_loss(outputs.logits, labels)

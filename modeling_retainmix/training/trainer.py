@@ -137,8 +137,8 @@ class RetainMixTrainer(PairTrainer):
         outputs = self._forward(model, batch)
         predictions = [outputs.logits.float(), tagging_loss(outputs.logits, batch.labels, per_clip=True)]
         if batch.teacher_features is not None:
-            target = self._teacher_tokens(batch.teacher_features)
-            predictions.append(mixture_loss(self._tokens(outputs), target, per_clip=True))
+            average = self._teacher_tokens(batch.teacher_features)
+            predictions.append(mixture_loss(self._tokens(outputs), average, per_clip=True))
         return None, tuple(predictions), batch.labels
 
     def _validation_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
@@ -173,5 +173,5 @@ class RetainMixTrainer(PairTrainer):
     def _teacher_tokens(self, features: torch.Tensor) -> torch.Tensor:
         """Eq. 5: clean and noise in one pass of the teacher."""
         outputs = self.teacher(input_values=features, output_hidden_states=self.args.mixture_layer is not None)
-        target, noise = self._tokens(outputs).chunk(2)
-        return teacher_target(target.float(), noise.float(), self.args.lam)
+        machine, noise = self._tokens(outputs).chunk(2)
+        return teacher_target(machine.float(), noise.float(), self.args.lam)

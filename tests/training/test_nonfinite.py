@@ -34,15 +34,15 @@ def test_when_one_clip_gives_nan_then_error_names_step_and_clip_and_saves_the_ba
     with safe_open(path, "pt") as saved:
         clips = json.loads(saved.metadata()["clips"])
         position = saved.get_tensor("position").tolist()
-        rows = saved.get_tensor("target_row"), saved.get_tensor("noise_row")
-        target = saved.get_tensor("target")
+        rows = saved.get_tensor("machine_row"), saved.get_tensor("noise_row")
+        machine = saved.get_tensor("machine")
     assert position == [4, 5, 6, 7]
     pairs = make_pairs()
     row = rows[0][2].item()
     assert clips == [pairs.describe(row, rows[1][2].item())]
     assert clips[0] in message
     assert clips[0].startswith(f"row {row} (fan/id_{row % 3}) with row ")
-    assert target[2].tolist() == pairs.machines[row]["audio"]
+    assert machine[2].tolist() == pairs.machines[row]["audio"]
     assert trainer.state.global_step == 1
 
 

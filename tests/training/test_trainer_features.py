@@ -111,7 +111,7 @@ def test_when_validated_then_losses_and_average_precision_are_those_of_every_cli
     metrics = trainer.evaluate()
     pairs = trainer.eval_dataset
     keys = list(SequentialPairSampler(len(pairs), pairs.noise_classes, trainer.args.seed))
-    assert [key.target for key in keys] == list(range(6))
+    assert [key.machine for key in keys] == list(range(6))
     inputs = {name: torch.from_numpy(value) for name, value in pairs.__getitems__(keys).items()}
     batch = trainer.build_batch(inputs, augment=False)
     assert batch.layer_keep is None
