@@ -41,7 +41,7 @@ def check_snr(snr_db: Sequence[float]) -> None:
 
 
 def _power(waveform: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
-    """Return the mean of squares over the real samples, [batch]. Samples beyond a clip's length are expected to be zero."""
+    """Return the mean of squares over the real samples, [batch]; samples beyond a clip's length must be zero."""
     energy = waveform.float().square().sum(dim=-1)
     return energy / (waveform.shape[-1] if lengths is None else lengths.to(energy))
 

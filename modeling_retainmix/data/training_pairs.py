@@ -115,19 +115,17 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
         """Reads a batch.
 
         Returns:
-            machine, noise: int16 [batch, samples], zero beyond the machine clip's end; length: real samples [batch] int64;
-            machine_class, noise_class: [batch] int64, indices into `class_names`; position: [batch] int64, the place
+            machine, noise: int16 [batch, samples], zero beyond the end of the machine clip; length: real samples
+            [batch] int64; machine_class, noise_class: [batch] int64, indices into `class_names`; position: [batch] int64, the place
             in the global sequence of examples; machine_row, noise_row: [batch] int64, rows of the two tables.
         """
         positions = np.array([key.position for key in keys], dtype=np.int64)
         machine_rows = np.array([key.machine for key in keys], dtype=np.int64)
         noise_rows = np.array([key.noise for key in keys], dtype=np.int64)
-        starts = {
-            stream: keyed_uniform(self.seed, positions, stream)
-            for stream in (Stream.MACHINE_START, Stream.NOISE_START)
-        }
-        machine, length = read_clips(self.machines, machine_rows, self.num_samples, starts[Stream.MACHINE_START])
-        noise, _ = read_clips(self.noise, noise_rows, self.num_samples, starts[Stream.NOISE_START])
+        machine_starts = keyed_uniform(self.seed, positions, Stream.MACHINE_START)
+        noise_starts = keyed_uniform(self.seed, positions, Stream.NOISE_START)
+        machine, length = read_clips(self.machines, machine_rows, self.num_samples, machine_starts)
+        noise, _ = read_clips(self.noise, noise_rows, self.num_samples, noise_starts)
         if (length < self.num_samples).any():
             noise = np.where(np.arange(self.num_samples) < length[:, None], noise, np.int16(0))
         return {
