@@ -116,8 +116,9 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
 
         Returns:
             machine, noise: int16 [batch, samples], zero beyond the end of the machine clip; length: real samples
-            [batch] int64; machine_class, noise_class: [batch] int64, indices into `class_names`; position: [batch] int64, the place
-            in the global sequence of examples; machine_row, noise_row: [batch] int64, rows of the two tables.
+            [batch] int64; machine_class, noise_class: [batch] int64, indices into `class_names`; position: [batch]
+            int64, the place in the global sequence of examples; machine_row, noise_row: [batch] int64, rows of the
+            two tables.
         """
         positions = np.array([key.position for key in keys], dtype=np.int64)
         machine_rows = np.array([key.machine for key in keys], dtype=np.int64)
