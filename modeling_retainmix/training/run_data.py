@@ -51,19 +51,10 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
     """
     protocol = replace(PROTOCOLS[run_args.protocol], clip_seconds=run_args.eval_clip_seconds or args.clip_seconds)
     config = factory_config(protocol, args.clip_seconds, run_args.benchmark_seed, run_args.factory_options)
-    # The user's recordings first: a broken folder is told before minutes go into generated data.
+    # The user's recordings first: a broken folder is named before minutes go into generated data.
     folders = None
-    if run_args.eval_data is not None and run_args.noise is not None:
-        folders = load_benchmark(
-            protocol,
-            run_args.cache_dir,
-            run_args.benchmark_seed,
-            run_args.eval_data,
-            run_args.noise,
-            run_args.ground_truth,
-            run_args.channel,
-            run_args.allow_noise_reuse,
-        )
+    if run_args.eval_data is not None:
+        folders = load_benchmark(protocol, run_args)
     scored = args.do_eval or run_args.train_on_references
     wanted = {
         "train": not run_args.train_data,
