@@ -35,7 +35,7 @@ def load_pretrained(
         The model, in evaluation mode.
 
     Raises:
-        FileNotFoundError: neither a folder with a model nor the name of one.
+        FileNotFoundError: neither a folder with a model and its weights nor the name of one.
         ValueError: a tensor is missing or of another shape, the weights are damaged or a pickle of more than tensors,
             or the model is not an encoder that this package reads; the message names the model and the first tensor.
     """
@@ -48,6 +48,8 @@ def load_pretrained(
         )
     except SafetensorError as error:
         raise ValueError(f"the weights of {name} are damaged ({error}): download or save them again") from error
+    except OSError as error:  # of transformers, where a folder has no file of weights
+        raise FileNotFoundError(f"the weights of {name} cannot be read: {' '.join(str(error).split())}") from error
     except pickle.UnpicklingError:  # its message advises to run what is in the file
         raise ValueError(
             f"the weights of {name} are a pickle that holds more than tensors: use a model.safetensors"

@@ -13,6 +13,7 @@ from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
 from transformers.trainer_utils import get_last_checkpoint, rotate_checkpoints
 from transformers.utils import SAFE_WEIGHTS_NAME
 
+from modeling_retainmix.detection.embedder import chosen_layers
 from modeling_retainmix.hub.card import write_unscored_card
 from modeling_retainmix.hub.push import push_folder, repository_name
 from modeling_retainmix.hub.remote_code import add_remote_code
@@ -150,7 +151,7 @@ class SafeSavingTrainer(Trainer):
             "model": {
                 "name": name,
                 "num_parameters": self.model.num_parameters(),
-                "embedding_layer": config.embedding_layer or config.num_hidden_layers,
+                "embedding_layer": chosen_layers(None, config)[0],
                 "base_model": config.name_or_path or None,
             },
         }

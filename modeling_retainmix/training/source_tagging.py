@@ -5,7 +5,6 @@ whose embeddings are not noise.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,19 +25,22 @@ from modeling_retainmix.training.run_arguments import RunArguments
 TINY_TEACHER = Path(__file__).resolve().parents[2] / "hub_cards" / "retainmix-beats-tiny-teacher"
 
 
-def trained_teacher(encoder_options: Mapping[str, Any]) -> str | None:
-    """The folder of the trained teacher in this checkout.
+def starting_encoder(run_args: RunArguments) -> str | None:
+    """Return the encoder that a run starts from: `--model`, else the trained one of this checkout.
 
     Args:
-        encoder_options: configuration of the encoder that the run asks for.
+        run_args: of the run; `encoder_options` is the configuration of the small encoder that it asks for.
 
     Returns:
-        None where there is no such folder, or the encoder in it is of another configuration.
+        Folder or Hub name; None where the run has to train the encoder first: `--train_teacher` asks for it, there is
+        no checkout, or the encoder in it is of another configuration.
     """
-    if not encoder_options or not (TINY_TEACHER / "config.json").is_file():
+    if run_args.model is not None or run_args.train_teacher:
+        return run_args.model
+    if not run_args.encoder_options or not (TINY_TEACHER / "config.json").is_file():
         return None
     config = BeatsConfig.from_pretrained(TINY_TEACHER)
-    same = all(getattr(config, name) == value for name, value in encoder_options.items())
+    same = all(getattr(config, name) == value for name, value in run_args.encoder_options.items())
     return str(TINY_TEACHER) if same else None
 
 

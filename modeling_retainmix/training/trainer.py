@@ -1,31 +1,18 @@
 """`RetainMixTrainer`: a transformers Trainer whose student hears mixtures; its frozen teacher hears their sources."""
 
-import copy
 from typing import Any
 
 import torch
-from transformers import AutoModel, EvalPrediction, PreTrainedConfig, PreTrainedModel
+from transformers import EvalPrediction, PreTrainedModel
 
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.losses import mixture_loss, retainmix_loss, tagging_loss, teacher_target
-from modeling_retainmix.model_names import check_model_name
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
+from modeling_retainmix.training.frozen_teacher import freeze_teacher
 from modeling_retainmix.training.mixture_batch import MixtureBatch, MixtureBatchBuilder
 from modeling_retainmix.training.pair_trainer import PairTrainer
 from modeling_retainmix.training.tagging_metrics import macro_average_precision
 from modeling_retainmix.training.throughput import forward_flops
-
-
-def check_same_tokens(student: PreTrainedConfig, teacher: PreTrainedConfig) -> None:
-    """Refuses configurations of a student and a teacher whose tokens cannot be compared (Eq. 6).
-
-    Raises:
-        ValueError: patch grid or width differ.
-    """
-    for field in ("hidden_size", "patch_size", "num_prefix_tokens"):
-        ours, theirs = getattr(student, field), getattr(teacher, field)
-        if ours != theirs:
-            raise ValueError(f"the student's {field} is {ours} but the teacher's {theirs}: Eq. 6 compares tokens")
 
 
 class RetainMixTrainer(PairTrainer):
@@ -74,7 +61,11 @@ class RetainMixTrainer(PairTrainer):
             compute_metrics=self._validation_metrics,
             **kwargs,
         )
-        self.teacher: Any = self._freeze(teacher) if args.beta > 0 else None
+        self.teacher: Any = None
+        if args.beta > 0:
+            self.teacher = freeze_teacher(
+                teacher, model.config, args.mixture_layer, self.accelerator.device, self.compute_dtype
+            )
         self.build_batch = MixtureBatchBuilder(
             feature_extractor,
             args,
@@ -83,20 +74,6 @@ class RetainMixTrainer(PairTrainer):
             num_layers=model.config.num_hidden_layers,
             layerdrop=model.config.layerdrop,
         )
-
-    def _freeze(self, teacher: PreTrainedModel | str | None) -> PreTrainedModel:
-        if teacher is None:
-            raise ValueError("the mixture loss (beta > 0) needs a teacher: pass teacher=, or set beta=0")
-        encoder: Any = teacher
-        if isinstance(teacher, str):
-            check_model_name(teacher)
-            depth = {} if self.args.mixture_layer is None else {"num_hidden_layers": self.args.mixture_layer}
-            encoder = AutoModel.from_pretrained(teacher, **depth)  # no layer above the one that is compared
-        check_same_tokens(self.model.config, encoder.config)
-        if not isinstance(teacher, str) and teacher.dtype != self.compute_dtype:
-            encoder = copy.deepcopy(encoder)  # the caller's stays as it is
-        # Left outside Accelerate on purpose: prepare_model() would register it as the model to evaluate.
-        return encoder.requires_grad_(False).eval().to(self.accelerator.device, self.compute_dtype)
 
     def compute_loss(
         self,
