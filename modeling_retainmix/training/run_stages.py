@@ -25,7 +25,7 @@ def one_line_errors(*kinds: type[Exception], place: str = "", folder: str | None
         file = getattr(error, "filename", None)
         elsewhere = None not in (file, folder) and not Path(str(file)).is_relative_to(str(folder))
         about_input = isinstance(error, (ValueError, FileNotFoundError)) or elsewhere
-        text = " ".join(str(error).split())  # messages of libraries have several lines
+        text = " ".join(line.strip() for line in str(error).splitlines())  # some libraries write several
         sys.exit(f"error: {text}" if about_input else f"error: {place}{text}")
 
 
