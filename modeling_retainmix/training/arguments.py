@@ -1,6 +1,6 @@
 """`RetainMixTrainingArguments`: every option of the method that changes a result, beside the Trainer's own."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from transformers import TrainingArguments
@@ -9,12 +9,9 @@ from transformers.trainer_utils import HubStrategy
 from modeling_retainmix.mixing import check_snr
 
 
-@dataclass
-class RetainMixTrainingArguments(TrainingArguments):
-    """Training arguments of RetainMix; the defaults are the paper's where it gives a value (section 4.2).
-
-    The fields below are those of the method. All of them are written into the model card of what they trained.
-    """
+@dataclass(kw_only=True)
+class MethodArguments:
+    """The options of the method, which every model card lists; the defaults are the paper's (section 4.2)."""
 
     alpha: float = field(default=1.0, metadata={"help": "Weight of the tagging loss (Eq. 7)."})
     beta: float = field(default=1.0, metadata={"help": "Weight of the mixture loss (Eq. 7); 0 needs no teacher."})
@@ -69,6 +66,29 @@ class RetainMixTrainingArguments(TrainingArguments):
         metadata={"help": "Length of a training clip in seconds; longer clips are cut at a random start."},
     )
 
+
+@dataclass(kw_only=True)
+class AddedArguments(MethodArguments):
+    """Everything that this package adds to `transformers.TrainingArguments`."""
+
+    early_stopping_patience: int = field(
+        default=0,
+        metadata={"help": "Stop after so many evaluations without a better metric_for_best_model; 0: never."},
+    )
+
+
+@dataclass
+class RetainMixTrainingArguments(TrainingArguments, AddedArguments):
+    """Training arguments of RetainMix; the defaults are the paper's where it gives a value (section 4.2).
+
+    Raises:
+        ValueError: options that do not fit together; the message names them.
+    """
+
+    _argument_group_name = "method, then transformers.TrainingArguments"  # the heading in --help
+
+    METHOD_FIELDS = tuple(field.name for field in fields(MethodArguments))
+
     # The paper's optimisation, where the Trainer's own defaults differ (section 4.2).
     learning_rate: float = field(default=1e-4, metadata={"help": "Peak learning rate of AdamW."})
     weight_decay: float = field(default=1e-3, metadata={"help": "Weight decay of AdamW."})
@@ -78,10 +98,6 @@ class RetainMixTrainingArguments(TrainingArguments):
     per_device_train_batch_size: int = field(default=64, metadata={"help": "Clips of one forward on one device."})
     gradient_accumulation_steps: int = field(default=2, metadata={"help": "Forwards per optimiser step."})
 
-    early_stopping_patience: int = field(
-        default=0,
-        metadata={"help": "Stop after so many evaluations without a better metric_for_best_model; 0: never."},
-    )
     ddp_find_unused_parameters: bool | None = field(
         default=False, metadata={"help": "Look for parameters without a gradient at every step; there are none."}
     )
@@ -99,23 +115,6 @@ class RetainMixTrainingArguments(TrainingArguments):
     # The dataset's columns (clips, lengths, positions) are not arguments of the model's forward: they must stay.
     remove_unused_columns: bool = field(
         default=False, metadata={"help": "Has to stay off: clips become features later."}
-    )
-
-    METHOD_FIELDS = (
-        "alpha",
-        "beta",
-        "lam",
-        "snr_db",
-        "level",
-        "teacher_inputs",
-        "tag_noise",
-        "mixup",
-        "mixup_alpha",
-        "mixture_layer",
-        "embedding_layer",
-        "time_mask_width",
-        "frequency_mask_width",
-        "clip_seconds",
     )
 
     def __post_init__(self) -> None:
@@ -153,7 +152,7 @@ class RetainMixTrainingArguments(TrainingArguments):
             raise ValueError(f"clip_seconds must be positive, got {self.clip_seconds}")
 
     def method_settings(self) -> dict[str, object]:
-        """The options that make the method, by name, as the model card prints them."""
+        """Return the options that make the method, by name, as the model card prints them."""
         optimisation = ("learning_rate", "weight_decay", "lr_scheduler_type", "warmup_steps", "max_steps", "seed")
         settings = {name: getattr(self, name) for name in (*self.METHOD_FIELDS, *optimisation)}
         settings["lr_scheduler_type"] = str(getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type))

@@ -20,6 +20,7 @@ from modeling_retainmix.losses import tagging_loss
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.pair_trainer import PairTrainer
 from modeling_retainmix.training.run_arguments import RunArguments
+from modeling_retainmix.training.saving import moved_into
 
 # What a checkout holds trained; a wheel leaves it out.
 TINY_TEACHER = Path(__file__).resolve().parents[2] / "hub_cards" / "retainmix-beats-tiny-teacher"
@@ -109,6 +110,7 @@ def train_teacher(
     trainer = SourceTaggingTrainer(model, replace(args, **changes), pairs, BeatsFeatureExtractor())
     trainer.train()
     if args.should_save:
-        model.save_pretrained(output_dir)
-        trainer.processing_class.save_pretrained(output_dir)
+        with moved_into(Path(output_dir), args.process_index) as staging:
+            model.save_pretrained(staging)
+            trainer.processing_class.save_pretrained(staging)
     trainer.accelerator.wait_for_everyone()
