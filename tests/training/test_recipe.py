@@ -95,9 +95,8 @@ def test_when_a_value_does_not_fit_its_option_then_file_and_option_are_named(tmp
 
 def test_when_a_value_is_written_shortly_then_it_is_read_as_on_the_command_line(tmp_path):
     path = tmp_path / "short.yaml"
-    path.write_bytes(
-        b"\xef\xbb\xbfoutput_dir: 7\nsnr_db: 5\nlearning_rate: 1e-3\nresume_from_checkpoint: true\nseed: '3'\n"
-    )
+    lines = ["output_dir: 7", "snr_db: 5", "learning_rate: 1e-3", "resume_from_checkpoint: true", "seed: '3'"]
+    path.write_text("\n".join(lines), encoding="utf-8-sig")
     _, args = parse_arguments(["--config", str(path)])
     assert (args.output_dir, args.snr_db, args.learning_rate, args.seed) == ("7", [5], 1e-3, 3)
     assert args.resume_from_checkpoint == "True"
