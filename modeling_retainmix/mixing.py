@@ -175,12 +175,12 @@ def spec_augment(
     `torchaudio.functional.mask_along_axis`; the draws come from outside, so that they can be keyed by clip.
 
     Args:
-        features: normalised log-mel features, [batch, frames, bands].
+        features: normalized log-mel features, [batch, frames, bands].
         time_draws: [batch, number of time masks, 2], uniform in [0, 1): (width, start).
         frequency_draws: [batch, number of frequency masks, 2], alike.
         time_width: largest width of a time mask, in frames (10 ms).
         frequency_width: largest width of a frequency mask, in mel bands.
-        value: what masked cells become; 0 is about the mean of normalised features.
+        value: what masked cells become; 0 is about the mean of normalized features.
 
     Returns:
         The masked features, of the same shape.

@@ -26,7 +26,7 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
 
     Classes are the attribute classes of the machines (one per machine type and attribute string: the paper's 231)
     followed by the classes of the noise; `class_names` lists them in the order of the label vector. A denoising
-    model (Eq. 1) is not told the noise: `label_noise=False` ends the label vector after the machines.
+    model (Eq. 1) does not see the noise's label: `label_noise=False` ends the label vector after the machines.
 
     Args:
         machines: machine clips with columns audio, machine_type, attributes.
@@ -65,18 +65,18 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
 
     @property
     def class_names(self) -> list[str]:
-        """Names of all classes, machines before noise: the order of a label vector."""
+        """Return the names of all classes, machines before noise: the order of a label vector."""
         noise_names = self.noise_class_names.tolist() if self.label_noise else []
         return [*self.machine_class_names.tolist(), *(f"noise/{name}" for name in noise_names)]
 
     def describe(self, machine_row: int, noise_row: int) -> str:
-        """The two clips of an example in words: their files where the tables know them, else rows and classes."""
+        """Name the two clips of an example: by their files where the tables hold paths, else by rows and classes."""
         machine = self.machine_class_names[self.machine_classes[machine_row]]
         noise = self.noise_class_names[self.noise_classes[noise_row]]
         return f"{_clip_name(self.machines, machine_row, machine)} with {_clip_name(self.noise, noise_row, noise)}"
 
     def split(self, share: float, seed: int) -> "tuple[TrainingPairs, TrainingPairs]":
-        """Sets clips aside for validation, of every class of machines and of noise the same share.
+        """Set clips aside for validation, of every class of machines and of noise the same share.
 
         Args:
             share: of the clips, in (0, 1), rounded down for each class.
@@ -112,7 +112,7 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
         return {name: value[0] for name, value in self.__getitems__([key]).items()}
 
     def __getitems__(self, keys: Sequence[PairKey]) -> dict[str, np.ndarray]:
-        """Reads a batch.
+        """Read a batch.
 
         Returns:
             machine, noise: int16 [batch, samples], zero beyond the end of the machine clip; length: real samples
@@ -148,7 +148,7 @@ def _clip_name(table: Dataset, row: int, class_name: str) -> str:
 
 
 def _check_clips(table: Dataset, what: str, min_samples: int, batch_size: int = 256) -> None:
-    """A silent clip has no SNR, and a noise clip shorter than the example would leave part of it without noise."""
+    """Check that no clip is silent (it has no SNR) and no noise is shorter than an example (part would lack noise)."""
     if len(table) == 0:
         raise ValueError(f"the table of {what} clips is empty")
     for start in range(0, len(table), batch_size):

@@ -1,4 +1,4 @@
-"""From int16 clips to what student and teacher hear: one batched stage on the training device, without gradients."""
+"""Turn int16 clips into what student and teacher hear: one batched stage on the training device, without gradients."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -35,13 +35,13 @@ class MixtureBatch:
 
 
 class MixtureBatchBuilder:
-    """Mixes, extracts features, masks; every random choice is keyed by (seed, position of the example).
+    """Mix, extract features, mask; every random choice is keyed by (seed, position of the example).
 
     Args:
         feature_extractor: gives `extract_features(waveform [batch, samples]) -> [batch, frames, 128]`.
         args: SNR, level, SpecAugment, teacher inputs and seed.
         num_classes: of the label vector.
-        num_machine_classes: of these, the first so many are machines.
+        num_machine_classes: how many of them, from the first, are machines.
         num_layers: of the student.
         layerdrop: probability with which a clip skips a layer.
     """
@@ -64,7 +64,7 @@ class MixtureBatchBuilder:
 
     @torch.no_grad()
     def __call__(self, batch: dict[str, torch.Tensor], augment: bool = True) -> MixtureBatch:
-        """Builds the features of a batch of `TrainingPairs`, on the device that the batch is on.
+        """Build the features of a batch of `TrainingPairs`, on the device that the batch is on.
 
         Args:
             batch: as `TrainingPairs` gives it, as tensors.
@@ -115,7 +115,7 @@ class MixtureBatchBuilder:
     def _mixup(
         self, mixture: torch.Tensor, labels: torch.Tensor, lengths: torch.Tensor, position: np.ndarray
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mixes the examples at positions 2 n and 2 n + 1, which any even batch holds both, in both directions."""
+        """Mix the examples at positions 2 n and 2 n + 1 in both directions; a batch of even size holds both."""
         partner = torch.arange(len(position), device=mixture.device) ^ 1
         if self.args.mixup == "snr":
             snr_db = self._draw_snr(position, Stream.MIXUP, mixture.device)
@@ -125,7 +125,7 @@ class MixtureBatchBuilder:
         return linear_mixup(mixture, labels, partner, torch.from_numpy(ratio).to(mixture))
 
     def _mask(self, features: torch.Tensor, position: np.ndarray) -> torch.Tensor:
-        """One time mask and one frequency mask per clip."""
+        """Apply one time mask and one frequency mask per clip."""
         if self.args.time_mask_width == 0 and self.args.frequency_mask_width == 0:
             return features
         return spec_augment(

@@ -33,7 +33,7 @@ class RunArguments(BenchmarkArguments):
     teacher_clip_seconds: float | None = field(
         default=None, metadata={"help": "Length of a clip in that training, in seconds; default: as in training."}
     )
-    teacher_steps: int = field(default=0, metadata={"help": "Optimiser steps of that training."})
+    teacher_steps: int = field(default=0, metadata={"help": "Optimizer steps of that training."})
     teacher_learning_rate: float = field(default=1e-3, metadata={"help": "Peak learning rate of that training."})
     teacher_batch_size: int = field(default=32, metadata={"help": "Pairs of clips of one step of that training."})
     train_data: list[str] | None = field(
@@ -76,7 +76,7 @@ class RunArguments(BenchmarkArguments):
             raise ValueError(f"--validation_share must be in [0, 1), got {self.validation_share}")
 
     def starting_settings(self) -> dict[str, Any]:
-        """Where the encoders came from, by name, as the model card prints it."""
+        """Return where the encoders came from, by name, as the model card prints it."""
         if self.model is not None:
             return {"model": Path(self.model).name, "teacher": Path(self.teacher or self.model).name}
         fields = ("teacher_clip_seconds", "teacher_steps", "teacher_learning_rate", "teacher_batch_size")

@@ -10,7 +10,7 @@ from modeling_retainmix.keyed_random import Stream, keyed_uniform
 
 
 class PairSampler(Sampler[PairKey]):
-    """Draws machine clips with probability inverse to the size of their class, and noise clips likewise.
+    """Draw machine clips with probability inverse to the size of their class, and noise clips likewise.
 
     A class is drawn uniformly, then a clip of it, for machine sounds (the paper's weighted sampling, section 4.2) and
     for noise. Both depend on (seed, position) only. Accelerate deals whole batches of this one sequence to the
@@ -31,7 +31,7 @@ class PairSampler(Sampler[PairKey]):
         self._noise = _ClassIndex(noise_classes)
 
     def set_epoch(self, epoch: int) -> None:
-        """Moves to the start of an epoch; the training loop calls it."""
+        """Move to the start of an epoch; the training loop calls it."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -46,7 +46,7 @@ class PairSampler(Sampler[PairKey]):
 
 
 class SequentialPairSampler(Sampler[PairKey]):
-    """Every machine clip once, in the order of the table, with a noise clip drawn for it: the same at every call.
+    """Read every machine clip once, in the order of the table, with a noise clip drawn for it: the same at every call.
 
     Args:
         num_machines: number of machine clips.
@@ -70,13 +70,13 @@ class _ClassIndex:
 
     def __init__(self, classes: np.ndarray) -> None:
         if len(classes) == 0:
-            raise ValueError("there is no clip to draw from: the table is empty")
+            raise ValueError("the table of clips to draw from is empty: add clips")
         self._rows = np.argsort(classes, kind="stable")
         _, self._sizes = np.unique(classes, return_counts=True)
         self._starts = np.cumsum(self._sizes) - self._sizes
 
     def draw(self, uniform: np.ndarray) -> np.ndarray:
-        """Rows for uniform draws [n, 2] in [0, 1): (class, clip within the class)."""
+        """Return the rows for uniform draws [n, 2] in [0, 1): (class, clip within the class)."""
         drawn_class = (uniform[:, 0] * len(self._sizes)).astype(np.int64)
         within = (uniform[:, 1] * self._sizes[drawn_class]).astype(np.int64)
         return self._rows[self._starts[drawn_class] + within]

@@ -81,7 +81,7 @@ class SafeSavingTrainer(Trainer):
             _publish(staging, checkpoint)
             rotate_checkpoints(str(run_dir), self.args.save_total_limit, self.state.best_model_checkpoint)
         self.accelerator.wait_for_everyone()
-        if on_this_node and staging.is_dir():  # another node, with a disk of its own
+        if on_this_node and staging.is_dir():  # another node, with another disk
             _publish(staging, checkpoint)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:

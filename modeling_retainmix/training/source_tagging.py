@@ -1,7 +1,7 @@
-"""A small teacher from scratch: an encoder that learns to tag clean machine sounds and noises, one source at a time.
+"""Train a small encoder from scratch by tagging clean machine sounds and noises, one source at a time.
 
-The paper starts from a self-supervised encoder. Where none is at hand, as in the demo, this stage gives a teacher
-whose embeddings are not noise.
+The paper starts from a self-supervised encoder. Where none is at hand, as in the demo, this stage makes a teacher
+whose embeddings separate machines.
 """
 
 import math
@@ -46,7 +46,7 @@ def starting_encoder(run_args: RunArguments) -> str | None:
 
 
 class SourceTaggingTrainer(PairTrainer):
-    """Trains a classifier on the two clips of each pair apart: no mixing, one label each (Eq. 4 without a mixture).
+    """Train a classifier on the two clips of each pair apart: no mixing, one label each (Eq. 4 without a mixture).
 
     Clips keep their recorded level. The model's outputs are the classes of the data set, machines before noise.
     """
@@ -58,7 +58,7 @@ class SourceTaggingTrainer(PairTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Binary cross-entropy over all classes, mean over the 2 * batch clips."""
+        """Return the binary cross-entropy over all classes, mean over the 2 * batch clips."""
         with torch.no_grad():
             waveforms = to_waveform(torch.cat([inputs["machine"], inputs["noise"]]))
             features = self.processing_class.extract_features(waveforms)
@@ -74,7 +74,7 @@ class SourceTaggingTrainer(PairTrainer):
 def train_teacher(
     run_args: RunArguments, args: RetainMixTrainingArguments, machines: Dataset, noise: Dataset, output_dir: str
 ) -> None:
-    """Trains a small BEATs by source tagging and saves it, with its feature extractor.
+    """Train a small BEATs by source tagging and saves it, with its feature extractor.
 
     Args:
         run_args: configuration of the encoder; clip length, steps, learning rate and batch size.

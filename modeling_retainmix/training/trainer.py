@@ -16,14 +16,14 @@ from modeling_retainmix.training.throughput import forward_flops
 
 
 class RetainMixTrainer(PairTrainer):
-    """Trains a student to tag both sources of a mixture and to land on the teacher's average (Eq. 3 to 7).
+    """Train a student to tag both sources of a mixture and to land on the teacher's average (Eq. 3 to 7).
 
     Args:
         model: the student, an audio classification model with one output per class of `train_dataset`.
         args: training arguments; `alpha`, `beta`, `lam`, `snr_db` and the others of the method.
         teacher: a frozen encoder, or the folder or Hub name of one; not needed with `beta=0`. It stays outside the
             student: it is neither saved, nor optimised, nor wrapped, only moved to the device, in the dtype of the
-            matrix products (a copy where that is not its own).
+            matrix products (a copy where its dtype differs).
         train_dataset: pairs of machine clips and noise clips.
         eval_dataset: pairs for validation, with the same classes (`TrainingPairs.split`). `evaluate` gives the losses
             and, where tagging is on, the macro average precision, without masks, mixup or dropped layers.
@@ -82,7 +82,7 @@ class RetainMixTrainer(PairTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Eq. 7 for a batch of `TrainingPairs`; both losses come from one forward of the wrapped student."""
+        """Return Eq. 7 for a batch of `TrainingPairs`; both losses come from one forward of the wrapped student."""
         args = self.args
         batch = self.build_batch(inputs)
         if self.flops_per_example is None:
@@ -105,7 +105,7 @@ class RetainMixTrainer(PairTrainer):
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[None, tuple[torch.Tensor, ...], torch.Tensor]:
-        """Logits, tagging losses and (with a teacher) mixture losses of every clip, and the labels.
+        """Return logits, tagging losses and (with a teacher) mixture losses of every clip, and the labels.
 
         The losses are not averaged here, since the last batch of several processes repeats clips, which the Trainer
         drops after it has gathered the rows.
@@ -136,7 +136,7 @@ class RetainMixTrainer(PairTrainer):
         )
 
     def _count_flops(self, batch: MixtureBatch) -> float:
-        """Of one example: forward and backward of the student, forward of the teacher on both sources."""
+        """Count for one example: forward and backward of the student, forward of the teacher on both sources."""
         flops = 3.0 * forward_flops(self.model, input_values=batch.student_features[:1])
         if batch.teacher_features is not None:
             flops += 2.0 * forward_flops(self.teacher, input_values=batch.teacher_features[:1])
@@ -148,7 +148,7 @@ class RetainMixTrainer(PairTrainer):
 
     @torch.no_grad()
     def _teacher_tokens(self, features: torch.Tensor) -> torch.Tensor:
-        """Eq. 5: clean and noise in one pass of the teacher."""
+        """Return the average of Eq. 5: clean and noise in one pass of the teacher."""
         outputs = self.teacher(input_values=features, output_hidden_states=self.args.mixture_layer is not None)
         machine, noise = self._tokens(outputs).chunk(2)
         return teacher_target(machine.float(), noise.float(), self.args.lam)

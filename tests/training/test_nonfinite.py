@@ -50,7 +50,7 @@ def test_when_every_clip_gives_nan_then_error_speaks_of_the_learning_rate(tmp_pa
     trainer = make_trainer(tmp_path)
     # Every logit is infinite while every weight is finite, on any processor: no rounding decides it.
     trainer.model.classifier.register_forward_hook(lambda module, inputs, logits: logits * torch.inf)
-    with pytest.raises(FloatingPointError, match="so for every clip of the batch: lower --learning_rate"):
+    with pytest.raises(FloatingPointError, match="every clip of the batch gives it: lower --learning_rate"):
         trainer.train()
 
 

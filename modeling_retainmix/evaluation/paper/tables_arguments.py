@@ -1,4 +1,4 @@
-"""`TablesArguments`: which encoders `evaluation.tables` scores, and on what."""
+"""`TablesArguments`: which encoders `evaluation.paper.tables` scores, and on what."""
 
 from dataclasses import dataclass, field
 
@@ -42,7 +42,7 @@ class TablesArguments(BenchmarkArguments):
         default="none",
         metadata={
             "help": "Of distances between domains: none; references, by leave-one-out statistics of the references; "
-            "test, by those of the tests, as in GenRep and, it seems, in the paper's Tables 2, 4 and 5.",
+            "test, by those of the tests, as in GenRep and apparently in the paper's Tables 2, 4 and 5.",
         },
     )
     mix_support: int | None = field(
@@ -93,7 +93,7 @@ class TablesArguments(BenchmarkArguments):
 
 
 def _named_folders(option: str, entries: list[str] | None) -> dict[str, str]:
-    """{name: folder} from NAME=FOLDER."""
+    """Return {name: folder} from NAME=FOLDER."""
     folders: dict[str, str] = {}
     for entry in entries or []:
         name, separator, folder = entry.partition("=")
