@@ -1,7 +1,7 @@
 """RetainMix: anomalous sound detection with encoders that retain mixture representations.
 
-Importing the package registers the encoders with the Auto classes of transformers. Everything else is imported when
-it is first asked for: the trainer and the detector would otherwise cost every import seconds.
+Importing the package registers the encoders with the Auto classes of transformers. Everything else is imported at its
+first use: the trainer and the detector would otherwise add seconds to every import.
 """
 
 from importlib import import_module

@@ -13,6 +13,8 @@ import soundfile as sf
 import torch
 from datasets import Audio, Column, List
 
+from modeling_retainmix.mixing import SilentClipError
+
 SAMPLING_RATE = 16000
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 
@@ -228,6 +230,6 @@ def _check_samples(waveform: np.ndarray, name: str) -> None:
     if not np.isfinite(waveform).all():
         raise ValueError(f"{name} holds NaN or infinite samples: mend or remove it")
     if waveform.min() == waveform.max():
-        raise ValueError(
+        raise SilentClipError(
             f"{name} is silent (all {waveform.size} samples are {waveform[0]:g}): remove it or check the recording"
         )

@@ -18,8 +18,8 @@ _MULTIPLIER_2 = np.uint64(0x94D049BB133111EB)
 class Stream(IntEnum):
     """The choices that are drawn; a number once given is never given to another choice."""
 
-    TARGET = 1
-    TARGET_START = 2
+    MACHINE = 1
+    MACHINE_START = 2
     NOISE = 3
     NOISE_START = 4
     SNR = 5
@@ -39,7 +39,7 @@ def _mix(z: np.ndarray) -> np.ndarray:
 
 
 def keyed_bits(seed: int, n: np.ndarray | int, stream: Stream, width: int | None = None) -> np.ndarray:
-    """64 random bits for every position.
+    """Return 64 random bits for every position.
 
     Args:
         seed: of the run, 0 <= seed < 2**64.
@@ -60,5 +60,5 @@ def keyed_bits(seed: int, n: np.ndarray | int, stream: Stream, width: int | None
 
 
 def keyed_uniform(seed: int, n: np.ndarray | int, stream: Stream, width: int | None = None) -> np.ndarray:
-    """Uniform draws in [0, 1), float64 with 53 random bits; arguments and shape as in `keyed_bits`."""
+    """Return uniform draws in [0, 1), float64 with 53 random bits; arguments and shape as in `keyed_bits`."""
     return (keyed_bits(seed, n, stream, width) >> np.uint64(11)) * 2.0**-53

@@ -1,6 +1,6 @@
 """Names of models: a folder on this machine or a repository on the Hub, and one line where a name is neither.
 
-transformers takes every name that is no folder for one on the Hub; a mistyped folder then fails far from its cause.
+transformers takes every name that is not a folder for one on the Hub; a mistyped folder then fails far from its cause.
 """
 
 import os
@@ -19,7 +19,7 @@ from transformers.utils import cached_file
 
 
 def check_model_name(name: str | os.PathLike[str], revision: str | None = None) -> None:
-    """Sees to it that there is a model of this name, by looking for its configuration as transformers does.
+    """Check that there is a model of this name, by looking for its configuration as transformers does.
 
     Args:
         name: folder with a `config.json`, or name of a model on the Hub or in its cache.
@@ -33,15 +33,15 @@ def check_model_name(name: str | os.PathLike[str], revision: str | None = None) 
     try:
         file = cached_file(name, CONFIG_NAME, revision=revision)
     except OSError as error:
-        # transformers wraps what huggingface_hub raised into long lines of its own
+        # transformers wraps what huggingface_hub raised into several long lines
         raise FileNotFoundError(_explain(name, revision, error.__cause__ or error)) from error
     if file is None:
         where = "the folder" if Path(name).is_dir() else "on the Hub it"
-        raise FileNotFoundError(f"{name} is no model, {where} has no {CONFIG_NAME}: check the name")
+        raise FileNotFoundError(f"{name} is not a model, {where} has no {CONFIG_NAME}: check the name")
 
 
 def _explain(name: str | os.PathLike[str], revision: str | None, answer: BaseException) -> str:
-    """The Hub's answer to a name that is no folder, in one line."""
+    """Return the Hub's answer to a name that is not a folder, in one line."""
     missing = f"the folder {name} does not exist, and"
     if isinstance(answer, HFValidationError):
         return f"{missing} no model on the Hub can have that name: check the path"

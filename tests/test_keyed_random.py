@@ -30,9 +30,9 @@ def test_when_array_is_drawn_then_it_equals_the_naive_twin(seed):
 
 
 def test_when_positions_are_drawn_in_parts_then_numbers_are_the_same():
-    whole = keyed_uniform(7, np.arange(100), Stream.TARGET, width=2)
+    whole = keyed_uniform(7, np.arange(100), Stream.MACHINE, width=2)
     parts = np.concatenate(
-        [keyed_uniform(7, np.arange(start, start + 20), Stream.TARGET, 2) for start in range(0, 100, 20)]
+        [keyed_uniform(7, np.arange(start, start + 20), Stream.MACHINE, 2) for start in range(0, 100, 20)]
     )
     assert (whole == parts).all()
 

@@ -6,7 +6,15 @@ import pytest
 import torch
 import torchaudio
 
-from modeling_retainmix.mixing import linear_mixup, mix_at_snr, mixing_gains, snr_mixup, spec_augment
+from modeling_retainmix.mixing import (
+    SilentClipError,
+    draw_snr,
+    linear_mixup,
+    mix_at_snr,
+    mixing_gains,
+    snr_mixup,
+    spec_augment,
+)
 
 
 def naive_mix(target, noise, snr_db):
@@ -130,3 +138,25 @@ def test_when_partner_is_shorter_then_its_power_is_taken_over_its_own_samples():
     waveform = torch.tensor([[1.0, 1.0, 1.0, 1.0], [4.0, 0.0, 0.0, 0.0]])
     mixed, _ = snr_mixup(waveform, LABELS, PARTNER, torch.zeros(2), torch.tensor([4, 1]))
     assert mixed[0].tolist() == [2.0, 1.0, 1.0, 1.0]
+
+
+def test_when_snr_is_one_value_then_every_draw_gives_it():
+    assert draw_snr([-5.0], torch.tensor([0.0, 0.37, 0.999])).tolist() == [-5.0] * 3
+
+
+def test_when_snr_has_two_bounds_then_draws_are_spread_uniformly_between_them():
+    assert draw_snr([-10.0, 10.0], torch.tensor([0.0, 0.25, 0.5])).tolist() == [-10.0, -5.0, 0.0]
+
+
+@pytest.mark.parametrize("snr_db", [[], [5.0, -5.0], [0.0, 1.0, 2.0]])
+def test_when_bounds_are_not_one_value_or_two_in_order_then_they_are_named(snr_db):
+    with pytest.raises(ValueError, match="snr_db takes one value, or a lower and an upper bound"):
+        draw_snr(snr_db, torch.zeros(1))
+
+
+def test_when_clip_is_silent_then_the_error_is_of_its_own_class():
+    with pytest.raises(SilentClipError, match=r"noise clips \[0\]"):
+        mix_at_snr(torch.ones(1, 4), torch.zeros(1, 4), 0.0)
+    with pytest.raises(ValueError, match=r"noise clips \[0\]") as raised:
+        mix_at_snr(torch.ones(1, 4), torch.full((1, 4), torch.inf), 0.0)
+    assert not isinstance(raised.value, SilentClipError)

@@ -50,7 +50,7 @@ def test_when_a_revision_is_not_in_the_cache_then_error_names_it():
 
 
 def test_when_folder_holds_no_configuration_then_error_names_the_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=rf"^{tmp_path} is no model, the folder has no config\.json"):
+    with pytest.raises(FileNotFoundError, match=rf"^{tmp_path} is not a model, the folder has no config\.json"):
         check_model_name(tmp_path)
 
 
@@ -95,7 +95,7 @@ def test_names_revisions_and_the_cache_of_the_hub_pass_and_what_it_lacks_is_said
         "the model acme/hum on the Hub has no revision 'v9': check the branch, tag or commit"
     )
     assert check(hub, tmp_path, "acme/empty").endswith(
-        "acme/empty is no model, on the Hub it has no config.json: check the name"
+        "acme/empty is not a model, on the Hub it has no config.json: check the name"
     )
     assert check(hub, tmp_path, "outputs/dmeo").endswith(
         "the folder outputs/dmeo does not exist, and the Hub has no model of that name, or a private one: check the "

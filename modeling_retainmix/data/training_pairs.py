@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset
@@ -10,13 +10,14 @@ from torch.utils.data import Dataset as TorchDataset
 
 from modeling_retainmix.data.clips import read_clips
 from modeling_retainmix.keyed_random import Stream, keyed_uniform
+from modeling_retainmix.mixing import SilentClipError
 
 
-class PairKeyLike(Protocol):
-    """What the sampler hands over: the position in the global sequence and the rows of the two clips."""
+class PairKey(NamedTuple):
+    """One training example: its position in the global sequence, and the rows of its two clips."""
 
     position: int
-    target: int
+    machine: int
     noise: int
 
 
@@ -25,7 +26,7 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
 
     Classes are the attribute classes of the machines (one per machine type and attribute string: the paper's 231)
     followed by the classes of the noise; `class_names` lists them in the order of the label vector. A denoising
-    model (Eq. 1) is not told the noise: `label_noise=False` ends the label vector after the machines.
+    model (Eq. 1) does not see the noise's label: `label_noise=False` ends the label vector after the machines.
 
     Args:
         machines: machine clips with columns audio, machine_type, attributes.
@@ -64,18 +65,18 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
 
     @property
     def class_names(self) -> list[str]:
-        """Names of all classes, machines before noise: the order of a label vector."""
+        """Return the names of all classes, machines before noise: the order of a label vector."""
         noise_names = self.noise_class_names.tolist() if self.label_noise else []
         return [*self.machine_class_names.tolist(), *(f"noise/{name}" for name in noise_names)]
 
-    def describe(self, target_row: int, noise_row: int) -> str:
-        """The two clips of an example in words: their files where the tables know them, else rows and classes."""
-        machine = self.machine_class_names[self.machine_classes[target_row]]
+    def describe(self, machine_row: int, noise_row: int) -> str:
+        """Name the two clips of an example: by their files where the tables hold paths, else by rows and classes."""
+        machine = self.machine_class_names[self.machine_classes[machine_row]]
         noise = self.noise_class_names[self.noise_classes[noise_row]]
-        return f"{_clip_name(self.machines, target_row, machine)} with {_clip_name(self.noise, noise_row, noise)}"
+        return f"{_clip_name(self.machines, machine_row, machine)} with {_clip_name(self.noise, noise_row, noise)}"
 
     def split(self, share: float, seed: int) -> "tuple[TrainingPairs, TrainingPairs]":
-        """Sets clips aside for validation, of every class of machines and of noise the same share.
+        """Set clips aside for validation, of every class of machines and of noise the same share.
 
         Args:
             share: of the clips, in (0, 1), rounded down for each class.
@@ -107,35 +108,35 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.machines)
 
-    def __getitem__(self, key: PairKeyLike) -> dict[str, Any]:
+    def __getitem__(self, key: PairKey) -> dict[str, Any]:
         return {name: value[0] for name, value in self.__getitems__([key]).items()}
 
-    def __getitems__(self, keys: Sequence[PairKeyLike]) -> dict[str, np.ndarray]:
-        """Reads a batch.
+    def __getitems__(self, keys: Sequence[PairKey]) -> dict[str, np.ndarray]:
+        """Read a batch.
 
         Returns:
-            target, noise: int16 [batch, samples], zero beyond the target's end; length: real samples [batch] int64;
-            target_class, noise_class: [batch] int64, indices into `class_names`; position: [batch] int64, the place
-            in the global sequence of examples; target_row, noise_row: [batch] int64, rows of the two tables.
+            machine, noise: int16 [batch, samples], zero beyond the end of the machine clip; length: real samples
+            [batch] int64; machine_class, noise_class: [batch] int64, indices into `class_names`; position: [batch]
+            int64, the place in the global sequence of examples; machine_row, noise_row: [batch] int64, rows of the
+            two tables.
         """
         positions = np.array([key.position for key in keys], dtype=np.int64)
-        target_rows = np.array([key.target for key in keys], dtype=np.int64)
+        machine_rows = np.array([key.machine for key in keys], dtype=np.int64)
         noise_rows = np.array([key.noise for key in keys], dtype=np.int64)
-        starts = {
-            stream: keyed_uniform(self.seed, positions, stream) for stream in (Stream.TARGET_START, Stream.NOISE_START)
-        }
-        target, length = read_clips(self.machines, target_rows, self.num_samples, starts[Stream.TARGET_START])
-        noise, _ = read_clips(self.noise, noise_rows, self.num_samples, starts[Stream.NOISE_START])
+        machine_starts = keyed_uniform(self.seed, positions, Stream.MACHINE_START)
+        noise_starts = keyed_uniform(self.seed, positions, Stream.NOISE_START)
+        machine, length = read_clips(self.machines, machine_rows, self.num_samples, machine_starts)
+        noise, _ = read_clips(self.noise, noise_rows, self.num_samples, noise_starts)
         if (length < self.num_samples).any():
             noise = np.where(np.arange(self.num_samples) < length[:, None], noise, np.int16(0))
         return {
-            "target": target,
+            "machine": machine,
             "noise": noise,
             "length": length,
-            "target_class": self.machine_classes[target_rows],
+            "machine_class": self.machine_classes[machine_rows],
             "noise_class": self.noise_classes[noise_rows] + len(self.machine_class_names),
             "position": positions,
-            "target_row": target_rows,
+            "machine_row": machine_rows,
             "noise_row": noise_rows,
         }
 
@@ -147,15 +148,19 @@ def _clip_name(table: Dataset, row: int, class_name: str) -> str:
 
 
 def _check_clips(table: Dataset, what: str, min_samples: int, batch_size: int = 256) -> None:
-    """A silent clip has no SNR, and a noise clip shorter than the example would leave part of it without noise."""
+    """Check that no clip is silent (it has no SNR) and no noise is shorter than an example (part would lack noise)."""
     if len(table) == 0:
         raise ValueError(f"the table of {what} clips is empty")
     for start in range(0, len(table), batch_size):
         rows = np.arange(start, min(start + batch_size, len(table)))
         clips, lengths = read_clips(table, rows)
-        for bad, why in ((~clips.any(axis=1), "silent"), (lengths < min_samples, f"under {min_samples} samples")):
+        short = f"under {min_samples} samples"
+        for bad, why, kind in (
+            (~clips.any(axis=1), "silent", SilentClipError),
+            (lengths < min_samples, short, ValueError),
+        ):
             if bad.any():
                 paths = table.select(rows[bad])["path"] if "path" in table.column_names else rows[bad].tolist()
-                raise ValueError(
+                raise kind(
                     f"{int(bad.sum())} {what} clips are {why}: {list(paths)[:5]}. Take them out of the training data."
                 )

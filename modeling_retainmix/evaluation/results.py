@@ -5,6 +5,7 @@ import math
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,7 +17,8 @@ from typing import Any
 import psutil
 import torch
 
-from modeling_retainmix.data.benchmark import BenchmarkProtocol
+from modeling_retainmix.data.benchmark import BenchmarkProtocol, MachineBenchmark, domains_of_tests
+from modeling_retainmix.detection.embedder import chosen_layers
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation import compared_systems
 from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, BenchmarkScores
@@ -283,3 +285,67 @@ def _commit() -> str | None:
         return None
     found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
     return found.stdout.strip() or None
+
+
+def run_record(
+    evaluation: Sequence[MachineBenchmark],
+    protocol: BenchmarkProtocol,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    model: Any,
+    name: str,
+    base_model: str | None,
+    data: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    durations: Mapping[str, float],
+    command: str,
+) -> dict[str, Any]:
+    """Return the record of a training run, as `results.json` holds it.
+
+    Args:
+        evaluation: the machines that the rows are scored on.
+        protocol: of the evaluation.
+        rows: of the table, as `result_row` makes them.
+        model: the trained encoder.
+        name: of the model, for its card.
+        base_model: folder or Hub name of the encoder that the training started from; None: trained by the same run.
+        data: statistics of the training data.
+        settings: options of the method and of the training.
+        durations: seconds of every stage.
+        command: that makes the same run again.
+    """
+    return {
+        **environment_record(),
+        "command": command,
+        "protocol": protocol_record(
+            protocol,
+            {machine.machine_type: machine.counts() for machine in evaluation},
+            sum(machine.reused_segments for machine in evaluation),
+            domains=domains_of_tests(evaluation),
+            rules=evaluation[0].rules,
+        ),
+        "data": dict(data),
+        "settings": dict(settings),
+        "model": {
+            "name": name,
+            "num_parameters": model.num_parameters(),
+            "embedding_layer": chosen_layers(None, model.config)[0],
+            "base_model": base_model,
+        },
+        "duration_seconds": {stage: round(seconds, 1) for stage, seconds in durations.items()},
+        "peak_memory_gib": round(peak_memory_gib(), 2),
+        "rows": list(rows),
+    }
+
+
+def peak_memory_gib() -> float:
+    """Return the largest resident memory that this process has had, in GiB.
+
+    psutil knows a peak on Windows alone, and the standard library's `resource` exists everywhere else.
+    """
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset / 2**30
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in KiB on Linux, in bytes on macOS
+    return peak / 2 ** (30 if sys.platform == "darwin" else 20)

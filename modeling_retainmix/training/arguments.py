@@ -1,22 +1,21 @@
-"""`RetainMixTrainingArguments`: every option of the method that changes a result, beside the Trainer's own."""
+"""`RetainMixTrainingArguments`: the options of the method beside those of the Trainer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
+from modeling_retainmix.mixing import check_snr
 
-@dataclass
-class RetainMixTrainingArguments(TrainingArguments):
-    """Training arguments of RetainMix; the defaults are the paper's where it gives a value (section 4.2).
 
-    The fields below are those of the method. All of them are written into the model card of what they trained.
-    """
+@dataclass(kw_only=True)
+class MethodArguments:
+    """The options of the method, which every model card lists; the defaults are the paper's (section 4.2)."""
 
     alpha: float = field(default=1.0, metadata={"help": "Weight of the tagging loss (Eq. 7)."})
     beta: float = field(default=1.0, metadata={"help": "Weight of the mixture loss (Eq. 7); 0 needs no teacher."})
-    lam: float = field(default=0.5, metadata={"help": "Weight of the machine sound in the teacher's target (Eq. 5)."})
+    lam: float = field(default=0.5, metadata={"help": "Weight of the machine sound in the teacher's average (Eq. 5)."})
     snr_db: list[float] = field(
         default_factory=lambda: [0.0],
         metadata={"help": "SNR of training mixtures in dB: one value, or the bounds of a uniform draw per clip."},
@@ -67,53 +66,56 @@ class RetainMixTrainingArguments(TrainingArguments):
         metadata={"help": "Length of a training clip in seconds; longer clips are cut at a random start."},
     )
 
-    # The paper's optimisation, where the Trainer's own defaults differ (section 4.2).
-    learning_rate: float = field(default=1e-4, metadata={"help": "Peak learning rate of AdamW."})
-    weight_decay: float = field(default=1e-3, metadata={"help": "Weight decay of AdamW."})
-    lr_scheduler_type: str = field(default="cosine", metadata={"help": "Schedule of the learning rate."})
-    warmup_steps: float = field(default=200, metadata={"help": "Optimiser steps of linear warm-up."})
-    max_steps: int = field(default=20_000, metadata={"help": "Optimiser steps."})
-    per_device_train_batch_size: int = field(default=64, metadata={"help": "Clips of one forward on one device."})
-    gradient_accumulation_steps: int = field(default=2, metadata={"help": "Forwards per optimiser step."})
+
+@dataclass(kw_only=True)
+class AddedArguments(MethodArguments):
+    """Everything that this package adds to `transformers.TrainingArguments`."""
 
     early_stopping_patience: int = field(
         default=0,
         metadata={"help": "Stop after so many evaluations without a better metric_for_best_model; 0: never."},
     )
+
+
+@dataclass
+class RetainMixTrainingArguments(TrainingArguments, AddedArguments):
+    """Training arguments of RetainMix; the defaults are the paper's where it gives a value (section 4.2).
+
+    Raises:
+        ValueError: options that do not fit together; the message names them.
+    """
+
+    _argument_group_name = "method, then transformers.TrainingArguments"  # the heading in --help
+
+    METHOD_FIELDS = tuple(field.name for field in fields(MethodArguments))
+
+    # The paper's optimization, where the Trainer's defaults differ (section 4.2).
+    learning_rate: float = field(default=1e-4, metadata={"help": "Peak learning rate of AdamW."})
+    weight_decay: float = field(default=1e-3, metadata={"help": "Weight decay of AdamW."})
+    lr_scheduler_type: str = field(default="cosine", metadata={"help": "Schedule of the learning rate."})
+    warmup_steps: float = field(default=200, metadata={"help": "Optimizer steps of linear warm-up."})
+    max_steps: int = field(default=20_000, metadata={"help": "Optimizer steps."})
+    per_device_train_batch_size: int = field(default=64, metadata={"help": "Clips of one forward on one device."})
+    gradient_accumulation_steps: int = field(default=2, metadata={"help": "Forwards per optimiser step."})
+
     ddp_find_unused_parameters: bool | None = field(
-        default=False, metadata={"help": "Look for parameters without a gradient at every step; there are none."}
+        default=False,
+        metadata={"help": "Look at every step for parameters without a gradient; no method here has any."},
     )
     ddp_timeout: int = field(
         default=6 * 3600,
         metadata={"help": "Seconds that processes wait for each other, at first for one of them to make the data."},
     )
     logging_nan_inf_filter: bool = field(
-        default=False, metadata={"help": "Has to stay off: a loss that is not finite ends the training."}
+        default=False, metadata={"help": "Must stay off: a loss that is not finite ends the training."}
     )
     hub_strategy: str = field(
-        default="end", metadata={"help": "Has to stay 'end': a push is one commit of the finished folder."}
+        default="end", metadata={"help": "Must stay 'end': a push is one commit of the finished folder."}
     )
 
-    # The dataset's columns (clips, lengths, positions) are not arguments of the model's forward: they must stay.
+    # The dataset's columns (clips, lengths, positions) are not arguments of the model's forward, and have to be kept.
     remove_unused_columns: bool = field(
-        default=False, metadata={"help": "Has to stay off: clips become features later."}
-    )
-
-    METHOD_FIELDS = (
-        "alpha",
-        "beta",
-        "lam",
-        "snr_db",
-        "level",
-        "teacher_inputs",
-        "tag_noise",
-        "mixup",
-        "mixup_alpha",
-        "mixture_layer",
-        "embedding_layer",
-        "time_mask_width",
-        "frequency_mask_width",
-        "clip_seconds",
+        default=False, metadata={"help": "Must stay off: clips become features later."}
     )
 
     def __post_init__(self) -> None:
@@ -122,16 +124,16 @@ class RetainMixTrainingArguments(TrainingArguments):
             raise ValueError(f"alpha and beta must be >= 0 and not both 0, got alpha={self.alpha}, beta={self.beta}")
         if not 0.0 <= self.lam <= 1.0:
             raise ValueError(f"lam must be in [0, 1], got {self.lam}")
-        if not 1 <= len(self.snr_db) <= 2 or self.snr_db[0] > self.snr_db[-1]:
-            raise ValueError(f"snr_db takes one value, or a lower and an upper bound in dB, got {self.snr_db}")
+        check_snr(self.snr_db)
         if self.mixup not in ("none", "linear", "snr"):
             raise ValueError(f"mixup must be 'none', 'linear' or 'snr', got {self.mixup!r}")
         if self.mixup_alpha <= 0:
             raise ValueError(f"mixup_alpha must be positive, got {self.mixup_alpha}")
         if self.mixup != "none" and (self.beta > 0 or self.per_device_train_batch_size % 2):
             raise ValueError(
-                f"mixup={self.mixup!r} has no target for the mixture loss and joins clips in pairs: set beta=0 and an "
-                f"even per_device_train_batch_size, got beta={self.beta} and {self.per_device_train_batch_size}"
+                f"mixup={self.mixup!r} has no teacher's average for the mixture loss and joins clips in pairs: set "
+                f"beta=0 and an even per_device_train_batch_size, got beta={self.beta} and "
+                f"{self.per_device_train_batch_size}"
             )
         if self.early_stopping_patience > 0 and (self.eval_strategy == "no" or self.metric_for_best_model is None):
             raise ValueError(
@@ -145,16 +147,16 @@ class RetainMixTrainingArguments(TrainingArguments):
                 f"hub_strategy must be 'end', got {self.hub_strategy}: a push is one commit of the finished folder"
             )
         if self.fsdp or self.deepspeed:
-            raise ValueError("fsdp and deepspeed serve no model of this size: train with several processes (DDP)")
+            raise ValueError("fsdp and deepspeed do not fit models of this size: train with several processes (DDP)")
         if self.remove_unused_columns:
             raise ValueError("remove_unused_columns must stay off: the clips would be dropped before they are mixed")
         if self.clip_seconds <= 0:
             raise ValueError(f"clip_seconds must be positive, got {self.clip_seconds}")
 
     def method_settings(self) -> dict[str, object]:
-        """The options that make the method, by name, as the model card prints them."""
-        optimisation = ("learning_rate", "weight_decay", "lr_scheduler_type", "warmup_steps", "max_steps", "seed")
-        settings = {name: getattr(self, name) for name in (*self.METHOD_FIELDS, *optimisation)}
+        """Return the options that make the method, by name, as the model card prints them."""
+        optimization = ("learning_rate", "weight_decay", "lr_scheduler_type", "warmup_steps", "max_steps", "seed")
+        settings = {name: getattr(self, name) for name in (*self.METHOD_FIELDS, *optimization)}
         settings["lr_scheduler_type"] = str(getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type))
         settings["clips_per_step"] = self.train_batch_size * self.gradient_accumulation_steps * self.world_size
         return settings

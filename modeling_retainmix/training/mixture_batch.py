@@ -1,4 +1,4 @@
-"""From int16 clips to what student and teacher hear: one batched stage on the training device, without gradients."""
+"""Turn int16 clips into what student and teacher hear: one batched stage on the training device, without gradients."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from scipy.special import betaincinv
 
 from modeling_retainmix.data.clips import to_waveform
 from modeling_retainmix.keyed_random import Stream, keyed_uniform
-from modeling_retainmix.mixing import linear_mixup, mixing_gains, snr_mixup, spec_augment
+from modeling_retainmix.mixing import draw_snr, linear_mixup, mixing_gains, snr_mixup, spec_augment
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 
 
@@ -35,13 +35,13 @@ class MixtureBatch:
 
 
 class MixtureBatchBuilder:
-    """Mixes, extracts features, masks; every random choice is keyed by (seed, position of the example).
+    """Mix, extract features, mask; every random choice is keyed by (seed, position of the example).
 
     Args:
         feature_extractor: gives `extract_features(waveform [batch, samples]) -> [batch, frames, 128]`.
         args: SNR, level, SpecAugment, teacher inputs and seed.
         num_classes: of the label vector.
-        num_machine_classes: of these, the first so many are machines.
+        num_machine_classes: how many of them, from the first, are machines.
         num_layers: of the student.
         layerdrop: probability with which a clip skips a layer.
     """
@@ -64,26 +64,27 @@ class MixtureBatchBuilder:
 
     @torch.no_grad()
     def __call__(self, batch: dict[str, torch.Tensor], augment: bool = True) -> MixtureBatch:
-        """Builds the features of a batch of `TrainingPairs`, on the device that the batch is on.
+        """Build the features of a batch of `TrainingPairs`, on the device that the batch is on.
 
         Args:
             batch: as `TrainingPairs` gives it, as tensors.
             augment: mixup, SpecAugment and layerdrop; off for validation.
         """
         args = self.args
-        device = batch["target"].device
+        device = batch["machine"].device
         position = batch["position"].cpu().numpy()
-        target, noise = to_waveform(batch["target"]), to_waveform(batch["noise"])
+        machine, noise = to_waveform(batch["machine"]), to_waveform(batch["noise"])
         snr_db = self._draw_snr(position, Stream.SNR, device)
-        a1, a2 = mixing_gains(target, noise, snr_db, batch["length"], args.level)
-        scaled_target, scaled_noise = a1[:, None] * target, a2[:, None] * noise
+        a1, a2 = mixing_gains(machine, noise, snr_db, batch["length"], args.level)
+        scaled_machine, scaled_noise = a1[:, None] * machine, a2[:, None] * noise
         labels = self._labels(batch)
-        mixture = scaled_target + scaled_noise
+        mixture = scaled_machine + scaled_noise
         if augment and args.mixup != "none":
             mixture, labels = self._mixup(mixture, labels, batch["length"], position)
         waveforms = [mixture]
         if args.beta > 0:
-            waveforms += [scaled_target, scaled_noise] if args.teacher_inputs == "mixture_level" else [target, noise]
+            recorded = args.teacher_inputs == "recorded"
+            waveforms += [machine, noise] if recorded else [scaled_machine, scaled_noise]
         features = self.feature_extractor.extract_features(torch.cat(waveforms))
         size = len(position)
         return MixtureBatch(
@@ -102,12 +103,11 @@ class MixtureBatchBuilder:
         return torch.from_numpy(keyed_uniform(self.args.seed, position, stream, width)).to(device, torch.float32)
 
     def _draw_snr(self, position: np.ndarray, stream: Stream, device: torch.device) -> torch.Tensor:
-        low, high = self.args.snr_db[0], self.args.snr_db[-1]
-        return low + (high - low) * self._draw(position, stream, device)
+        return draw_snr(self.args.snr_db, self._draw(position, stream, device))
 
     def _labels(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        labels = torch.zeros(len(batch["target_class"]), self.num_classes, device=batch["target_class"].device)
-        labels.scatter_(1, batch["target_class"][:, None], 1.0)
+        labels = torch.zeros(len(batch["machine_class"]), self.num_classes, device=batch["machine_class"].device)
+        labels.scatter_(1, batch["machine_class"][:, None], 1.0)
         if self.num_classes > self.num_machine_classes:
             labels.scatter_(1, batch["noise_class"][:, None], 1.0)
         return labels
@@ -115,7 +115,7 @@ class MixtureBatchBuilder:
     def _mixup(
         self, mixture: torch.Tensor, labels: torch.Tensor, lengths: torch.Tensor, position: np.ndarray
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mixes the examples at positions 2 n and 2 n + 1, which any even batch holds both, in both directions."""
+        """Mix the examples at positions 2 n and 2 n + 1 in both directions; a batch of even size holds both."""
         partner = torch.arange(len(position), device=mixture.device) ^ 1
         if self.args.mixup == "snr":
             snr_db = self._draw_snr(position, Stream.MIXUP, mixture.device)
@@ -125,7 +125,7 @@ class MixtureBatchBuilder:
         return linear_mixup(mixture, labels, partner, torch.from_numpy(ratio).to(mixture))
 
     def _mask(self, features: torch.Tensor, position: np.ndarray) -> torch.Tensor:
-        """One time mask and one frequency mask per clip."""
+        """Apply one time mask and one frequency mask per clip."""
         if self.args.time_mask_width == 0 and self.args.frequency_mask_width == 0:
             return features
         return spec_augment(

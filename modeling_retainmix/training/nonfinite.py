@@ -14,7 +14,7 @@ SHOWN_CLIPS = 8
 
 
 def nonfinite_weights(model: torch.nn.Module) -> list[str]:
-    """Names of the parameters that hold a NaN or an infinite value."""
+    """Return the names of the parameters that hold a NaN or an infinite value."""
     return [name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()]
 
 
@@ -27,14 +27,14 @@ def stop_at_nonfinite_loss(
     pairs: TrainingPairs,
     args: RetainMixTrainingArguments,
 ) -> NoReturn:
-    """Saves the batch for inspection and ends the training.
+    """Save the batch for inspection and end the training.
 
     Args:
         loss: NaN or infinite.
         step: optimiser step, from 1.
         inputs: the batch, as `TrainingPairs` gives it.
         outputs: of the model for this batch, with `logits` [clips, classes].
-        model: its weights are looked at: once they are not finite, every clip looks guilty.
+        model: its weights are looked at: once they are not finite, every clip is a suspect.
         pairs: what the batch was read from; it names the clips.
         args: output folder and number of the process.
 
@@ -44,10 +44,10 @@ def stop_at_nonfinite_loss(
     broken = nonfinite_weights(model)
     size = len(inputs["position"])
     finite = torch.isfinite(outputs.logits).all(dim=-1).view(-1, size).all(dim=0)
-    guilty = (~finite).nonzero().flatten().tolist()
-    if broken or not guilty:  # all clips are under suspicion
-        guilty = list(range(size))
-    clips = [pairs.describe(int(inputs["target_row"][index]), int(inputs["noise_row"][index])) for index in guilty]
+    suspects = (~finite).nonzero().flatten().tolist()
+    if broken or not suspects:  # no clip alone is to blame
+        suspects = list(range(size))
+    clips = [pairs.describe(int(inputs["machine_row"][index]), int(inputs["noise_row"][index])) for index in suspects]
     path = Path(args.output_dir) / f"nonfinite_batch_step{step}_process{args.process_index}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(
@@ -61,7 +61,7 @@ def stop_at_nonfinite_loss(
     if broken:
         cause = f"the weights are not finite ({broken[0]} and {len(broken) - 1} others): lower --learning_rate"
     elif len(clips) == size > 1:
-        cause = "it is so for every clip of the batch: lower --learning_rate, or listen to these clips"
+        cause = "every clip of the batch gives it: lower --learning_rate, or listen to these clips"
     else:
         cause = "listen to these clips, or take them out of the training data"
     raise FloatingPointError(f"the loss is {loss} at step {step} for {shown}. The batch lies in {path}; {cause}")

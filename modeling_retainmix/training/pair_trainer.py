@@ -1,4 +1,4 @@
-"""What the trainers of this package share: sampler and collation, named loss parts, speed, and the stop at a NaN."""
+"""`PairTrainer`: what the trainers of this package share: sampler, named loss parts, speed, and the stop at a NaN."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ class PairTrainer(SafeSavingTrainer):
 
     def _get_train_sampler(self, train_dataset: TrainingPairs | None = None) -> Sampler:
         pairs = train_dataset if train_dataset is not None else self.train_dataset
-        # Whole optimiser steps only: an epoch then means the same for any number of processes.
+        # Whole optimizer steps only: an epoch then means the same for any number of processes.
         num_samples = max(len(pairs) // self._examples_per_step, 1) * self._examples_per_step
         self._sampler = PairSampler(pairs.machine_classes, pairs.noise_classes, num_samples, self.args.seed)
         return self._sampler
@@ -93,16 +93,16 @@ class PairTrainer(SafeSavingTrainer):
         return loss
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """Operations of one forward and backward of a batch; the Trainer sums them up in its state."""
+        """Count the operations of one forward and backward of a batch; the Trainer sums them up in its state."""
         return round((self.flops_per_example or 0) * len(inputs["position"]))
 
     def record_parts(self, **parts: torch.Tensor) -> None:
-        """Adds scalars to the averages that the next log line shows beside the loss."""
+        """Add scalars to the averages that the next log line shows beside the loss."""
         for name, value in parts.items():
             self._parts.setdefault(name, []).append(value.detach().float())
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Logs as the Trainer does; a line with a loss also holds its parts and the speed since the last such line.
+        """Log as the Trainer does; a line with a loss also holds its parts and the speed since the last such line.
 
         The parts are averaged over steps and processes. `clips_per_second` counts the machine clips of all processes,
         `model_flop_utilisation` is the share of the rate that plain matrix products reach on this device; both leave
@@ -123,15 +123,14 @@ class PairTrainer(SafeSavingTrainer):
 
     @property
     def compute_dtype(self) -> torch.dtype:
-        """Of the matrix products: bfloat16 or float16 under mixed precision."""
+        """The dtype of the matrix products: bfloat16 or float16 under mixed precision."""
         return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.accelerator.mixed_precision, torch.float32)
 
 
 class _StepCallback(TrainerCallback):
-    """Moves the sampler to its epoch, and stops the clock before evaluation and saving.
+    """Move the sampler to its epoch, and stop the clock before evaluation and saving.
 
-    Accelerate tells a sampler its epoch, but not through the two wrappers that it has in a run of several processes
-    which is resumed.
+    Accelerate sets a sampler's epoch, but not through the two wrappers of a resumed run of several processes.
     """
 
     def __init__(self, trainer: PairTrainer) -> None:

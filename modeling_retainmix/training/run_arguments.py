@@ -1,18 +1,17 @@
 """`RunArguments`: which data, which starting encoder and which evaluation a run of `train_accelerate.py` uses."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.constants import HF_HOME
-
-from modeling_retainmix.data.benchmark import PROTOCOLS
+from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments, json_object
 
 
-@dataclass
-class RunArguments:
-    """Arguments of a run beside those of the training itself (`RetainMixTrainingArguments`)."""
+@dataclass(kw_only=True)
+class RunArguments(BenchmarkArguments):
+    """Options of a run beside those of the benchmark and of the training itself (`RetainMixTrainingArguments`)."""
+
+    _argument_group_name = "data, starting encoder and evaluation"  # the heading in --help
 
     model: str | None = field(
         default=None,
@@ -34,20 +33,9 @@ class RunArguments:
     teacher_clip_seconds: float | None = field(
         default=None, metadata={"help": "Length of a clip in that training, in seconds; default: as in training."}
     )
-    teacher_steps: int = field(default=0, metadata={"help": "Optimiser steps of that training."})
+    teacher_steps: int = field(default=0, metadata={"help": "Optimizer steps of that training."})
     teacher_learning_rate: float = field(default=1e-3, metadata={"help": "Peak learning rate of that training."})
     teacher_batch_size: int = field(default=32, metadata={"help": "Pairs of clips of one step of that training."})
-    cache_dir: str = field(
-        default=str(Path(HF_HOME) / "retainmix"), metadata={"help": "Folder of generated and decoded data."}
-    )
-    benchmark_seed: int = field(default=0, metadata={"help": "Seed of the procedural factory and of clip selection."})
-    data_workers: int | None = field(
-        default=None, metadata={"help": "Processes that generate data; default: one per core."}
-    )
-    factory_config: dict | str | None = field(
-        default=None,
-        metadata={"help": "Sizes of the procedural factory where they differ from `FactoryConfig` (JSON)."},
-    )
     train_data: list[str] | None = field(
         default=None,
         metadata={
@@ -63,58 +51,21 @@ class RunArguments:
         default=False,
         metadata={"help": "Add the references of the evaluation and their noise to the training data (Table 5)."},
     )
-    channel: int | None = field(
-        default=None,
-        metadata={"help": "Channel of own recordings that have several, from 0; default: such are an error."},
-    )
     validation_share: float = field(
         default=0.0,
         metadata={
             "help": "Share of the training clips of each class that is set aside for --eval_strategy, in [0, 1)."
         },
     )
-    cpu_threads: int | None = field(
-        default=None,
-        metadata={
-            "help": "Threads of a process that computes on the CPU; default: the cores, shared among the processes "
-            "(accelerate launch alone would leave it one)."
-        },
-    )
-    eval_data: str | None = field(
-        default=None,
-        metadata={
-            "help": "Recordings to evaluate on: a folder in a layout of DCASE Task 2 or with a metadata.csv, or a "
-            "data set on the Hub; default: the procedural factory. Its validation machines are generated as well "
-            "(about a minute, once): the teacher's best layer is chosen on them."
-        },
-    )
-    ground_truth: str | None = field(
-        default=None,
-        metadata={"help": "Folder of the official ground truth, for --eval_data whose tests do not tell their label."},
-    )
-    noise: str | None = field(
-        default=None,
-        metadata={
-            "help": "Folder of noise: for --train_data; for --eval_data with stationary/ and non_stationary/ inside."
-        },
-    )
-    allow_noise_reuse: bool = field(
-        default=False, metadata={"help": "Mix a noise segment into more than one clip where the pool is too small."}
-    )
-    protocol: str = field(default="small", metadata={"help": "Size of the evaluation.", "choices": sorted(PROTOCOLS)})
     eval_clip_seconds: float | None = field(
         default=None, metadata={"help": "Length of an evaluation clip in seconds; default: as in training."}
     )
 
     def __post_init__(self) -> None:
-        self.encoder_options = _json_object("encoder_config", self.encoder_config)
-        self.factory_options = _json_object("factory_config", self.factory_config)
+        super().__post_init__()
+        self.encoder_options = json_object("encoder_config", self.encoder_config)
         if self.train_teacher and self.model is not None:
             raise ValueError("--train_teacher trains the encoder to start from, and --model names one: leave one out")
-        if self.eval_data is not None and self.noise is None:
-            raise ValueError("--eval_data and --noise belong together: give both folders, or neither")
-        if self.ground_truth is not None and self.eval_data is None:
-            raise ValueError("--ground_truth belongs to --eval_data: give the recordings that it labels")
         if self.train_data and self.noise is None and self.train_noise is None:
             raise ValueError("--train_data and --noise belong together: give noise to mix the machine sounds with")
         if not self.train_data and self.train_noise is not None:
@@ -123,24 +74,10 @@ class RunArguments:
             raise ValueError("--noise belongs to --train_data or --eval_data: give one of the two")
         if not 0.0 <= self.validation_share < 1.0:
             raise ValueError(f"--validation_share must be in [0, 1), got {self.validation_share}")
-        if self.protocol not in PROTOCOLS:
-            raise ValueError(f"--protocol must be one of {sorted(PROTOCOLS)}, got {self.protocol!r}")
 
     def starting_settings(self) -> dict[str, Any]:
-        """Where the encoders came from, by name, as the model card prints it."""
+        """Return where the encoders came from, by name, as the model card prints it."""
         if self.model is not None:
             return {"model": Path(self.model).name, "teacher": Path(self.teacher or self.model).name}
         fields = ("teacher_clip_seconds", "teacher_steps", "teacher_learning_rate", "teacher_batch_size")
         return {"encoder_config": self.encoder_options} | {name: getattr(self, name) for name in fields}
-
-
-def _json_object(name: str, value: dict | str | None) -> dict[str, Any]:
-    """A mapping of options: a recipe gives it as such, the command line as JSON."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"--{name} must be a JSON object, got {value!r}: {error}") from error
-    if not isinstance(value, dict | None):
-        raise ValueError(f"--{name} must be a JSON object, got {value!r}")
-    return value or {}

@@ -44,26 +44,17 @@ class RunData:
 
 
 def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> RunData:
-    """Reads the folders or data sets that are given; generates the procedural factory (once) for what is not.
+    """Read the folders or data sets that are given; generate the procedural factory (once) for what is not.
 
     Raises:
         FileNotFoundError, ValueError: a folder is missing, empty or broken; the message names the file and the cure.
     """
     protocol = replace(PROTOCOLS[run_args.protocol], clip_seconds=run_args.eval_clip_seconds or args.clip_seconds)
     config = factory_config(protocol, args.clip_seconds, run_args.benchmark_seed, run_args.factory_options)
-    # The user's recordings first: a broken folder is told before minutes go into generated data.
+    # The user's recordings first: a broken folder is named before minutes go into generated data.
     folders = None
-    if run_args.eval_data is not None and run_args.noise is not None:
-        folders = load_benchmark(
-            protocol,
-            run_args.cache_dir,
-            run_args.benchmark_seed,
-            run_args.eval_data,
-            run_args.noise,
-            run_args.ground_truth,
-            run_args.channel,
-            run_args.allow_noise_reuse,
-        )
+    if run_args.eval_data is not None:
+        folders = load_benchmark(protocol, run_args)
     scored = args.do_eval or run_args.train_on_references
     wanted = {
         "train": not run_args.train_data,
@@ -110,9 +101,9 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
 def _prepare_training(
     run_args: RunArguments, args: RetainMixTrainingArguments, description: dict[str, Any]
 ) -> tuple[Dataset, Dataset]:
-    """The user's machine sounds and noise segments; what was dropped is printed and goes into the description."""
+    """Prepare the user's machine sounds and noise segments; print what is dropped and put it into the description."""
     names, noise_name = run_args.train_data or [], run_args.train_noise or run_args.noise
-    assert noise_name is not None  # RunArguments sees to it
+    assert noise_name is not None  # RunArguments has checked it
     cache_dir = Path(run_args.cache_dir) / "prepared"
     tables = []
     for name in names:
@@ -129,13 +120,13 @@ def _prepare_training(
     from_hub = [name for name in (*names, noise_name) if not Path(name).is_dir()]
     if from_hub:
         description["datasets"] = from_hub  # the card's front matter names them
-    for column in ("kind", "factory"):  # told apart by evaluations only
+    for column in ("kind", "factory"):  # evaluations alone use them
         noise = noise.add_column(column, [""] * len(noise))
     return concatenate_datasets(tables), make_noise_segments(noise, args.clip_seconds, seed=run_args.benchmark_seed)
 
 
 def _with_references(machines: Dataset, noise: Dataset, evaluation: list[MachineBenchmark]) -> tuple[Dataset, Dataset]:
-    """Training tables with the references of the evaluation, and the noise segments that lie on references alone.
+    """Return training tables with the references of the evaluation, and the noise segments of references alone.
 
     Machine types share segments: one that lies on a reference of one type may lie on a test of another.
 

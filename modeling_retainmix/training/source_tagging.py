@@ -1,11 +1,10 @@
-"""A small teacher from scratch: an encoder that learns to tag clean machine sounds and noises, one source at a time.
+"""Train a small encoder from scratch by tagging clean machine sounds and noises, one source at a time.
 
-The paper starts from a self-supervised encoder. Where none is at hand, as in the demo, this stage gives a teacher
-whose embeddings are not noise.
+The paper starts from a self-supervised encoder. Where none is at hand, as in the demo, this stage makes a teacher
+whose embeddings separate machines.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,29 +20,33 @@ from modeling_retainmix.losses import tagging_loss
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.pair_trainer import PairTrainer
 from modeling_retainmix.training.run_arguments import RunArguments
+from modeling_retainmix.training.saving import moved_into
 
 # What a checkout holds trained; a wheel leaves it out.
 TINY_TEACHER = Path(__file__).resolve().parents[2] / "hub_cards" / "retainmix-beats-tiny-teacher"
 
 
-def trained_teacher(encoder_options: Mapping[str, Any]) -> str | None:
-    """The folder of the trained teacher in this checkout.
+def starting_encoder(run_args: RunArguments) -> str | None:
+    """Return the encoder that a run starts from: `--model`, else the trained one of this checkout.
 
     Args:
-        encoder_options: configuration of the encoder that the run asks for.
+        run_args: of the run; `encoder_options` is the configuration of the small encoder that it asks for.
 
     Returns:
-        None where there is no such folder, or the encoder in it is of another configuration.
+        Folder or Hub name; None where the run has to train the encoder first: `--train_teacher` asks for it, there is
+        no checkout, or the encoder in it is of another configuration.
     """
-    if not encoder_options or not (TINY_TEACHER / "config.json").is_file():
+    if run_args.model is not None or run_args.train_teacher:
+        return run_args.model
+    if not run_args.encoder_options or not (TINY_TEACHER / "config.json").is_file():
         return None
     config = BeatsConfig.from_pretrained(TINY_TEACHER)
-    same = all(getattr(config, name) == value for name, value in encoder_options.items())
+    same = all(getattr(config, name) == value for name, value in run_args.encoder_options.items())
     return str(TINY_TEACHER) if same else None
 
 
 class SourceTaggingTrainer(PairTrainer):
-    """Trains a classifier on the two clips of each pair apart: no mixing, one label each (Eq. 4 without a mixture).
+    """Train a classifier on the two clips of each pair apart: no mixing, one label each (Eq. 4 without a mixture).
 
     Clips keep their recorded level. The model's outputs are the classes of the data set, machines before noise.
     """
@@ -55,11 +58,11 @@ class SourceTaggingTrainer(PairTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Binary cross-entropy over all classes, mean over the 2 * batch clips."""
+        """Return the binary cross-entropy over all classes, mean over the 2 * batch clips."""
         with torch.no_grad():
-            waveforms = to_waveform(torch.cat([inputs["target"], inputs["noise"]]))
+            waveforms = to_waveform(torch.cat([inputs["machine"], inputs["noise"]]))
             features = self.processing_class.extract_features(waveforms)
-        classes = torch.cat([inputs["target_class"], inputs["noise_class"]])
+        classes = torch.cat([inputs["machine_class"], inputs["noise_class"]])
         outputs = model(input_values=features)
         labels = torch.nn.functional.one_hot(classes, outputs.logits.shape[-1])
         loss = tagging_loss(outputs.logits, labels)
@@ -71,7 +74,7 @@ class SourceTaggingTrainer(PairTrainer):
 def train_teacher(
     run_args: RunArguments, args: RetainMixTrainingArguments, machines: Dataset, noise: Dataset, output_dir: str
 ) -> None:
-    """Trains a small BEATs by source tagging and saves it, with its feature extractor.
+    """Train a small BEATs by source tagging and saves it, with its feature extractor.
 
     Args:
         run_args: configuration of the encoder; clip length, steps, learning rate and batch size.
@@ -107,6 +110,7 @@ def train_teacher(
     trainer = SourceTaggingTrainer(model, replace(args, **changes), pairs, BeatsFeatureExtractor())
     trainer.train()
     if args.should_save:
-        model.save_pretrained(output_dir)
-        trainer.processing_class.save_pretrained(output_dir)
+        with moved_into(Path(output_dir), args.process_index) as staging:
+            model.save_pretrained(staging)
+            trainer.processing_class.save_pretrained(staging)
     trainer.accelerator.wait_for_everyone()

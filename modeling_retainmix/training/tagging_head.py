@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 
 def set_tagging_classes(model: PreTrainedModel, class_names: Sequence[str]) -> None:
-    """Gives a classifier a head for these classes, in this order.
+    """Give a classifier a head for these classes, in this order.
 
     A class that the model knows by name keeps its weights, wherever it stood. Every other class is rare: it starts at
     its frequency, so that the first steps do not bend the encoder to learn just that. So methods that tag different

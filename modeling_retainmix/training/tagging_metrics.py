@@ -5,7 +5,7 @@ from sklearn.metrics import average_precision_score
 
 
 def macro_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Average precision of every class, averaged over the classes that occur among the clips.
+    """Return the average precision of every class, averaged over the classes that occur among the clips.
 
     Args:
         scores: logits or probabilities, [clips, classes].
@@ -19,5 +19,5 @@ def macro_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
     """
     occurring = labels.any(axis=0)
     if not occurring.any():
-        raise ValueError(f"none of the {labels.shape[1]} classes occurs in the {len(labels)} clips")
+        raise ValueError(f"none of the {labels.shape[1]} classes occurs in the {len(labels)} clips: add clips")
     return float(average_precision_score(labels[:, occurring], scores[:, occurring], average="macro"))

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 class StepClock:
-    """Adds up the time of optimiser steps, from the reading of the clips to the update of the weights."""
+    """Add up the time of optimizer steps, from the reading of the clips to the update of the weights."""
 
     def __init__(self) -> None:
         self._steps = 0
@@ -18,27 +18,27 @@ class StepClock:
         self._started: float | None = None
 
     def start(self) -> None:
-        """A step begins."""
+        """Begin a step."""
         self._started = time.perf_counter()
 
     def stop(self) -> None:
-        """The step that was begun ends."""
+        """End the step that was begun."""
         if self._started is not None:
             self._seconds += time.perf_counter() - self._started
             self._steps += 1
             self._started = None
 
     def rate(self) -> float | None:
-        """Steps per second since the last call; None where there was none."""
+        """Return the steps per second since the last call; None without a step."""
         rate = self._steps / self._seconds if self._steps else None
         self._steps, self._seconds = 0, 0.0
         return rate
 
 
 def forward_flops(model: torch.nn.Module, **inputs: Any) -> float:
-    """Floating-point operations of one forward: matrix products, convolutions and attention, counted while it runs.
+    """Count the floating-point operations of one forward while it runs: matrix products, convolutions, attention.
 
-    A backward costs twice as much; recomputed activations are left out, as is usual for model FLOP utilisation.
+    A backward costs twice as much; recomputed activations are left out, as is usual for model FLOP utilization.
     """
     training = model.training
     model.eval()
@@ -50,16 +50,16 @@ def forward_flops(model: torch.nn.Module, **inputs: Any) -> float:
 
 
 def _attention_flops(query: torch.Size, key: torch.Size, *args: Any, **kwargs: Any) -> int:
-    """From the shapes [batch, heads, tokens, dim]: products of queries and keys, and of weights and values."""
+    """Count from the shapes [batch, heads, tokens, dim]: products of queries and keys, and of weights and values."""
     return 4 * math.prod(query) * key[-2]
 
 
 @functools.cache
 def matmul_rate(device_type: str, dtype: torch.dtype) -> float:
-    """Floating-point operations per second of a large matrix product on this device, best of 5, measured once."""
+    """Measure the floating-point operations per second of a large matrix product (best of 5, once per process)."""
     size = 8192 if device_type == "cuda" else 1024
     device = torch.device(device_type)
-    # A generator of its own: the training's must not move, or a resumed run would draw other numbers.
+    # A separate generator: the training's must not advance, or a resumed run would draw other numbers.
     generator = torch.Generator(device).manual_seed(0)
     left, right = torch.randn(2, size, size, device=device, generator=generator).to(dtype)
     best = float("inf")

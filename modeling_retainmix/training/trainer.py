@@ -1,42 +1,29 @@
 """`RetainMixTrainer`: a transformers Trainer whose student hears mixtures; its frozen teacher hears their sources."""
 
-import copy
 from typing import Any
 
 import torch
-from transformers import AutoModel, EvalPrediction, PreTrainedConfig, PreTrainedModel
+from transformers import EvalPrediction, PreTrainedModel
 
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.losses import mixture_loss, retainmix_loss, tagging_loss, teacher_target
-from modeling_retainmix.model_names import check_model_name
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
+from modeling_retainmix.training.frozen_teacher import freeze_teacher
 from modeling_retainmix.training.mixture_batch import MixtureBatch, MixtureBatchBuilder
 from modeling_retainmix.training.pair_trainer import PairTrainer
 from modeling_retainmix.training.tagging_metrics import macro_average_precision
 from modeling_retainmix.training.throughput import forward_flops
 
 
-def check_same_tokens(student: PreTrainedConfig, teacher: PreTrainedConfig) -> None:
-    """Refuses configurations of a student and a teacher whose tokens cannot be compared (Eq. 6).
-
-    Raises:
-        ValueError: patch grid or width differ.
-    """
-    for field in ("hidden_size", "patch_size", "num_prefix_tokens"):
-        ours, theirs = getattr(student, field), getattr(teacher, field)
-        if ours != theirs:
-            raise ValueError(f"the student's {field} is {ours} but the teacher's {theirs}: Eq. 6 compares tokens")
-
-
 class RetainMixTrainer(PairTrainer):
-    """Trains a student to tag both sources of a mixture and to land on the teacher's average (Eq. 3 to 7).
+    """Train a student to tag both sources of a mixture and to land on the teacher's average (Eq. 3 to 7).
 
     Args:
         model: the student, an audio classification model with one output per class of `train_dataset`.
         args: training arguments; `alpha`, `beta`, `lam`, `snr_db` and the others of the method.
         teacher: a frozen encoder, or the folder or Hub name of one; not needed with `beta=0`. It stays outside the
             student: it is neither saved, nor optimised, nor wrapped, only moved to the device, in the dtype of the
-            matrix products (a copy where that is not its own).
+            matrix products (a copy where its dtype differs).
         train_dataset: pairs of machine clips and noise clips.
         eval_dataset: pairs for validation, with the same classes (`TrainingPairs.split`). `evaluate` gives the losses
             and, where tagging is on, the macro average precision, without masks, mixup or dropped layers.
@@ -74,7 +61,11 @@ class RetainMixTrainer(PairTrainer):
             compute_metrics=self._validation_metrics,
             **kwargs,
         )
-        self.teacher: Any = self._freeze(teacher) if args.beta > 0 else None
+        self.teacher: Any = None
+        if args.beta > 0:
+            self.teacher = freeze_teacher(
+                teacher, model.config, args.mixture_layer, self.accelerator.device, self.compute_dtype
+            )
         self.build_batch = MixtureBatchBuilder(
             feature_extractor,
             args,
@@ -84,20 +75,6 @@ class RetainMixTrainer(PairTrainer):
             layerdrop=model.config.layerdrop,
         )
 
-    def _freeze(self, teacher: PreTrainedModel | str | None) -> PreTrainedModel:
-        if teacher is None:
-            raise ValueError("the mixture loss (beta > 0) needs a teacher: pass teacher=, or set beta=0")
-        encoder: Any = teacher
-        if isinstance(teacher, str):
-            check_model_name(teacher)
-            depth = {} if self.args.mixture_layer is None else {"num_hidden_layers": self.args.mixture_layer}
-            encoder = AutoModel.from_pretrained(teacher, **depth)  # no layer above the one that is compared
-        check_same_tokens(self.model.config, encoder.config)
-        if not isinstance(teacher, str) and teacher.dtype != self.compute_dtype:
-            encoder = copy.deepcopy(encoder)  # the caller's stays as it is
-        # Left outside Accelerate on purpose: prepare_model() would register it as the model to evaluate.
-        return encoder.requires_grad_(False).eval().to(self.accelerator.device, self.compute_dtype)
-
     def compute_loss(
         self,
         model: torch.nn.Module,
@@ -105,7 +82,7 @@ class RetainMixTrainer(PairTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Eq. 7 for a batch of `TrainingPairs`; both losses come from one forward of the wrapped student."""
+        """Return Eq. 7 for a batch of `TrainingPairs`; both losses come from one forward of the wrapped student."""
         args = self.args
         batch = self.build_batch(inputs)
         if self.flops_per_example is None:
@@ -128,7 +105,7 @@ class RetainMixTrainer(PairTrainer):
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[None, tuple[torch.Tensor, ...], torch.Tensor]:
-        """Logits, tagging losses and (with a teacher) mixture losses of every clip, and the labels.
+        """Return logits, tagging losses and (with a teacher) mixture losses of every clip, and the labels.
 
         The losses are not averaged here, since the last batch of several processes repeats clips, which the Trainer
         drops after it has gathered the rows.
@@ -137,8 +114,8 @@ class RetainMixTrainer(PairTrainer):
         outputs = self._forward(model, batch)
         predictions = [outputs.logits.float(), tagging_loss(outputs.logits, batch.labels, per_clip=True)]
         if batch.teacher_features is not None:
-            target = self._teacher_tokens(batch.teacher_features)
-            predictions.append(mixture_loss(self._tokens(outputs), target, per_clip=True))
+            average = self._teacher_tokens(batch.teacher_features)
+            predictions.append(mixture_loss(self._tokens(outputs), average, per_clip=True))
         return None, tuple(predictions), batch.labels
 
     def _validation_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
@@ -159,7 +136,7 @@ class RetainMixTrainer(PairTrainer):
         )
 
     def _count_flops(self, batch: MixtureBatch) -> float:
-        """Of one example: forward and backward of the student, forward of the teacher on both sources."""
+        """Count for one example: forward and backward of the student, forward of the teacher on both sources."""
         flops = 3.0 * forward_flops(self.model, input_values=batch.student_features[:1])
         if batch.teacher_features is not None:
             flops += 2.0 * forward_flops(self.teacher, input_values=batch.teacher_features[:1])
@@ -171,7 +148,7 @@ class RetainMixTrainer(PairTrainer):
 
     @torch.no_grad()
     def _teacher_tokens(self, features: torch.Tensor) -> torch.Tensor:
-        """Eq. 5: clean and noise in one pass of the teacher."""
+        """Return the average of Eq. 5: clean and noise in one pass of the teacher."""
         outputs = self.teacher(input_values=features, output_hidden_states=self.args.mixture_layer is not None)
-        target, noise = self._tokens(outputs).chunk(2)
-        return teacher_target(target.float(), noise.float(), self.args.lam)
+        machine, noise = self._tokens(outputs).chunk(2)
+        return teacher_target(machine.float(), noise.float(), self.args.lam)

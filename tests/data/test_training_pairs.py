@@ -1,18 +1,11 @@
 """Training examples: classes, crops, padding, and clips that cannot be trained on."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 from datasets import Dataset, Features, List, Value
 
+from modeling_retainmix.data.training_pairs import PairKey as Key
 from modeling_retainmix.data.training_pairs import TrainingPairs
-
-
-class Key(NamedTuple):
-    position: int
-    target: int
-    noise: int
 
 
 def table(rows):
@@ -38,7 +31,7 @@ def test_when_labels_are_made_then_machine_classes_come_before_noise_classes():
     pairs = TrainingPairs(machine_table(), noise_table(), 8, sampling_rate=1)
     assert pairs.class_names == ["fan/a", "valve/a", "valve/b", "noise/hall", "noise/press"]
     batch = pairs.__getitems__([Key(0, 0, 0), Key(1, 1, 1)])
-    assert batch["target_class"].tolist() == [2, 0]
+    assert batch["machine_class"].tolist() == [2, 0]
     assert batch["noise_class"].tolist() == [4, 3]
 
 
@@ -46,22 +39,22 @@ def test_when_machine_clip_is_short_then_both_clips_are_zero_beyond_its_end():
     pairs = TrainingPairs(machine_table((5, 8, 8)), noise_table(), 8, sampling_rate=1)
     batch = pairs.__getitems__([Key(0, 0, 0), Key(1, 1, 0)])
     assert batch["length"].tolist() == [5, 8]
-    assert batch["target"][0].tolist() == [1, 2, 3, 4, 5, 0, 0, 0]
+    assert batch["machine"][0].tolist() == [1, 2, 3, 4, 5, 0, 0, 0]
     assert batch["noise"][0].tolist() == [5, 5, 5, 5, 5, 0, 0, 0]
     assert batch["noise"].dtype == np.int16
 
 
 def test_when_machine_clip_is_long_then_its_cut_depends_on_the_position_alone():
     pairs = TrainingPairs(machine_table((100, 8, 8)), noise_table(), 8, sampling_rate=1)
-    starts = [pairs.__getitems__([Key(position, 0, 0)])["target"][0, 0] for position in range(20)]
+    starts = [pairs.__getitems__([Key(position, 0, 0)])["machine"][0, 0] for position in range(20)]
     assert len(set(starts)) > 5
-    together = pairs.__getitems__([Key(position, 0, 0) for position in range(20)])["target"][:, 0]
+    together = pairs.__getitems__([Key(position, 0, 0) for position in range(20)])["machine"][:, 0]
     assert together.tolist() == starts
 
 
 def test_when_single_example_is_read_then_it_is_the_row_of_the_batch():
     pairs = TrainingPairs(machine_table(), noise_table(), 8, sampling_rate=1)
-    assert pairs[Key(3, 2, 1)]["target"].tolist() == list(range(1, 9))
+    assert pairs[Key(3, 2, 1)]["machine"].tolist() == list(range(1, 9))
 
 
 def test_when_machine_clip_is_silent_then_error_names_the_row():
@@ -108,7 +101,7 @@ def test_when_clips_are_set_aside_then_every_class_gives_its_share_and_no_clip_i
     assert np.bincount(validation.noise_classes).tolist() == [1, 1]
     for part in (training, validation):
         batch = part.__getitems__([Key(0, row, 0) for row in range(len(part))])
-        assert [part.machine_class_names[c] for c in batch["target_class"]] == part.machines["machine_type"][:]
+        assert [part.machine_class_names[c] for c in batch["machine_class"]] == part.machines["machine_type"][:]
     clips = [{row[0] for row in part.machines["audio"]} for part in (training, validation)]
     assert not clips[0] & clips[1]
     assert clips[0] | clips[1] == set(range(1, 17))

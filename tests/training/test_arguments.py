@@ -1,8 +1,10 @@
 """The method's options: the paper's defaults and what is refused."""
 
+from dataclasses import fields
+
 import pytest
 
-from modeling_retainmix.training.arguments import RetainMixTrainingArguments
+from modeling_retainmix.training.arguments import MethodArguments, RetainMixTrainingArguments
 
 
 def test_defaults_are_those_of_the_paper(tmp_path):
@@ -36,6 +38,16 @@ def test_defaults_are_those_of_the_paper(tmp_path):
 def test_when_option_makes_no_sense_then_error_names_it(options, named, tmp_path):
     with pytest.raises(ValueError, match=named):
         RetainMixTrainingArguments(output_dir=str(tmp_path), **options)
+
+
+def test_when_the_output_folder_is_the_only_argument_then_it_needs_no_name(tmp_path):
+    assert RetainMixTrainingArguments(str(tmp_path)).output_dir == str(tmp_path)
+
+
+def test_when_an_option_is_added_to_the_method_then_it_is_recorded():
+    assert tuple(field.name for field in fields(MethodArguments)) == RetainMixTrainingArguments.METHOD_FIELDS
+    assert {"alpha", "snr_db", "embedding_layer", "clip_seconds"} <= set(RetainMixTrainingArguments.METHOD_FIELDS)
+    assert "early_stopping_patience" not in RetainMixTrainingArguments.METHOD_FIELDS
 
 
 def test_when_settings_are_recorded_then_every_option_of_the_method_is_there(tmp_path):

@@ -47,16 +47,6 @@ def test_when_loss_is_nan_then_run_ends_in_one_line(tmp_path, cache_dir):
     assert "\n" not in str(stopped.value)
 
 
-def test_when_teacher_clips_are_longer_than_training_clips_then_error_names_both(tmp_path, cache_dir):
-    with pytest.raises(SystemExit, match=r"error: --teacher_clip_seconds 2 is longer.*--clip_seconds, 1"):
-        run(tmp_path, cache_dir, "--teacher_clip_seconds", "2")
-
-
-def test_when_validation_has_no_clips_then_error_names_the_option(tmp_path, cache_dir):
-    with pytest.raises(SystemExit, match="error: --eval_strategy steps needs clips: give --validation_share"):
-        run(tmp_path, cache_dir, "--eval_strategy", "steps")
-
-
 def test_when_recipe_needs_a_model_then_error_says_how_to_give_one(tmp_path, cache_dir):
     with pytest.raises(SystemExit, match="error: --model is missing"):
         run(tmp_path, cache_dir, "--config", "both_0db", "--teacher_steps", "0")

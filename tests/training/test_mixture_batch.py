@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.data import default_convert
 
+from modeling_retainmix.data.training_pairs import PairKey
 from modeling_retainmix.training.mixture_batch import MixtureBatchBuilder
-from modeling_retainmix.training.sampler import PairKey
 
 
 class WaveformAsFeatures:
@@ -45,14 +45,14 @@ def test_when_level_is_unit_noise_then_noise_has_unit_power(make_args, pairs):
 
 def test_when_level_is_target_then_machine_keeps_its_recorded_level(make_args, pairs):
     machine, _ = build(make_args, pairs, level="target").teacher_features.chunk(2)
-    recorded = batch_of(pairs, KEYS)["target"] / 32768
+    recorded = batch_of(pairs, KEYS)["machine"] / 32768
     assert torch.allclose(machine.flatten(1), recorded)
 
 
 def test_when_teacher_inputs_are_recorded_then_neither_source_is_scaled(make_args, pairs):
     machine, noise = build(make_args, pairs, level="unit_noise", teacher_inputs="recorded").teacher_features.chunk(2)
     clips = batch_of(pairs, KEYS)
-    assert torch.allclose(machine.flatten(1), clips["target"] / 32768)
+    assert torch.allclose(machine.flatten(1), clips["machine"] / 32768)
     assert torch.allclose(noise.flatten(1), clips["noise"] / 32768)
 
 
@@ -66,7 +66,7 @@ def test_when_labels_are_made_then_machine_and_noise_are_both_set(make_args, pai
     batch = build(make_args, pairs)
     clips = batch_of(pairs, KEYS)
     for row, label in enumerate(batch.labels):
-        assert label.nonzero().flatten().tolist() == [clips["target_class"][row], clips["noise_class"][row]]
+        assert label.nonzero().flatten().tolist() == [clips["machine_class"][row], clips["noise_class"][row]]
 
 
 def test_when_batch_is_split_then_every_draw_stays_the_same(make_args, pairs):
@@ -105,7 +105,7 @@ def test_when_noise_is_not_labelled_then_the_machine_alone_is_set(make_args, pai
     batch = build(make_args, pairs, tag_noise=False, beta=0.0)
     clips = batch_of(pairs, KEYS)
     assert batch.labels.shape == (6, 3)
-    assert batch.labels.argmax(1).tolist() == clips["target_class"].tolist()
+    assert batch.labels.argmax(1).tolist() == clips["machine_class"].tolist()
     assert batch.labels.sum() == 6
 
 

@@ -34,15 +34,15 @@ def test_when_one_clip_gives_nan_then_error_names_step_and_clip_and_saves_the_ba
     with safe_open(path, "pt") as saved:
         clips = json.loads(saved.metadata()["clips"])
         position = saved.get_tensor("position").tolist()
-        rows = saved.get_tensor("target_row"), saved.get_tensor("noise_row")
-        target = saved.get_tensor("target")
+        rows = saved.get_tensor("machine_row"), saved.get_tensor("noise_row")
+        machine = saved.get_tensor("machine")
     assert position == [4, 5, 6, 7]
     pairs = make_pairs()
     row = rows[0][2].item()
     assert clips == [pairs.describe(row, rows[1][2].item())]
     assert clips[0] in message
     assert clips[0].startswith(f"row {row} (fan/id_{row % 3}) with row ")
-    assert target[2].tolist() == pairs.machines[row]["audio"]
+    assert machine[2].tolist() == pairs.machines[row]["audio"]
     assert trainer.state.global_step == 1
 
 
@@ -50,7 +50,7 @@ def test_when_every_clip_gives_nan_then_error_speaks_of_the_learning_rate(tmp_pa
     trainer = make_trainer(tmp_path)
     # Every logit is infinite while every weight is finite, on any processor: no rounding decides it.
     trainer.model.classifier.register_forward_hook(lambda module, inputs, logits: logits * torch.inf)
-    with pytest.raises(FloatingPointError, match="so for every clip of the batch: lower --learning_rate"):
+    with pytest.raises(FloatingPointError, match="every clip of the batch gives it: lower --learning_rate"):
         trainer.train()
 
 

@@ -1,8 +1,12 @@
 """Recipes and the command line over them."""
 
+from dataclasses import fields
+
 import pytest
 
+from modeling_retainmix.training.arguments import MethodArguments
 from modeling_retainmix.training.recipe import load_recipe, parse_arguments, recipe_names
+from modeling_retainmix.training.run_arguments import RunArguments
 
 
 def test_when_nothing_is_given_then_the_demo_recipe_is_read():
@@ -25,7 +29,7 @@ def test_when_yaml_file_is_given_then_it_is_the_recipe(tmp_path):
     assert (args.beta, args.snr_db, args.output_dir) == (0, [-10, 10], "somewhere")
 
 
-def test_when_recipe_is_unknown_then_error_lists_those_there_are():
+def test_when_recipe_is_unknown_then_error_lists_the_known_ones():
     with pytest.raises(FileNotFoundError, match=r"nowhere.*demo"):
         parse_arguments(["--config", "nowhere"])
 
@@ -42,6 +46,70 @@ def test_when_file_is_not_a_mapping_then_error_says_so(tmp_path):
     path.write_text("- 1\n")
     with pytest.raises(ValueError, match="mapping"):
         load_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("beta: !!python/object/apply:os.system ['true']\n", "is not valid YAML of plain values .*python/object"),
+        ("output_dir: !mine out\n", "is not valid YAML of plain values .*!mine"),
+        ("snr_db: [-5\n", r"is not valid YAML of plain values .*line 1, column 9"),
+        ("\tbeta: 1\n", "is not valid YAML of plain values"),
+        ("beta: 1\0\n", "is not valid YAML of plain values"),
+        ("output_dir: stra\xdfe".encode("latin-1"), "is not a text in UTF-8"),
+        ("output_dir: out\n".encode("utf-16"), "is not a text in UTF-8"),
+        ("snr_db: " + "[" * 20_000, "is nested too deep"),
+    ],
+)
+def test_when_file_cannot_be_read_then_one_line_names_it(tmp_path, content, named):
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=rf"^--config {path} {named}") as raised:
+        load_recipe(str(path))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("max_steps: [1]", r"\[1\] is not a valid value of max_steps"),
+        ("max_steps: {a: 1}", "is not a valid value of max_steps"),
+        ("max_steps: 1.5", "1.5 is not a valid value of max_steps"),
+        ("max_steps: many", "'many' is not a valid value of max_steps"),
+        ("max_steps:", "None is not a valid value of max_steps"),
+        ("learning_rate: true", "True is not a valid value of learning_rate"),
+        ("snr_db: [a]", "is not a valid value of snr_db"),
+        ("snr_db: [[0]]", "is not a valid value of snr_db"),
+        ("level: loud", "'loud' is not a valid value of level"),
+        ("do_train: 3", "3 is not a valid value of do_train"),
+        ("1: 2\nb: 3", r"unknown options \['1', 'b'\]"),
+        ("config: demo", r"unknown options \['config'\]"),
+    ],
+)
+def test_when_a_value_does_not_fit_its_option_then_file_and_option_are_named(tmp_path, line, named):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(f"output_dir: out\n{line}\n")
+    with pytest.raises(ValueError, match=rf"^--config {path}: .*{named}"):
+        parse_arguments(["--config", str(path)])
+
+
+def test_when_a_value_is_written_shortly_then_it_is_read_as_on_the_command_line(tmp_path):
+    path = tmp_path / "short.yaml"
+    lines = ["output_dir: 7", "snr_db: 5", "learning_rate: 1e-3", "resume_from_checkpoint: true", "seed: '3'"]
+    path.write_text("\n".join(lines), encoding="utf-8-sig")
+    _, args = parse_arguments(["--config", str(path)])
+    assert (args.output_dir, args.snr_db, args.learning_rate, args.seed) == ("7", [5], 1e-3, 3)
+    assert args.resume_from_checkpoint == "True"
+
+
+def test_when_help_is_asked_for_then_the_options_of_this_package_come_first(capsys):
+    with pytest.raises(SystemExit):
+        parse_arguments(["--help"])
+    text = capsys.readouterr().out
+    places = [text.index(f"  --{name} ") for name in ("config", "eval_data", "model", "alpha", "output_dir", "fp16")]
+    assert places == sorted(places)
+    ours = [*fields(RunArguments), *fields(MethodArguments)]
+    assert max(text.index(f"  --{field.name}") for field in ours) < text.index("  --output_dir ")
 
 
 def test_when_two_recipes_are_given_then_the_later_one_counts():

@@ -7,17 +7,17 @@ from torch.utils.data import BatchSampler
 
 from modeling_retainmix.training.sampler import PairSampler
 
-TARGET_CLASSES = np.array([0] * 90 + [1] * 9 + [2])
+MACHINE_CLASSES = np.array([0] * 90 + [1] * 9 + [2])
 NOISE_CLASSES = np.array([1, 0, 0, 0])
 
 
 def make_sampler(num_samples=64, seed=0):
-    return PairSampler(TARGET_CLASSES, NOISE_CLASSES, num_samples, seed)
+    return PairSampler(MACHINE_CLASSES, NOISE_CLASSES, num_samples, seed)
 
 
 def test_when_classes_differ_in_size_then_each_is_drawn_equally_often():
     keys = list(make_sampler(30_000))
-    classes = TARGET_CLASSES[[key.target for key in keys]]
+    classes = MACHINE_CLASSES[[key.machine for key in keys]]
     assert np.abs(np.bincount(classes) / 30_000 - 1 / 3).max() < 0.01
     noise = np.bincount([key.noise for key in keys]) / 30_000
     assert noise[0] == pytest.approx(1 / 2, abs=0.01)
@@ -30,7 +30,7 @@ def test_when_epoch_is_set_then_positions_go_on_from_the_last_epoch():
     sampler.set_epoch(1)
     second = list(sampler)
     assert [key.position for key in first + second] == list(range(16))
-    assert [key.target for key in first] != [key.target for key in second]
+    assert [key.machine for key in first] != [key.machine for key in second]
 
 
 def test_when_epochs_have_another_length_then_the_sequence_is_the_same():

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from tiny_training import logged, make_trainer
 from transformers.trainer_utils import get_last_checkpoint
 
+from modeling_retainmix.encoders import BeatsForAudioClassification
 from modeling_retainmix.training import saving
 
 SAVING = {"save_strategy": "steps", "save_steps": 2, "max_steps": 6}
@@ -98,6 +100,94 @@ def test_when_file_cannot_be_written_then_error_names_step_folder_and_last_check
     resumed = make_trainer(tmp_path, **SAVING)
     resumed.train(resume_from_checkpoint=True)
     assert resumed.state.global_step == 6
+
+
+def test_when_a_model_is_loaded_during_a_save_then_it_is_the_former_one(tmp_path):
+    make_trainer(tmp_path, learning_rate=1e-3).save_model()
+    former = load_file(tmp_path / "model.safetensors")
+    trainer = make_trainer(tmp_path)
+    trainer.train()
+    save, loaded = trainer.model.save_pretrained, []
+
+    def save_and_load(*args, **kwargs):
+        save(*args, **kwargs)
+        loaded.append(BeatsForAudioClassification.from_pretrained(tmp_path).state_dict())
+
+    trainer.model.save_pretrained = save_and_load
+    trainer.save_model()
+    (during,) = loaded
+    assert all(torch.equal(value, during[name]) for name, value in former.items())
+    after = load_file(tmp_path / "model.safetensors")
+    assert all(torch.equal(value, after[name]) for name, value in trainer.model.state_dict().items())
+    assert any(not torch.equal(value, after[name]) for name, value in former.items())
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"config.json", "model.safetensors", "preprocessor_config.json", "training_args.json"}
+
+
+def test_when_a_killed_run_left_staging_folders_then_the_next_start_removes_them(tmp_path):
+    for name in (saving.STAGING_NAME, f"{saving.MODEL_STAGING_PREFIX}0", f"{saving.MODEL_STAGING_PREFIX}3"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(b"half")
+    (tmp_path / "notes").mkdir()
+    trainer = make_trainer(tmp_path, max_steps=1)
+    trainer.train()
+    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+
+class Payload:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.marker),)
+
+
+STATES = ["optimizer.pt", "scheduler.pt", "rng_state.pth"]
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    make_trainer(tmp_path, **SAVING).train()
+    return tmp_path / "checkpoint-4"
+
+
+def resume(checkpoint):
+    make_trainer(checkpoint.parent, **SAVING).train(resume_from_checkpoint=str(checkpoint))
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_when_a_state_is_a_hostile_pickle_then_it_is_refused_and_not_run(checkpoint, name):
+    marker = checkpoint.parent / "marker"
+    torch.save({"state": Payload(marker)}, checkpoint / name)
+    with pytest.raises(ValueError, match=rf"{name} holds more than tensors .* \(posix\.mkdir\)") as raised:
+        resume(checkpoint)
+    assert "weights_only" not in "".join(traceback.format_exception(raised.value))
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_when_a_state_is_cut_off_then_its_file_is_named(checkpoint, name):
+    content = (checkpoint / name).read_bytes()
+    (checkpoint / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=rf"^{checkpoint / name} (is damaged|holds more than).*: resume from another"):
+        resume(checkpoint)
+
+
+def test_when_the_random_state_is_something_else_then_its_file_is_named(checkpoint):
+    torch.save(torch.zeros(3), checkpoint / "rng_state.pth")
+    with pytest.raises(ValueError, match=r"rng_state\.pth holds something else than the state of a training"):
+        resume(checkpoint)
+
+
+def test_when_the_weights_of_a_checkpoint_are_a_hostile_pickle_then_they_are_not_run(checkpoint):
+    marker = checkpoint.parent / "marker"
+    (checkpoint / "model.safetensors").unlink()
+    torch.save({"classifier.weight": Payload(marker)}, checkpoint / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"pytorch_model\.bin holds more than tensors and plain values"):
+        resume(checkpoint)
+    assert not marker.exists()
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file
 from torch.utils.data import default_convert
 
+from modeling_retainmix.data.training_pairs import PairKey
 from modeling_retainmix.encoders import BeatsForAudioClassification
 from modeling_retainmix.losses import mixture_loss, tagging_loss, teacher_target
-from modeling_retainmix.training.sampler import PairKey
 from modeling_retainmix.training.trainer import RetainMixTrainer
 
 

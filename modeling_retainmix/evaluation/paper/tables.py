@@ -24,6 +24,7 @@ from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, Mach
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.decoding import decode_table
 from modeling_retainmix.data.evaluation_recordings import read_evaluation_recordings
+from modeling_retainmix.detection.embedder import chosen_layers
 from modeling_retainmix.evaluation.compared_systems import BACKBONES, BY_KEY, LOG_MEL, RANDOM, SYSTEMS, TEACHER
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache
 from modeling_retainmix.evaluation.paper.figure_2 import (
@@ -40,7 +41,7 @@ from modeling_retainmix.evaluation.results import environment_record, protocol_r
 from modeling_retainmix.evaluation.score_encoders import NamedEncoder
 from modeling_retainmix.evaluation.score_systems import score_systems
 from modeling_retainmix.evaluation.scores import ClipScores
-from modeling_retainmix.model_names import check_model_name
+from modeling_retainmix.pretrained import load_pretrained
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -170,8 +171,7 @@ def _load_encoders(args: TablesArguments) -> dict[str, NamedEncoder]:
     folders = {TEACHER: str(args.teacher), **args.folders}
     encoders = {}
     for name, folder in folders.items():
-        check_model_name(folder)
-        model, extractor = AutoModel.from_pretrained(folder), AutoFeatureExtractor.from_pretrained(folder)
+        model, extractor = load_pretrained(AutoModel, folder), AutoFeatureExtractor.from_pretrained(folder)
         encoders[name] = NamedEncoder(name, model, extractor, tuple(range(1, model.config.num_hidden_layers + 1)))
     teacher = encoders[TEACHER]
     set_seed(args.seed)
@@ -183,11 +183,11 @@ def _same_layer(args: TablesArguments, encoders: dict[str, NamedEncoder]) -> int
     """Return the layer of the trained models, which frozen, random and oracle rows share."""
     configs = {name: encoder.model.config for name, encoder in encoders.items()}
     trained = {name: config for name, config in configs.items() if name not in (TEACHER, RANDOM, *BACKBONES)}
-    layers = {name: config.embedding_layer or config.num_hidden_layers for name, config in trained.items()}
+    layers = {name: chosen_layers(None, config)[0] for name, config in trained.items()}
     chosen = {args.embedding_layer} if args.embedding_layer else set(layers.values())
     if len(chosen) > 1:
         raise ValueError(f"the models name different layers ({layers}): choose one with --embedding_layer")
-    layer = chosen.pop() if chosen else configs[TEACHER].embedding_layer or configs[TEACHER].num_hidden_layers
+    layer = chosen.pop() if chosen else chosen_layers(None, configs[TEACHER])[0]
     for name in (TEACHER, *trained):
         if not 1 <= layer <= configs[name].num_hidden_layers:
             raise ValueError(f"--embedding_layer {layer}: {name} has layers 1 to {configs[name].num_hidden_layers}")
@@ -198,26 +198,8 @@ def _load_benchmarks(
     args: TablesArguments, protocol: BenchmarkProtocol
 ) -> tuple[list[MachineBenchmark], list[MachineBenchmark]]:
     """Load validation machines, of the procedural factory in any case, and evaluation machines."""
-    evaluation = load_benchmark(  # the user's recordings first: a broken folder is reported before data are generated
-        protocol,
-        args.cache_dir,
-        args.benchmark_seed,
-        args.eval_data,
-        args.noise,
-        args.ground_truth,
-        args.channel,
-        args.allow_noise_reuse,
-        args.factory_options,
-        num_proc=args.data_workers or os.cpu_count(),
-    )
-    validation = load_benchmark(
-        protocol,
-        args.cache_dir,
-        args.benchmark_seed,
-        factory_options=args.factory_options,
-        split="validation",
-        num_proc=args.data_workers or os.cpu_count(),
-    )
+    evaluation = load_benchmark(protocol, args)  # the user's recordings first: a broken folder is named at once
+    validation = load_benchmark(protocol, args, split="validation")
     return validation, evaluation
 
 

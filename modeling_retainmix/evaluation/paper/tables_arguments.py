@@ -1,20 +1,15 @@
-"""`TablesArguments`: which encoders `evaluation.tables` scores, and on what."""
+"""`TablesArguments`: which encoders `evaluation.paper.tables` scores, and on what."""
 
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-from huggingface_hub.constants import HF_HOME
-
-from modeling_retainmix.data.benchmark import PROTOCOLS
+from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
 from modeling_retainmix.detection.settings import DetectorSettings, Normalization
 from modeling_retainmix.evaluation.compared_systems import BACKBONES, TRAINED
 
 
 @dataclass
-class TablesArguments:
-    """Options of `python -m modeling_retainmix.evaluation.paper.tables`."""
+class TablesArguments(BenchmarkArguments):
+    """Options of `python -m modeling_retainmix.evaluation.paper.tables`, beside those of the benchmark."""
 
     output_dir: str = field(
         metadata={
@@ -40,8 +35,6 @@ class TablesArguments:
             "one that their configurations name."
         },
     )
-    benchmark_seed: int = field(default=0, metadata={"help": "Seed of the procedural factory and of clip selection."})
-    protocol: str = field(default="small", metadata={"help": "Size of the benchmark.", "choices": sorted(PROTOCOLS)})
     clip_seconds: float | None = field(
         default=None, metadata={"help": "Length of a clip in seconds; default: the protocol's, 10."}
     )
@@ -49,37 +42,12 @@ class TablesArguments:
         default="none",
         metadata={
             "help": "Of distances between domains: none; references, by leave-one-out statistics of the references; "
-            "test, by those of the tests, as in GenRep and, it seems, in the paper's Tables 2, 4 and 5.",
+            "test, by those of the tests, as in GenRep and apparently in the paper's Tables 2, 4 and 5.",
         },
     )
     mix_support: int | None = field(
         default=None,
         metadata={"help": "Nearest source references that MemMixup mixes each target reference with; default: off."},
-    )
-    eval_data: str | None = field(
-        default=None,
-        metadata={
-            "help": "Folder of recordings, one's own or public, in a layout of DCASE Task 2, MIMII DG or ToyADMOS2+, "
-            "or with a metadata.csv; default: the procedural factory."
-        },
-    )
-    noise: str | None = field(
-        default=None,
-        metadata={"help": "Folder of noise for --eval_data, with stationary/ and non_stationary/ inside."},
-    )
-    ground_truth: str | None = field(
-        default=None, metadata={"help": "Folder of the official ground truth, where the tests of --eval_data need it."}
-    )
-    channel: int | None = field(
-        default=None,
-        metadata={"help": "Channel of own recordings that have several, from 0; default: such are an error."},
-    )
-    allow_noise_reuse: bool = field(
-        default=False, metadata={"help": "Mix a noise segment into more than one clip where the pool is too small."}
-    )
-    factory_config: str | None = field(
-        default=None,
-        metadata={"help": "Sizes of the procedural factory where they differ from the protocol's (JSON)."},
     )
     figure: bool = field(
         default=False, metadata={"help": "Read all layers of all encoders, for Figure 2 on the benchmark."}
@@ -95,27 +63,16 @@ class TablesArguments:
         default=None,
         metadata={"help": "Folders of the official ground truth, where --figure_data need it, as NAME=FOLDER."},
     )
-    cache_dir: str = field(
-        default=str(Path(HF_HOME) / "retainmix"),
-        metadata={"help": "Folder of generated and decoded data, and of embeddings."},
-    )
-    data_workers: int | None = field(
-        default=None, metadata={"help": "Processes that generate data; default: one per core."}
-    )
     device: str | None = field(default=None, metadata={"help": "Where to compute; default: a GPU if there is one."})
-    cpu_threads: int | None = field(
-        default=None, metadata={"help": "Threads where the CPU computes; default: one per core."}
-    )
     batch_size: int = field(default=32, metadata={"help": "Clips of one forward."})
     disable_tqdm: bool = field(default=False, metadata={"help": "Show no progress bars."})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.models and self.teacher is None:
             raise ValueError("--models needs --teacher, the frozen backbone that they are compared with")
-        if (self.eval_data is None) != (self.noise is None):
+        if self.eval_data is None and self.noise is not None:
             raise ValueError("--eval_data and --noise belong together: give both folders, or neither")
-        if self.protocol not in PROTOCOLS:
-            raise ValueError(f"--protocol must be one of {sorted(PROTOCOLS)}, got {self.protocol!r}")
         # The choices of an option are checked by the parser alone.
         self.detector_settings = DetectorSettings(
             backend="knn",
@@ -134,26 +91,9 @@ class TablesArguments:
         if unknown:
             raise ValueError(f"--figure_ground_truth {unknown[0]}=... belongs to no --figure_data of that name")
 
-    @property
-    def factory_options(self) -> dict[str, Any]:
-        """Sizes of the procedural factory.
-
-        Raises:
-            ValueError: no JSON object.
-        """
-        try:
-            options = json.loads(self.factory_config or "{}")
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"--factory_config must be a JSON object, got {self.factory_config!r}: {error}"
-            ) from error
-        if not isinstance(options, dict):
-            raise ValueError(f"--factory_config must be a JSON object, got {self.factory_config!r}")
-        return options
-
 
 def _named_folders(option: str, entries: list[str] | None) -> dict[str, str]:
-    """{name: folder} from NAME=FOLDER."""
+    """Return {name: folder} from NAME=FOLDER."""
     folders: dict[str, str] = {}
     for entry in entries or []:
         name, separator, folder = entry.partition("=")

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix import csv_files
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark
+from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.detection.embedder import Embedder, chosen_layers
 
@@ -65,7 +66,8 @@ def load_encoder_and_machines(args: argparse.Namespace) -> EncoderOnFactory:
     extractor = AutoFeatureExtractor.from_pretrained(args.model)
     embedder = Embedder(AutoModel.from_pretrained(args.model), extractor, [layer], args.device)
     split = "evaluation" if args.evaluation else "validation"
-    machines = load_benchmark(PROTOCOL, args.cache_dir, args.seed, split=split, num_proc=args.num_proc)
+    benchmark = BenchmarkArguments(cache_dir=args.cache_dir, benchmark_seed=args.seed, data_workers=args.num_proc or 1)
+    machines = load_benchmark(PROTOCOL, benchmark, split)
     sentence = (
         f"{split.capitalize()} machines of the procedural factory (seed {args.seed}), protocol `{PROTOCOL.name}`, "
         f"clips of {PROTOCOL.clip_seconds:g} s; `{Path(args.model).name}`, layer {layer}."

@@ -1,0 +1,58 @@
+"""The frozen teacher of the mixture loss: loaded, compared with the student, and moved to where it computes."""
+
+import copy
+from typing import Any
+
+import torch
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+
+from modeling_retainmix.pretrained import load_pretrained
+
+
+def check_same_tokens(student: PreTrainedConfig, teacher: PreTrainedConfig) -> None:
+    """Check that the tokens of a student and a teacher can be compared (Eq. 6).
+
+    Raises:
+        ValueError: patch grid or width differ; the message names the field and both values.
+    """
+    for field in ("hidden_size", "patch_size", "num_prefix_tokens"):
+        ours, theirs = getattr(student, field), getattr(teacher, field)
+        if ours != theirs:
+            raise ValueError(f"the student's {field} is {ours} but the teacher's {theirs}: Eq. 6 compares tokens")
+
+
+def freeze_teacher(
+    teacher: PreTrainedModel | str | None,
+    student: PreTrainedConfig,
+    mixture_layer: int | None,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> PreTrainedModel:
+    """Load a teacher where it is a name, and freeze it.
+
+    It stays outside Accelerate: `prepare_model` would register it as the model to evaluate.
+
+    Args:
+        teacher: an encoder, or the folder or Hub name of one. Of a name, no layer above `mixture_layer` is loaded.
+        student: configuration of the student that it teaches.
+        mixture_layer: the layer that is compared; None: the last.
+        device, dtype: where and in what the matrix products are computed. An encoder of another dtype is copied, so
+            that the caller's stays as it is.
+
+    Returns:
+        The teacher in evaluation mode, without gradients.
+
+    Raises:
+        FileNotFoundError: there is no model of that name.
+        ValueError: no teacher, tokens that differ from the student's, or incomplete weights.
+    """
+    if teacher is None:
+        raise ValueError("the mixture loss (beta > 0) needs a teacher: pass teacher=, or set beta=0")
+    encoder: Any = teacher
+    if isinstance(teacher, str):
+        depth = {} if mixture_layer is None else {"num_hidden_layers": mixture_layer}
+        encoder = load_pretrained(AutoModel, teacher, **depth)
+    check_same_tokens(student, encoder.config)
+    if not isinstance(teacher, str) and teacher.dtype != dtype:
+        encoder = copy.deepcopy(encoder)
+    return encoder.requires_grad_(False).eval().to(device, dtype)

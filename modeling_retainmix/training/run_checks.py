@@ -1,0 +1,74 @@
+"""The rules of a run's options: what does not fit together is refused before data are made and models trained."""
+
+from collections.abc import Sequence
+
+from transformers import AutoConfig, AutoModel
+
+from modeling_retainmix.encoders import BeatsConfig
+from modeling_retainmix.model_names import check_model_name
+from modeling_retainmix.pretrained import check_encoder_config, load_pretrained
+from modeling_retainmix.training.arguments import RetainMixTrainingArguments
+from modeling_retainmix.training.frozen_teacher import check_same_tokens
+from modeling_retainmix.training.run_arguments import RunArguments
+
+
+def check_options(run_args: RunArguments, args: RetainMixTrainingArguments, words: Sequence[str]) -> None:
+    """Check the options that concern more than one stage of the run.
+
+    Args:
+        run_args: of the run; `model` is what the run starts from, None where it trains that encoder first.
+        args: of the training.
+        words: of the command line, which must not hold an access token.
+
+    Raises:
+        ValueError: options that do not fit together; the message names them and the cure.
+    """
+    if run_args.model is None and run_args.teacher_steps < 1:
+        raise ValueError(
+            "--model is missing, and the recipe trains no encoder to start from: give the folder or the Hub name of "
+            "a pretrained one, or add the size of the demo (--config RECIPE demo)"
+        )
+    if args.eval_strategy != "no" and run_args.validation_share == 0:
+        raise ValueError(f"--eval_strategy {args.eval_strategy.value} needs clips: give --validation_share, say 0.1")
+    if run_args.model is None and (run_args.teacher_clip_seconds or 0) > args.clip_seconds:
+        raise ValueError(
+            f"--teacher_clip_seconds {run_args.teacher_clip_seconds:g} is longer than the training clips: give at "
+            f"most --clip_seconds, {args.clip_seconds:g}"
+        )
+    if args.push_to_hub and not (args.do_train and args.do_eval):
+        raise ValueError(
+            "--push_to_hub uploads what the run trains, with its scores on the card: leave out --do_train False "
+            "and --do_eval False"
+        )
+    if args.hub_token and any(args.hub_token in word for word in words):
+        raise ValueError(
+            "--hub_token on a command line is seen by every user of the machine, and printed where a run fails: "
+            "set HF_TOKEN, or log in with `hf auth login`"
+        )
+
+
+def check_encoders(run_args: RunArguments, args: RetainMixTrainingArguments) -> None:
+    """Check that the named encoders exist, fit each other, have the layers that are asked for, and load whole.
+
+    Raises:
+        FileNotFoundError: there is no model of that name.
+        ValueError: student and teacher do not fit, a layer is missing, or weights are incomplete or damaged.
+    """
+    names = [name for name in (run_args.model, run_args.teacher) if name is not None]
+    for name in names:
+        check_model_name(name)
+    configs = {name: AutoConfig.from_pretrained(name) for name in names}
+    for name, config in configs.items():
+        check_encoder_config(config, name)
+    student = BeatsConfig(**run_args.encoder_options) if run_args.model is None else configs[run_args.model]
+    teacher = student if run_args.teacher is None else configs[run_args.teacher]
+    if args.beta > 0:
+        check_same_tokens(student, teacher)
+    depths = {"embedding_layer": student.num_hidden_layers}
+    depths["mixture_layer"] = min(student.num_hidden_layers, teacher.num_hidden_layers)
+    for option, depth in depths.items():
+        layer = getattr(args, option)
+        if layer is not None and not 1 <= layer <= depth:
+            raise ValueError(f"--{option} {layer}: the encoder has layers 1 to {depth}")
+    for name in configs:  # last, since it takes longest
+        load_pretrained(AutoModel, name)
