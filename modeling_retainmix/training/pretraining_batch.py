@@ -77,7 +77,7 @@ class PretrainingBatchBuilder:
             features=features,
             visible=visible,
             masked=masked,
-            codes=take_tokens(self.tokenizer(self.values(features)), masked),
+            codes=self.tokenizer(take_tokens(self.values(features), masked), masked),
             statistics=clip_statistics(features, self.patch_size),
         )
 

@@ -1,8 +1,8 @@
 """What self-supervised pre-training predicts: codes of a random-projection tokenizer, and statistics of the clip.
 
 The tokenizer is that of BEATs' first iteration (Chen et al., "BEATs", ICML 2023, section 3.2.1; Chiu et al.,
-"BEST-RQ", 2022): a frozen random projection of each patch and the nearest of frozen random code vectors. The second iteration
-reads the tokens of a trained encoder instead of the patches.
+"BEST-RQ", 2022): a frozen random projection of each patch and the nearest of frozen random code vectors. The second
+iteration reads the tokens of a trained encoder instead of the patches.
 """
 
 from typing import Any
@@ -65,10 +65,15 @@ def clip_statistics(features: torch.Tensor, patch_size: int) -> torch.Tensor:
     Returns:
         [batch, F, 3 * patch_size], the bins of each row of patches together.
     """
-    moments = (features.mean(dim=1), features.std(dim=1), features.diff(dim=1).std(dim=1, correction=0))
+    moments = (features.mean(dim=1), _deviation(features), _deviation(features.diff(dim=1)))
     rows = features.shape[2] // patch_size
     grid = torch.stack(moments, dim=1)[..., : rows * patch_size].unflatten(2, (rows, patch_size))
     return grid.transpose(1, 2).flatten(2)
+
+
+def _deviation(values: torch.Tensor) -> torch.Tensor:
+    """Standard deviation over dimension 1, without Bessel's correction; `torch.std` takes five times as long."""
+    return (values - values.mean(dim=1, keepdim=True)).square().mean(dim=1).sqrt()
 
 
 class Standardizer(nn.Module):
@@ -96,10 +101,21 @@ class Standardizer(nn.Module):
         self.mean.copy_(rows.mean(dim=0))
         self.std.copy_(rows.std(dim=0, correction=0).clamp(min=_EPSILON))
 
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """[batch, T * F, size] -> [batch, T * F, size], float32."""
-        grid = values.float().view(values.shape[0], -1, *self.mean.shape)
-        return ((grid - self.mean) / self.std).view(values.shape)
+    def forward(self, values: torch.Tensor, tokens: torch.Tensor | None = None) -> torch.Tensor:
+        """Standardizes the values of some tokens.
+
+        Args:
+            values: [batch, n, size].
+            tokens: indices of the tokens that they are of, [batch, n]; None: all T * F in their order.
+
+        Returns:
+            [batch, n, size] float32.
+        """
+        if tokens is None:
+            grid = values.float().unflatten(1, (-1, self.mean.shape[0]))
+            return ((grid - self.mean) / self.std).flatten(1, 2)
+        rows = tokens % self.mean.shape[0]
+        return (values.float() - self.mean[rows]) / self.std[rows]
 
 
 class RandomProjectionTokenizer(nn.Module):
@@ -129,13 +145,22 @@ class RandomProjectionTokenizer(nn.Module):
         self.register_buffer("codebook", nn.functional.normalize(codebook, dim=-1))
 
     @torch.no_grad()
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """[batch, T * F, size] -> codes [batch, T * F, codebooks] int64, computed in float32."""
+    def forward(self, values: torch.Tensor, tokens: torch.Tensor | None = None) -> torch.Tensor:
+        """Codes of some tokens, computed in float32.
+
+        Args:
+            values: [batch, n, size].
+            tokens: indices of the tokens that they are of, [batch, n]; None: all T * F in their order.
+
+        Returns:
+            [batch, n, codebooks] int64.
+        """
         with torch.autocast(values.device.type, enabled=False):
-            flat = self.standardize(values).flatten(0, 1)
+            flat = self.standardize(values, tokens).flatten(0, 1)
             # The length of a projected patch does not change which cosine is the largest.
-            similarity = torch.bmm((flat @ self.projection), self.codebook.mT)
-            return similarity.argmax(dim=-1).T.view(*values.shape[:2], -1)
+            similarity = torch.bmm(flat @ self.projection, self.codebook.mT)
+            # On a CPU `max` takes a quarter of the time of `argmax`.
+            return similarity.max(dim=-1).indices.T.view(*values.shape[:2], -1)
 
 
 class LogMelPatches:
@@ -173,9 +198,7 @@ class TeacherTokens:
         depth = teacher.config.num_hidden_layers
         self.layer = layer if layer is not None else teacher.config.embedding_layer or depth
         if not 0 <= self.layer <= depth:
-            raise ValueError(
-                f"tokenizer_layer is {self.layer}, the tokenizer has layers 0 to {depth}: use one of them"
-            )
+            raise ValueError(f"tokenizer_layer is {self.layer}, the model has layers 0 to {depth}: use one of them")
         self.teacher = teacher.requires_grad_(False).eval().to(device)
         self.prefix = teacher.config.num_prefix_tokens
         self.level = level

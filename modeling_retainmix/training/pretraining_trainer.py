@@ -224,7 +224,9 @@ class _PretrainingCallback(TrainerCallback):
         trainer = self.trainer
         trainer.average.update_parameters(trainer.model.encoder)
         if args.probe_steps > 0 and (state.global_step % args.probe_steps == 0 or state.global_step == args.max_steps):
+            should_log = control.should_log
             trainer.run_probe()
+            control.should_log = should_log  # the probe's line took it for done
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **kwargs: Any
