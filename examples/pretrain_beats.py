@@ -1,4 +1,4 @@
-"""Pre-trains a small BEATs by self-supervision, on the procedural factory or on sounds of one's own.
+"""Pre-trains a small BEATs by self-supervision, on the procedural factory or on your recordings.
 
 accelerate launch examples/pretrain_beats.py --output_dir outputs/pretraining --bf16 True --resume_from_checkpoint True
 accelerate launch examples/pretrain_beats.py --output_dir outputs/mine --train_data recordings/ --train_noise noise/

@@ -67,7 +67,7 @@ def encode_visible(encoder: BeatsModel, features: torch.Tensor, visible: torch.T
     tokens = features.shape[1] // size * config.num_mel_patches
     # A picture one patch wide: the patch embedding computes the visible patches alone.
     patches = take_tokens(cut_patches(features, size), visible)
-    # On a CPU in float32: the weight's gradient of a convolution over one channel takes five times as long in bfloat16.
+    # On a CPU in float32: the weight's gradient of this convolution over one channel is five times slower in bfloat16.
     with torch.autocast("cpu", enabled=False) if features.device.type == "cpu" else nullcontext():
         embedded = encoder.patch_embeddings(patches.view(batch, kept * size, size))
     positions = encoder.position_conv(put_tokens(embedded * (tokens / kept), visible, tokens))

@@ -27,7 +27,7 @@ from modeling_retainmix.training.masked_prediction import MaskedPatchPrediction
 from modeling_retainmix.training.pretraining_arguments import PretrainingArguments, PretrainingData
 from modeling_retainmix.training.pretraining_probe import LayerProbe, probe_protocol
 from modeling_retainmix.training.pretraining_targets import RandomProjectionTokenizer, TeacherTokens
-from modeling_retainmix.training.pretraining_trainer import PretrainingTrainer, finished, newest_checkpoint
+from modeling_retainmix.training.pretraining_trainer import PretrainingTrainer, is_last_step, newest_checkpoint
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -52,7 +52,7 @@ def run_pretraining(data: PretrainingData, args: PretrainingArguments) -> Pretra
         ValueError, FileNotFoundError, FloatingPointError: as in `main`.
     """
     checkpoint = _checkpoint(args)
-    if finished(checkpoint, args.max_steps):
+    if is_last_step(checkpoint, args.max_steps):
         print(f"{checkpoint} is of the last step: raise --max_steps to go on")
         return None
     if args.tokenizer_model is not None:
@@ -104,7 +104,7 @@ def make_trainer(pairs: TrainingPairs, args: PretrainingArguments, probe: Any = 
 
 
 def load_sounds(data: PretrainingData, args: PretrainingArguments) -> TrainingPairs:
-    """Training pairs: the procedural factory's training machines and noise, or sounds of the user's.
+    """Training pairs: the procedural factory's training machines and noise, or recordings of the user.
 
     Raises:
         ValueError, FileNotFoundError: a folder is missing, empty or unusable.

@@ -50,7 +50,7 @@ class PretrainingArguments(TrainingArguments):
     mask_ratio: float = field(default=0.75, metadata={"help": "Share of the patches that the encoder does not see."})
     num_codes: int = field(default=1024, metadata={"help": "Code vectors of a codebook of the tokenizer."})
     code_size: int = field(default=256, metadata={"help": "Dimensions of a code vector."})
-    num_codebooks: int = field(default=1, metadata={"help": "Codes of a patch, each of a projection of its own."})
+    num_codebooks: int = field(default=1, metadata={"help": "Codes of a patch, each with its projection."})
     calibration_clips: int = field(
         default=256, metadata={"help": "Training clips whose mean and deviation standardize all targets."}
     )

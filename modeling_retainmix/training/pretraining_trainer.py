@@ -22,7 +22,7 @@ from modeling_retainmix.hub.remote_code import add_remote_code
 from modeling_retainmix.training.masked_prediction import MaskedPatchPrediction, MaskedPredictionOutput
 from modeling_retainmix.training.pair_trainer import PairTrainer
 from modeling_retainmix.training.pretraining_arguments import PretrainingArguments
-from modeling_retainmix.training.pretraining_batch import PretrainingBatch, PretrainingBatchBuilder
+from modeling_retainmix.training.pretraining_batch import PretrainingBatchBuilder
 from modeling_retainmix.training.pretraining_probe import best_layer
 from modeling_retainmix.training.pretraining_targets import LogMelPatches, TeacherTokens
 from modeling_retainmix.training.throughput import forward_flops
@@ -35,7 +35,7 @@ _CALIBRATION_BATCH = 32
 
 
 class PretrainingTrainer(PairTrainer):
-    """Trains an encoder to foretell masked patches.
+    """Trains an encoder to predict the codes of masked patches.
 
     Every line of the log and every probe goes into `log.jsonl` of the output folder; the averaged weights with the
     best probe so far lie in `best/`, those of the end in `last/`, both as plain encoders.
@@ -180,11 +180,11 @@ class PretrainingTrainer(PairTrainer):
 
 
 def newest_checkpoint(output_dir: str) -> str | None:
-    """The newest checkpoint of a run; None where there is none."""
+    """The newest checkpoint of a run, or None."""
     return get_last_checkpoint(output_dir) if Path(output_dir).is_dir() else None
 
 
-def finished(checkpoint: str | None, max_steps: int) -> bool:
+def is_last_step(checkpoint: str | None, max_steps: int) -> bool:
     """Whether a checkpoint is of the last step: the Trainer would take the run further."""
     if checkpoint is None:
         return False
@@ -239,6 +239,3 @@ class _PretrainingCallback(TrainerCallback):
             trainer = self.trainer
             scores: dict[str, Any] = next((line for line in reversed(trainer._lines()) if "probe_score" in line), {})
             trainer.write_encoder(LAST_NAME, trainer.averaged_encoder(), scores.get("probe_best_layer"), scores)
-
-
-__all__ = ["PretrainingBatch", "PretrainingTrainer", "finished", "newest_checkpoint"]

@@ -97,7 +97,7 @@ def test_targets_are_those_of_the_unmasked_clip(build):
     for clip in range(8):
         assert torch.equal(batch.codes[clip], codes[clip, batch.masked[clip]])
     assert torch.equal(batch.statistics, clip_statistics(batch.features, 16))
-    assert len({tuple(row) for row in batch.visible.tolist()}) == 8  # a mask of its own for every clip
+    assert len({tuple(row) for row in batch.visible.tolist()}) == 8  # no two clips have the same mask
 
 
 def test_when_calibrated_then_targets_of_the_first_clips_are_standardized(build):
