@@ -30,6 +30,10 @@ class Stream(IntEnum):
     MIXUP = 10
     FAR_NOISE = 11
     FAR_MACHINE = 12
+    PRETRAINING_SOURCE = 20
+    PRETRAINING_GAIN = 21
+    PRETRAINING_LEVEL = 22
+    PATCH_MASK = 23
 
 
 def _mix(z: np.ndarray) -> np.ndarray:

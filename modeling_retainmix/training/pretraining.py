@@ -1,0 +1,199 @@
+"""Self-supervised pre-training of a small BEATs, from sounds to a folder of averaged weights.
+
+Masked patch prediction (Chen et al., "BEATs", ICML 2023): the first iteration predicts codes of a random projection of
+the patches, the second (`tokenizer_model`) codes of the tokens of a trained encoder.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset, concatenate_datasets
+from transformers import AutoFeatureExtractor, AutoModel, HfArgumentParser, set_seed
+
+from modeling_retainmix.data.benchmark import MachineBenchmark
+from modeling_retainmix.data.benchmark_sources import load_benchmark
+from modeling_retainmix.data.factory import FactoryConfig, build_factory
+from modeling_retainmix.data.layouts.metadata_csv import has_metadata
+from modeling_retainmix.data.noise_segments import make_noise_segments
+from modeling_retainmix.data.preparation import prepare_training_clips
+from modeling_retainmix.data.training_pairs import TrainingPairs
+from modeling_retainmix.data.training_sources import MACHINE_COLUMNS, read_training_machines, read_training_noise
+from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsModel
+from modeling_retainmix.model_names import check_model_name
+from modeling_retainmix.training.masked_prediction import MaskedPatchPrediction
+from modeling_retainmix.training.pretraining_arguments import PretrainingArguments, PretrainingData
+from modeling_retainmix.training.pretraining_probe import LayerProbe, probe_protocol
+from modeling_retainmix.training.pretraining_targets import RandomProjectionTokenizer, TeacherTokens
+from modeling_retainmix.training.pretraining_trainer import PretrainingTrainer, is_last_step, newest_checkpoint
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs a pre-training; `--resume_from_checkpoint True` goes on from the newest checkpoint, or starts.
+
+    Args:
+        argv: options; None: those of the command line.
+
+    Raises:
+        ValueError, FileNotFoundError: an option, a folder or a model that cannot be used.
+        FloatingPointError: the loss is not finite.
+    """
+    parser = HfArgumentParser([PretrainingData, PretrainingArguments], description=__doc__)
+    data, args = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+    run_pretraining(data, args)
+
+
+def run_pretraining(data: PretrainingData, args: PretrainingArguments) -> PretrainingTrainer | None:
+    """Trains from sounds to `best/` and `last/` in the output folder; None where the run had come to its end.
+
+    Raises:
+        ValueError, FileNotFoundError, FloatingPointError: as in `main`.
+    """
+    checkpoint = _checkpoint(args)
+    if is_last_step(checkpoint, args.max_steps):
+        print(f"{checkpoint} is of the last step: raise --max_steps to go on")
+        return None
+    if args.tokenizer_model is not None:
+        check_model_name(args.tokenizer_model)
+    if args.device.type == "cpu":
+        torch.set_num_threads(data.cpu_threads or max((os.cpu_count() or 1) // args.world_size, 1))
+        args.dataloader_pin_memory = False  # torch warns where there is no device to copy to
+    with args.main_process_first(desc="data"):
+        pairs = load_sounds(data, args)
+        benchmark = load_probe(data, args) if args.probe_steps > 0 else []
+    probe = None
+    if benchmark:
+        protocol = probe_protocol(args.clip_seconds, data.probe_snr_db)
+        probe = LayerProbe(benchmark, protocol, args.per_device_eval_batch_size, args.device)
+    trainer = make_trainer(pairs, args, probe)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    return trainer
+
+
+def make_trainer(pairs: TrainingPairs, args: PretrainingArguments, probe: Any = None) -> PretrainingTrainer:
+    """Encoder, predictor, tokenizer and trainer, with the same first weights for the same seed.
+
+    Args:
+        pairs: sounds and noise.
+        args: training arguments.
+        probe: as in `PretrainingTrainer`.
+    """
+    set_seed(args.seed)
+    config = BeatsConfig(**args.encoder_options)
+    teacher = _teacher(args)
+    tokenizer = RandomProjectionTokenizer(
+        config.num_mel_patches,
+        config.patch_size**2 if teacher is None else teacher.size,
+        args.num_codes,
+        args.code_size,
+        args.num_codebooks,
+        args.seed,
+    )
+    model = MaskedPatchPrediction(
+        BeatsModel(config),
+        tokenizer,
+        args.predictor_layers,
+        args.predictor_size,
+        args.statistics_weight,
+        args.statistics_pool,
+    )
+    extractor = BeatsFeatureExtractor(padding_rule=config.padding_rule, clip_level=args.use_level)
+    return PretrainingTrainer(model, args, pairs, extractor, teacher, probe)
+
+
+def load_sounds(data: PretrainingData, args: PretrainingArguments) -> TrainingPairs:
+    """Training pairs: the procedural factory's training machines and noise, or recordings of the user.
+
+    Raises:
+        ValueError, FileNotFoundError: a folder is missing, empty or unusable.
+    """
+    if data.train_data is None:
+        factory = build_factory(data.cache_dir, _factory_config(data, args), _workers(data), splits=["train"])
+        machines, noise = factory["train_machines"], factory["train_noise"]
+    else:
+        machines = concatenate_datasets([_prepare(name, data, args) for name in data.train_data])
+        noise = machines
+        if data.train_noise:
+            noise = concatenate_datasets([_prepare(name, data, args) for name in data.train_noise])
+        classes = [f"{t}/{a}" for t, a in zip(noise["machine_type"], noise["attributes"], strict=True)]
+        noise = noise.select_columns(["audio"]).add_column("noise_class", classes)
+        for column in ("kind", "factory"):
+            noise = noise.add_column(column, [""] * len(noise))
+        noise = make_noise_segments(noise, args.clip_seconds, seed=args.seed)
+    return TrainingPairs(machines, noise, args.clip_seconds, seed=args.seed)
+
+
+def load_probe(data: PretrainingData, args: PretrainingArguments) -> list[MachineBenchmark]:
+    """Machines that the probe scores: some validation machines of the factory, or recordings of the user's.
+
+    Raises:
+        ValueError, FileNotFoundError: as in `load_benchmark`.
+    """
+    benchmark = load_benchmark(
+        probe_protocol(args.clip_seconds, data.probe_snr_db),
+        data.cache_dir,
+        data.factory_seed,
+        data.probe_data,
+        data.probe_noise,
+        channel=data.channel,
+        allow_noise_reuse=True,
+        factory_options=data.factory_options,
+        split="validation",
+        num_proc=_workers(data),
+    )
+    if data.probe_data is not None or data.probe_machines == 0:
+        return benchmark
+    step = max(len(benchmark) // data.probe_machines, 1)  # spread over the alphabet, not its first letters
+    return benchmark[::step][: data.probe_machines]
+
+
+def _prepare(name: str, data: PretrainingData, args: PretrainingArguments) -> Dataset:
+    """Sounds of a folder or data set with their classes; a folder in no layout that is known is read file by file."""
+    try:
+        table = read_training_machines(name)
+    except ValueError as error:
+        if not Path(name).is_dir() or has_metadata(Path(name)):
+            raise
+        if args.should_save:
+            print(f"{name}: every sound file is read ({error})")
+        table = read_training_noise(name)
+        table = table.rename_column("noise_class", "machine_type").add_column("attributes", [""] * len(table))
+    table, report = prepare_training_clips(table, Path(data.cache_dir) / "prepared", data.channel)
+    if args.should_save:
+        print(f"{name}: {report}")
+    return table.select_columns(["audio", *MACHINE_COLUMNS])
+
+
+def _factory_config(data: PretrainingData, args: PretrainingArguments) -> FactoryConfig:
+    return FactoryConfig(**{"clip_seconds": args.clip_seconds, "seed": data.factory_seed} | data.factory_options)
+
+
+def _workers(data: PretrainingData) -> int | None:
+    return data.data_workers or os.cpu_count()
+
+
+def _teacher(args: PretrainingArguments) -> TeacherTokens | None:
+    """The encoder of the second iteration, at the level that its feature extractor names."""
+    if args.tokenizer_model is None:
+        return None
+    depth = {} if args.tokenizer_layer is None else {"num_hidden_layers": max(args.tokenizer_layer, 1)}
+    teacher = AutoModel.from_pretrained(args.tokenizer_model, **depth)
+    level = getattr(AutoFeatureExtractor.from_pretrained(args.tokenizer_model), "clip_level", None)
+    return TeacherTokens(teacher, args.tokenizer_layer, level, args.device)
+
+
+def _checkpoint(args: PretrainingArguments) -> str | None:
+    name = args.resume_from_checkpoint
+    if name is None or name.lower() == "false":
+        return None
+    if name.lower() == "true":
+        return newest_checkpoint(args.output_dir)
+    if not Path(name, "trainer_state.json").is_file():
+        raise FileNotFoundError(f"--resume_from_checkpoint {name} is not a checkpoint: give its folder, or True")
+    return name
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The probe of a pre-training: official scores of every layer on a few machines in noise, while it trains."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, with_snr
+from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.encoders import BeatsFeatureExtractor
+from modeling_retainmix.evaluation.embeddings import BenchmarkEmbeddings, embed_mixtures
+from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embed_views
+from modeling_retainmix.evaluation.scores import score_benchmark
+from modeling_retainmix.training.pretraining_targets import set_clip_level
+
+BACKENDS = {
+    "knn": DetectorSettings(backend="knn", normalization="none"),
+    "mahalanobis": DetectorSettings(backend="mahalanobis"),
+}
+
+
+class LevelFeatureExtractor(BeatsFeatureExtractor):
+    """`BeatsFeatureExtractor` at the clip level in its attribute `clip_level`, as pre-training hears clips."""
+
+    def extract_features(self, waveform: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """As in `BeatsFeatureExtractor`."""
+        return set_clip_level(super().extract_features(waveform, lengths), getattr(self, "clip_level", None))
+
+
+def probe_protocol(clip_seconds: float, snr_db: float) -> BenchmarkProtocol:
+    """The small protocol at one SNR in dB, with clips of this length in seconds."""
+    small = with_snr(PROTOCOLS["small"], (snr_db,))
+    return replace(small, name="probe", low_snr_db=(snr_db,), clip_seconds=clip_seconds)
+
+
+class LayerProbe:
+    """Scores every layer of an encoder with several backends; each clip is embedded once.
+
+    Args:
+        benchmark: machines.
+        protocol: their clip length and SNR.
+        batch_size: clips of one forward.
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        benchmark: Sequence[MachineBenchmark],
+        protocol: BenchmarkProtocol,
+        batch_size: int = 32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.benchmark = benchmark
+        self.protocol = protocol
+        self.batch_size = batch_size
+        self.device = device
+
+    def __call__(self, encoder: Any, feature_extractor: Any) -> dict[str, float]:
+        """Scores an encoder.
+
+        Args:
+            encoder: a `BeatsModel`.
+            feature_extractor: its own; an attribute `clip_level` is read.
+
+        Returns:
+            {"probe_<backend>_layer_<k>": harmonic mean of the official scores of all subsets, in percent}.
+        """
+        extractor = LevelFeatureExtractor(**feature_extractor.to_dict())
+        layers = tuple(range(encoder.config.num_hidden_layers + 1))
+        named = NamedEncoder("probe", encoder, extractor, layers)
+        embed = embed_views([named], self.device)(tuple((named.name, layer) for layer in layers))
+        kept: dict[str, BenchmarkEmbeddings] = {}
+
+        def embed_machine(machine: MachineBenchmark) -> BenchmarkEmbeddings:
+            if machine.machine_type not in kept:
+                kept[machine.machine_type] = embed_mixtures(machine, self.protocol, embed, self.batch_size)
+            return kept[machine.machine_type]
+
+        scores = {}
+        for backend, settings in BACKENDS.items():
+            results = score_benchmark(self.benchmark, self.protocol, embed_machine, settings)
+            for layer in layers:
+                scores[f"probe_{backend}_layer_{layer}"] = 100.0 * results["probe", layer].hmean_all
+        return scores
+
+
+def best_layer(scores: dict[str, float], backend: str) -> tuple[int, float]:
+    """The layer with the best score of a backend, from 1 on (layer 0 is before the transformer), and that score."""
+    layers = sum(name.startswith(f"probe_{backend}_layer_") for name in scores)
+    return max(((k, scores[f"probe_{backend}_layer_{k}"]) for k in range(1, layers)), key=lambda item: item[1])
