@@ -65,7 +65,7 @@ def run_pretraining(data: PretrainingData, args: PretrainingArguments) -> Pretra
         benchmark = load_probe(data, args) if args.probe_steps > 0 else []
     probe = None
     if benchmark:
-        protocol = probe_protocol(args.clip_seconds, data.probe_snr_db)
+        protocol = probe_protocol(data.protocol, args.clip_seconds, data.probe_snr_db)
         probe = LayerProbe(benchmark, protocol, args.per_device_eval_batch_size, args.device)
     trainer = make_trainer(pairs, args, probe)
     trainer.train(resume_from_checkpoint=checkpoint)
@@ -131,19 +131,11 @@ def load_probe(data: PretrainingData, args: PretrainingArguments) -> list[Machin
     Raises:
         ValueError, FileNotFoundError: as in `load_benchmark`.
     """
-    benchmark = load_benchmark(
-        probe_protocol(args.clip_seconds, data.probe_snr_db),
-        data.cache_dir,
-        data.factory_seed,
-        data.probe_data,
-        data.probe_noise,
-        channel=data.channel,
-        allow_noise_reuse=True,
-        factory_options=data.factory_options,
-        split="validation",
-        num_proc=_workers(data),
-    )
-    if data.probe_data is not None or data.probe_machines == 0:
+    protocol = probe_protocol(data.protocol, args.clip_seconds, data.probe_snr_db)
+    if data.eval_data is not None:
+        return load_benchmark(protocol, data)
+    benchmark = load_benchmark(protocol, data, split="validation")
+    if data.probe_machines == 0:
         return benchmark
     step = max(len(benchmark) // data.probe_machines, 1)  # spread over the alphabet, not its first letters
     return benchmark[::step][: data.probe_machines]
@@ -167,7 +159,7 @@ def _prepare(name: str, data: PretrainingData, args: PretrainingArguments) -> Da
 
 
 def _factory_config(data: PretrainingData, args: PretrainingArguments) -> FactoryConfig:
-    return FactoryConfig(**{"clip_seconds": args.clip_seconds, "seed": data.factory_seed} | data.factory_options)
+    return FactoryConfig(**{"clip_seconds": args.clip_seconds, "seed": data.benchmark_seed} | data.factory_options)
 
 
 def _workers(data: PretrainingData) -> int | None:

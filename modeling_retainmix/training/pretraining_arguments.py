@@ -1,12 +1,11 @@
 """Options of self-supervised pre-training: the method and its extras in one class, the data in another."""
 
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-from huggingface_hub.constants import HF_HOME
 from transformers import TrainingArguments
+
+from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments, json_object
 
 # About 2.2 million parameters.
 ENCODER = {
@@ -169,20 +168,13 @@ class PretrainingArguments(TrainingArguments):
         return settings
 
 
-@dataclass
-class PretrainingData:
-    """Which sounds are learned from, and which machines the probe scores."""
+@dataclass(kw_only=True)
+class PretrainingData(BenchmarkArguments):
+    """Which sounds are learned from, and which machines the probe scores (the benchmark of `BenchmarkArguments`)."""
 
-    cache_dir: str = field(
-        default=str(Path(HF_HOME) / "retainmix"), metadata={"help": "Folder of generated and decoded data."}
-    )
-    factory_config: dict | str | None = field(
-        default=None,
-        metadata={"help": "Sizes of the procedural factory where they differ from `FactoryConfig` (JSON)."},
-    )
-    factory_seed: int = field(default=0, metadata={"help": "Seed of the procedural factory."})
-    data_workers: int | None = field(
-        default=None, metadata={"help": "Processes that generate data; default: one per core."}
+    allow_noise_reuse: bool = field(
+        default=True,
+        metadata={"help": "Mix a noise segment into more than one clip of the probe where it must."},
     )
     train_data: list[str] | None = field(
         default=None,
@@ -195,44 +187,14 @@ class PretrainingData:
         default=None,
         metadata={"help": "Noise for --train_data, alike; default: the sounds are mixed with one another."},
     )
-    channel: int | None = field(
-        default=None, metadata={"help": "Channel of recordings with several, from 0; default: such are dropped."}
-    )
     probe_machines: int = field(
         default=3, metadata={"help": "Validation machines of the procedural factory that the probe scores; 0: all."}
     )
-    probe_data: str | None = field(
-        default=None, metadata={"help": "Recordings that the probe scores instead: a folder or a data set on the Hub."}
-    )
-    probe_noise: str | None = field(
-        default=None, metadata={"help": "Their noise: a folder with stationary/ and non_stationary/ inside."}
-    )
     probe_snr_db: float = field(default=0.0, metadata={"help": "SNR of the probe in dB."})
-    cpu_threads: int | None = field(
-        default=None, metadata={"help": "Threads of a process on the CPU; default: the cores, shared out."}
-    )
 
     def __post_init__(self) -> None:
-        self.factory_options = json_object("factory_config", self.factory_config)
+        super().__post_init__()
         if self.train_noise and not self.train_data:
             raise ValueError("--train_noise belongs to --train_data: give the sounds too")
-        if (self.probe_data is None) != (self.probe_noise is None):
-            raise ValueError("--probe_data and --probe_noise belong together: give both, or neither")
         if self.probe_machines < 0:
             raise ValueError(f"--probe_machines must not be negative, got {self.probe_machines}")
-
-
-def json_object(name: str, value: dict | str | None) -> dict[str, Any]:
-    """An option that is a mapping, or one in JSON; None is the empty one.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"--{name} must be a JSON object, got {value!r}: {error}") from error
-    if not isinstance(value, dict | None):
-        raise ValueError(f"--{name} must be a JSON object, got {value!r}")
-    return value or {}

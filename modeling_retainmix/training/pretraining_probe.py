@@ -10,7 +10,7 @@ from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, Mach
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.encoders import BeatsFeatureExtractor
 from modeling_retainmix.evaluation.embeddings import BenchmarkEmbeddings, embed_mixtures
-from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embed_views
+from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embedders_by_key
 from modeling_retainmix.evaluation.scores import score_benchmark
 from modeling_retainmix.training.pretraining_targets import set_clip_level
 
@@ -28,10 +28,10 @@ class LevelFeatureExtractor(BeatsFeatureExtractor):
         return set_clip_level(super().extract_features(waveform, lengths), getattr(self, "clip_level", None))
 
 
-def probe_protocol(clip_seconds: float, snr_db: float) -> BenchmarkProtocol:
-    """The small protocol at one SNR in dB, with clips of this length in seconds."""
-    small = with_snr(PROTOCOLS["small"], (snr_db,))
-    return replace(small, name="probe", low_snr_db=(snr_db,), clip_seconds=clip_seconds)
+def probe_protocol(name: str, clip_seconds: float, snr_db: float) -> BenchmarkProtocol:
+    """Return a protocol of `PROTOCOLS` at one SNR in dB, with clips of this length in seconds."""
+    one_snr = with_snr(PROTOCOLS[name], (snr_db,))
+    return replace(one_snr, name="probe", low_snr_db=(snr_db,), clip_seconds=clip_seconds)
 
 
 class LayerProbe:
@@ -69,7 +69,7 @@ class LayerProbe:
         extractor = LevelFeatureExtractor(**feature_extractor.to_dict())
         layers = tuple(range(encoder.config.num_hidden_layers + 1))
         named = NamedEncoder("probe", encoder, extractor, layers)
-        embed = embed_views([named], self.device)(tuple((named.name, layer) for layer in layers))
+        embed = embedders_by_key([named], self.device)(tuple((named.name, layer) for layer in layers))
         kept: dict[str, BenchmarkEmbeddings] = {}
 
         def embed_machine(machine: MachineBenchmark) -> BenchmarkEmbeddings:

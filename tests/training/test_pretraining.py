@@ -126,7 +126,7 @@ def test_probe_has_as_many_validation_machines_as_asked_for_and_training_has_non
 
 
 def test_when_own_recordings_are_probed_then_they_are_the_benchmark(recordings, noise, cache_dir, args):
-    data = PretrainingData(cache_dir=str(cache_dir), probe_data=str(recordings), probe_noise=str(noise))
+    data = PretrainingData(cache_dir=str(cache_dir), eval_data=str(recordings), noise=str(noise))
     (machine,) = load_probe(data, args)
     assert machine.machine_type == "press" and machine.counts()["source references"] == 3
 
@@ -135,7 +135,7 @@ def test_when_own_recordings_are_probed_then_they_are_the_benchmark(recordings, 
     ("values", "message"),
     [
         ({"train_noise": ["hall"]}, "--train_noise belongs to --train_data: give the sounds too"),
-        ({"probe_data": "plant"}, "--probe_data and --probe_noise belong together"),
+        ({"eval_data": "plant"}, "--eval_data and --noise belong together"),
         ({"probe_machines": -1}, "--probe_machines must not be negative, got -1"),
         ({"factory_config": "[1]"}, r"--factory_config must be a JSON object, got \[1\]"),
     ],

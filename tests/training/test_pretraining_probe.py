@@ -40,7 +40,7 @@ def benchmark():
         for _ in range(count)
     ]
     noise = [{"audio": generator.integers(-900, 900, len(time)).astype(np.int16), "kind": k} for k in KINDS * 28]
-    return build_benchmark(Dataset.from_list(clean), Dataset.from_list(noise), probe_protocol(SECONDS, 0.0))
+    return build_benchmark(Dataset.from_list(clean), Dataset.from_list(noise), probe_protocol("small", SECONDS, 0.0))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def encoder():
 
 
 def test_scores_are_those_of_the_benchmark_for_every_layer_and_backend(benchmark, encoder):
-    protocol, extractor = probe_protocol(SECONDS, 0.0), BeatsFeatureExtractor()
+    protocol, extractor = probe_protocol("small", SECONDS, 0.0), BeatsFeatureExtractor()
     scores = LayerProbe(benchmark, protocol, batch_size=16)(encoder, extractor)
     assert len(scores) == 6
     for backend, settings in BACKENDS.items():
@@ -72,7 +72,7 @@ def test_when_extractor_has_a_level_then_the_probe_hears_clips_at_it(encoder):
 def test_when_probed_then_the_encoder_stays_as_it_is(benchmark, encoder):
     before = {name: values.clone() for name, values in encoder.state_dict().items()}
     state = torch.get_rng_state()
-    LayerProbe(benchmark, probe_protocol(SECONDS, 0.0))(encoder, BeatsFeatureExtractor())
+    LayerProbe(benchmark, probe_protocol("small", SECONDS, 0.0))(encoder, BeatsFeatureExtractor())
     assert all(torch.equal(values, before[name]) for name, values in encoder.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -85,5 +85,5 @@ def test_best_layer_is_that_of_the_backend_and_never_the_input():
 
 
 def test_protocol_has_one_snr_and_the_length_of_the_training():
-    protocol = probe_protocol(2.0, -5.0)
+    protocol = probe_protocol("small", 2.0, -5.0)
     assert (protocol.snr_db, protocol.low_snr_db, protocol.clip_seconds) == ((-5.0,), (-5.0,), 2.0)

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 from typing import Any
 
 import torch
@@ -65,7 +66,7 @@ def load_encoder_and_machines(args: argparse.Namespace) -> EncoderOnFactory:
     (layer,) = chosen_layers(args.layer, config)
     extractor = AutoFeatureExtractor.from_pretrained(args.model)
     embedder = Embedder(AutoModel.from_pretrained(args.model), extractor, [layer], args.device)
-    split = "evaluation" if args.evaluation else "validation"
+    split: Literal["validation", "evaluation"] = "evaluation" if args.evaluation else "validation"
     benchmark = BenchmarkArguments(cache_dir=args.cache_dir, benchmark_seed=args.seed, data_workers=args.num_proc or 1)
     machines = load_benchmark(PROTOCOL, benchmark, split)
     sentence = (
