@@ -1,4 +1,4 @@
-"""Scores a folder of recordings against a folder of healthy ones and writes a CSV.
+"""Score a folder of recordings against a folder of healthy ones and write a CSV.
 
 python examples/score_folder.py --references healthy/ --tests suspect/ --output scores.csv
 

@@ -67,7 +67,7 @@ def model_name() -> str:
 def detect(
     encoder: AnomalyDetector, references: Sequence[str] | None, test: str | None, false_alarm_rate: float = 0.1
 ) -> Detection:
-    """Scores a clip against reference clips; several channels are averaged.
+    """Score a clip against reference clips; several channels are averaged.
 
     Args:
         encoder: a loaded detector, whose references stay as they are: visitors of the page share it.
@@ -99,7 +99,7 @@ def detect(
 
 
 def example_clips(machine: str, fault: str, folder: str | os.PathLike[str]) -> tuple[list[str], str]:
-    """Writes clips of a synthetic machine, which no training run hears.
+    """Write clips of a synthetic machine, which no training run hears.
 
     Args:
         machine: type, one of those in `EXAMPLES`.

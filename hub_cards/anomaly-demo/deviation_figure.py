@@ -14,7 +14,7 @@ def deviation_figure(waveform: np.ndarray, explanation: Explanation) -> Figure:
 
     Args:
         waveform: [samples] of the clip at 16 kHz.
-        explanation: what `AnomalyDetector.explain` says of it.
+        explanation: what `AnomalyDetector.explain` returns for it.
 
     Returns:
         Three pictures over one time axis in seconds; frequency in kHz on the mel scale.
@@ -31,10 +31,10 @@ def deviation_figure(waveform: np.ndarray, explanation: Explanation) -> Figure:
         ("Part of the squared distance", explanation.contributions / columns, "RdBu_r"),
     )
     figure = Figure(figsize=(8, 8), layout="constrained")
-    for axes, (title, values, colours) in zip(figure.subplots(3, 1, sharex=True), pictures, strict=True):
+    for axes, (title, values, colors) in zip(figure.subplots(3, 1, sharex=True), pictures, strict=True):
         limit = np.abs(values).max()
-        low, high = (-80.0, 0.0) if colours == "magma" else (-limit, limit)
-        image = axes.imshow(values.T, cmap=colours, vmin=low, vmax=high, origin="lower", aspect="auto", extent=extent)
+        low, high = (-80.0, 0.0) if colors == "magma" else (-limit, limit)
+        image = axes.imshow(values.T, cmap=colors, vmin=low, vmax=high, origin="lower", aspect="auto", extent=extent)
         axes.set_title(title)
         axes.set_ylabel("kHz")
         axes.set_yticks([_mel_position(1000 * kilohertz) for kilohertz in (0.25, 0.5, 1, 2, 4, 8)])

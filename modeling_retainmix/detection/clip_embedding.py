@@ -45,7 +45,7 @@ def embed_clips(
 ) -> ClipEmbeddings:
     """Read and embed clips.
 
-    Windows of equal length share a forward, so that no clip's embedding depends on padding for its neighbours. Memory
+    Windows of equal length share a forward, so that no clip's embedding depends on padding for its neighbors. Memory
     grows with the number of clips only by what is returned.
 
     Args:

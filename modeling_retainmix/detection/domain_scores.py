@@ -12,14 +12,14 @@ from modeling_retainmix.detection.settings import DetectorSettings
 
 
 class DomainScores:
-    """Scores clips by their distance to the references of each domain; the smallest one counts.
+    """Score clips by their distance to the references of each domain; the smallest one counts.
 
     Detector, benchmark, studies and recordings all score through this class: distances of a backend, normalization
     between domains, minimum over domains, float64.
 
     Args:
-        settings: backend, its options, microphones and normalization; what they say of layers, pooling and windows is
-            not read here. With references of one domain only, its distances are the scores.
+        settings: backend, its options, microphones and normalization; layers, pooling and windows are not read from
+            them. With references of one domain only, its distances are the scores.
         vectors: [n, D] float32 pooled references, on the device where the backend is to compute; [n, 2 * D], near and
             far end to end, for microphones other than "near".
         recording_index: [n] int64, the recording each vector comes from.

@@ -21,7 +21,7 @@ class Explanation:
     Attributes:
         contributions: [T, F] float64, of each cell to the squared distance. Their mean over time, summed over the
             patches, is `squared_distance`. Cells may be negative: there the clip is nearer to the references than
-            elsewhere. They explain the score, but tokens know of their neighbours, so they locate events badly: the
+            elsewhere. They explain the score, but tokens know of their neighbors, so they locate events badly: the
             largest 5 % of cells hit 9 % of bursts of 0.3 s in one patch, as loud as the clip (interval 5 to 16 %, 120
             clips; cells drawn by chance hit 14 %).
         level_deviations: [T, F] float64, of the log-mel level in each cell from that of the references in the same

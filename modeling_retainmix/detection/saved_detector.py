@@ -118,7 +118,7 @@ def read_references(
         [n, F, 2] float32.
 
     Raises:
-        OSError: there is no `references.safetensors`.
+        OSError: `references.safetensors` is missing.
         ValueError: it is damaged, or does not fit the JSON file or the encoder; the message says where.
     """
     path = cached_file(name, REFERENCES_FILE, revision=revision)
@@ -162,4 +162,4 @@ def read_references(
 def _with_current_names(values: Any) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise TypeError(f"{values!r} is not a table of names and values")
-    return {OLD_NAMES.get(name, name): value for name, value in values.items()}
+    return {OLD_NAMES.get(str(name), str(name)): value for name, value in values.items()}

@@ -23,13 +23,13 @@ BACKENDS: dict[str, type[Backend]] = {
 
 
 def backend_options(name: str) -> list[str]:
-    """The fields of `DetectorSettings` that a backend reads: its parameters beside references and domain."""
+    """List the fields of `DetectorSettings` that a backend reads: its parameters beside references and domain."""
     parameters = inspect.signature(BACKENDS[name]).parameters
     return [parameter for parameter in parameters if parameter not in ("references", "domain")]
 
 
 def build_backend(name: str, references: References, domain: str, settings: Mapping[str, Any]) -> Backend:
-    """Fits the backend of this name to one domain.
+    """Fit the backend of this name to one domain.
 
     Args:
         name: a key of `BACKENDS`.
