@@ -4,8 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from huggingface_hub.constants import HF_HOME
