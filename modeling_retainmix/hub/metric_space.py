@@ -18,10 +18,10 @@ SPACE_FILES = ("README.md", "app.py", "dcase_score.py", "requirements.txt", "tes
 
 
 def write_metric_space(output_dir: str | os.PathLike) -> Path:
-    """Writes the metric's Space, in the shape in which it is pushed: the files of the package's metric folder.
+    """Write the metric's Space, in the shape in which it is pushed: the files of the package's metric folder.
 
     Args:
-        output_dir: folder to write to; made if absent, files of the same names are replaced.
+        output_dir: folder to write to, created if absent; files of the same names are replaced.
 
     Returns:
         The folder.
@@ -34,10 +34,10 @@ def write_metric_space(output_dir: str | os.PathLike) -> Path:
 
 
 def install_metric() -> Path:
-    """Makes `evaluate.load("dcase_score")` work without a network and from any directory.
+    """Make `evaluate.load("dcase_score")` work without a network and from any directory.
 
-    Writes the metric's file into the cache of `evaluate` (`HF_MODULES_CACHE`), where `load` looks for a bare name
-    that it finds neither in the working directory nor on the Hub. Call it once after installing or upgrading the
+    The metric's file goes into the cache of `evaluate` (`HF_MODULES_CACHE`), where `load` looks for a bare name that
+    it finds neither in the working directory nor on the Hub. Call it once after installing or upgrading the
     package; several processes may call it at the same time. Without a network set `HF_EVALUATE_OFFLINE=1`, or `load`
     first waits for the Hub.
 

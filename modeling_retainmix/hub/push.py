@@ -11,7 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 from huggingface_hub.utils import filter_repo_objects
 
 PICKLE_SUFFIXES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
-# States of an unfinished training, its logs and the caches of tools: no part of a model.
+# States of an unfinished training, its logs and the caches of tools do not belong to a model.
 IGNORED = (
     "checkpoint-*/*",
     ".checkpoint-staging/*",
@@ -34,7 +34,7 @@ def push_folder(
     token: str | None = None,
     commit_message: str = "Upload with retainmix",
 ) -> str:
-    """Creates the repository where it is missing and uploads the folder as one commit.
+    """Create the repository if it is missing and upload the folder as one commit.
 
     `HfApi.upload_folder` is not used: with hf-xet it uploads a folder in several commits, and an interrupted push
     would leave a repository whose weights and configuration disagree. Here one commit comes last and holds everything.
@@ -82,7 +82,7 @@ def push_folder(
 
 
 def repository_name(repo_id: str, token: str | None = None) -> str:
-    """The full name of a repository to push to later, once the Hub has taken the access token.
+    """Return the full name of a repository to push to later, once the Hub has taken the access token.
 
     Args:
         repo_id: `organisation/name`; a bare name is one of the token's owner.
@@ -97,7 +97,7 @@ def repository_name(repo_id: str, token: str | None = None) -> str:
 
 
 def _with_retries(request: Callable[[], str], repo_id: str, what: str) -> str:
-    """What the request returns; the errors of `push_folder` where it fails."""
+    """Return what the request returns; raise the errors of `push_folder` if it fails."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return request()
@@ -123,7 +123,7 @@ def _with_retries(request: Callable[[], str], repo_id: str, what: str) -> str:
 
 
 def _checked_paths(folder: Path, tokens: set[str]) -> dict[str, Path]:
-    """The files to upload by their names in the repository; refuses what may not go up."""
+    """Return the files to upload by their names in the repository; raise an error for what may not go up."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder: save the model there first")
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

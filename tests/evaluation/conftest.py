@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 from results_of_a_run import results  # noqa: F401
+from tiny_encoders import benchmark  # noqa: F401
 
 from modeling_retainmix.data.benchmark import KINDS, BenchmarkProtocol, build_benchmark
 

@@ -7,14 +7,14 @@ from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache
 
 
 class Encoder:
-    """Notes which views it is asked for."""
+    """Note which embedding keys it is asked for."""
 
     def __init__(self):
         self.asked = []
 
-    def __call__(self, views):
-        self.asked.append(views)
-        return {view: {"clips": torch.full((2, 3), float(view))} for view in views}
+    def __call__(self, keys):
+        self.asked.append(keys)
+        return {key: {"clips": torch.full((2, 3), float(key))} for key in keys}
 
 
 @pytest.fixture
@@ -22,12 +22,12 @@ def encoder():
     return Encoder()
 
 
-def test_when_views_are_fetched_again_then_they_come_from_the_disk_bit_for_bit(tmp_path, encoder):
+def test_when_embeddings_are_fetched_again_then_they_come_from_the_disk_bit_for_bit(tmp_path, encoder):
     first = EmbeddingCache(tmp_path).fetch("data", {1: {"layer": 1}, 2: {"layer": 2}}, encoder)
     again = EmbeddingCache(tmp_path).fetch("data", {2: {"layer": 2}, 1: {"layer": 1}}, encoder)
     assert encoder.asked == [[1, 2]]
     assert list(again) == [2, 1]
-    assert all(torch.equal(first[view]["clips"], again[view]["clips"]) for view in (1, 2))
+    assert all(torch.equal(first[key]["clips"], again[key]["clips"]) for key in (1, 2))
 
 
 def test_when_a_layer_is_new_then_only_that_one_is_computed(tmp_path, encoder):

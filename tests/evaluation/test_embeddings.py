@@ -24,10 +24,10 @@ def test_when_mixtures_are_embedded_then_noise_is_scaled_to_the_snr(tiny_benchma
 
 
 def test_when_batch_size_differs_then_embeddings_are_equal(tiny_benchmark, tiny_protocol):
-    views = [embed_mixtures(tiny_benchmark[0], tiny_protocol, identity, batch_size=size) for size in (3, 64)]
-    for view in ("wave", "power"):
-        for key, values in views[0][view].items():
-            assert torch.equal(values, views[1][view][key])
+    found = [embed_mixtures(tiny_benchmark[0], tiny_protocol, identity, batch_size=size) for size in (3, 64)]
+    for key in ("wave", "power"):
+        for cell, values in found[0][key].items():
+            assert torch.equal(values, found[1][key][cell])
 
 
 def test_when_oracle_is_embedded_then_it_is_the_average_of_clean_and_scaled_noise(tiny_benchmark, tiny_protocol):

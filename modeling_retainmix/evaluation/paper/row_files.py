@@ -32,7 +32,7 @@ class ScoredRow:
         scores: {subset: {SNR in dB: official score in %}}.
         per_machine: {subset: {SNR in dB: {machine type: official score in %}}}.
         clips: scores of the test clips.
-        recordings: whether these are recordings, which other seeds share; procedural machines are each seed's own.
+        recordings: whether these are recordings, which other seeds share; each seed has other procedural machines.
     """
 
     key: str

@@ -1,0 +1,77 @@
+"""Scores of the compared systems: each is its encoder's score at the layer that its rule names."""
+
+import pytest
+from tiny_encoders import PROTOCOL, make_encoder
+
+from modeling_retainmix.evaluation.compared_systems import BY_KEY, SYSTEMS, TEACHER, TRAINED_MODEL
+from modeling_retainmix.evaluation.results import result_row
+from modeling_retainmix.evaluation.score_encoders import log_mel_mean, score_encoders
+from modeling_retainmix.evaluation.score_systems import best_layer, score_systems, table_rows
+
+OPTIONS = {"protocol": PROTOCOL, "show_progress": False}
+NAMES = {TEACHER: 0, "random_weights": 1, "sslam": 2, "both_0db": 3}
+
+
+@pytest.fixture(scope="module")
+def encoders():
+    return {name: make_encoder(name, seed) for name, seed in NAMES.items()}
+
+
+@pytest.fixture(scope="module")
+def alone(benchmark, encoders):
+    """Scores of every encoder and layer, and of the oracle, each computed for itself."""
+    mixtures = {}
+    for encoder in (*encoders.values(), log_mel_mean(encoders[TEACHER].feature_extractor)):
+        mixtures |= score_encoders(benchmark, encoders=[encoder], **OPTIONS)
+    return mixtures, score_encoders(benchmark, encoders=[encoders[TEACHER]], oracle=True, **OPTIONS)
+
+
+@pytest.mark.parametrize("whole", [(), (TEACHER, "both_0db")])
+def test_every_system_reads_its_encoder_at_the_layer_of_its_rule(benchmark, encoders, alone, whole):
+    systems = [system for system in SYSTEMS if system.encoder in ("log_mel", *NAMES)]
+    found = score_systems(systems, encoders, 1, benchmark, benchmark, whole, **OPTIONS)
+    mixtures, oracle = alone
+    best = best_layer({key: scores for key, scores in mixtures.items() if key[0] == TEACHER})
+    expected = {
+        "log_mel": (None, mixtures["log_mel", 0]),
+        "random_weights": (1, mixtures["random_weights", 1]),
+        "sslam": (2, mixtures["sslam", 2]),
+        "frozen_last_layer": (2, mixtures[TEACHER, 2]),
+        "frozen_same_layer": (1, mixtures[TEACHER, 1]),
+        "frozen_best_layer": (best, mixtures[TEACHER, best]),
+        "both_0db": (1, mixtures["both_0db", 1]),
+        "oracle": (1, oracle[TEACHER, 1]),
+    }
+    assert list(found.rows) == list(expected)
+    for key, (layer, scores) in expected.items():
+        assert found.rows[key][0] == layer
+        assert result_row("", found.rows[key][1]) == result_row("", scores), key
+    assert all((name, layer) in found.by_layer for name in whole for layer in (1, 2))
+    assert (("both_0db", 2) in found.by_layer) == ("both_0db" in whole)
+
+
+def test_when_no_rule_asks_for_the_best_layer_then_validation_machines_are_not_scored(benchmark, encoders):
+    found = score_systems([BY_KEY["frozen_same_layer"]], encoders, 1, benchmark, None, **OPTIONS)
+    assert list(found.rows) == ["frozen_same_layer"]
+
+
+def test_rows_of_a_run_have_keys_labels_and_layers(benchmark, encoders, alone):
+    teacher, student = encoders[TEACHER], encoders["both_0db"]
+    rows = table_rows(
+        *(benchmark, benchmark, PROTOCOL, teacher.model, student.model, teacher.feature_extractor, 2, "cpu"),
+        show_progress=False,
+    )
+    assert [row["key"] for row in rows] == [
+        "log_mel", "frozen_same_layer", "frozen_best_layer", TRAINED_MODEL, "oracle"
+    ]  # fmt: skip
+    assert [row["layer"] for row in rows if row["key"] != "frozen_best_layer"] == [None, 2, 2, 2]
+    trained = next(row for row in rows if row["key"] == TRAINED_MODEL)
+    assert {"key": TRAINED_MODEL, **result_row("RetainMix", alone[0]["both_0db", 2], 2)} == trained
+
+
+def test_best_layer_is_that_of_the_highest_mean_over_all_cells():
+    class Scores:
+        def __init__(self, hmean_all):
+            self.hmean_all = hmean_all
+
+    assert best_layer({("a", 1): Scores(0.5), ("a", 2): Scores(0.7), ("a", 3): Scores(0.6)}) == 2
