@@ -50,7 +50,7 @@ def freeze_teacher(
         raise ValueError("the mixture loss (beta > 0) needs a teacher: pass teacher=, or set beta=0")
     encoder: Any = teacher
     if isinstance(teacher, str):
-        depth = {} if mixture_layer is None else {"num_hidden_layers": mixture_layer}
+        depth: dict[str, Any] = {} if mixture_layer is None else {"num_hidden_layers": mixture_layer}
         encoder = load_pretrained(AutoModel, teacher, **depth)
     check_same_tokens(student, encoder.config)
     if not isinstance(teacher, str) and teacher.dtype != dtype:
