@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from modeling_retainmix.data.benchmark import BenchmarkProtocol, MachineBenchmark, build_benchmark
 from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
@@ -18,7 +18,7 @@ from modeling_retainmix.data.recordings import scoring_rules
 def load_benchmark(
     protocol: BenchmarkProtocol,
     arguments: BenchmarkArguments,
-    split: Literal["validation", "evaluation"] = "evaluation",
+    split: str = "evaluation",
 ) -> list[MachineBenchmark]:
     """Make Factory A / B / Mismatch (paper, section 4.1) of recordings and noise, or of the procedural factory.
 

@@ -100,7 +100,7 @@ class RetainMixTrainingArguments(TrainingArguments, AddedArguments):
 
     ddp_find_unused_parameters: bool | None = field(
         default=False,
-        metadata={"help": "Look at every step for parameters without a gradient; no method here has any."},
+        metadata={"help": "Look at every step for parameters without a gradient; no method has any."},
     )
     ddp_timeout: int = field(
         default=6 * 3600,
