@@ -7,6 +7,9 @@ import pytest
 MARKS = (
     "accelerate_tests",
     "flash_attn_test",
+    "flash_attn_3_test",
+    "flash_attn_4_test",
+    "all_flash_attn_test",
     "is_expert_parallel_test",
     "is_fsdp_test",
     "is_tensor_parallel_test",

@@ -42,11 +42,11 @@ for family in FAMILIES.values():
     MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES[family.config_class.__name__] = family.classifier_class.__name__
 
 
-class Tester:
+class ModelTester:
     """A tiny model and its inputs, as the common tests ask for them."""
 
     batch_size = 3
-    num_hidden_layers = 3
+    num_hidden_layers = 2
     num_attention_heads = 4
     hidden_size = 32
     is_training = True
@@ -56,17 +56,18 @@ class Tester:
         self.seq_length = self.get_config().num_prefix_tokens + 32
 
     def get_config(self) -> Any:
-        return self.family.config(num_labels=3, layerdrop=0.0)
+        return self.family.config(num_labels=3, num_hidden_layers=self.num_hidden_layers, layerdrop=0.0)
 
     def prepare_config_and_inputs_for_common(self) -> tuple[Any, dict[str, torch.Tensor]]:
-        return self.get_config(), {"input_values": features(self.batch_size, 64)}
+        inputs = {"input_values": features(self.batch_size, 64)}
+        return self.get_config(), inputs | {"attention_mask": torch.ones(self.batch_size, 64, dtype=torch.long)}
 
 
 class ExtractorTester:
     """Settings and inputs of a feature extractor: clips of features [frames, mel bins], of growing length."""
 
     batch_size = 4
-    min_seq_length, max_seq_length = 40, 70
+    min_seq_length, max_seq_length = 40, 71
     feature_size = 128
     padding_value = 0.0
     sampling_rate = 16_000
@@ -93,7 +94,7 @@ def model_tests(family: Family) -> type:
         test_pruning = False
 
         def setUp(self) -> None:
-            self.model_tester = Tester(family)
+            self.model_tester = ModelTester(family)
             self.config_tester = configuration.ConfigTester(
                 self, config_class=family.config_class, has_text_modality=False, **family.fields
             )
