@@ -37,7 +37,8 @@ def kaldi_fbank(waveform: torch.Tensor, num_mel_bins: int = 128, window: str = "
     device = waveform.device
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
         waveform, shape, filters = waveform.float(), _window(window, device), mel_filters(num_mel_bins, device)
-        if device.type != "cpu" or torch.compiler.is_compiling():  # a graph is of any length
+        if device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
+            # A graph takes any number of clips of any length.
             return _log_mel(waveform, shape, filters)
         clips = max(1, _CPU_SAMPLES // waveform.shape[1])
         return torch.cat([_log_mel(part, shape, filters) for part in waveform.split(clips)])
@@ -59,12 +60,15 @@ def _log_mel(waveform: torch.Tensor, window: torch.Tensor, filters: torch.Tensor
 def mel_filters(num_mel_bins: int, device: torch.device | str) -> torch.Tensor:
     """Kaldi's triangular filters, equally spaced and linear in mel, on the bins below Nyquist: [256, num_mel_bins].
 
-    In float32 throughout: the edges round as in torchaudio, and the low, narrow filters show that.
+    In float32 throughout, whatever torch's default dtype is: the edges round as in torchaudio, and the low, narrow
+    filters show that.
     """
     low, high = _mel(LOWEST_FREQUENCY), _mel(SAMPLING_RATE / 2)
-    edges = low + torch.arange(num_mel_bins + 2, device=device) * ((high - low) / (num_mel_bins + 1))
+    edges = low + torch.arange(num_mel_bins + 2, dtype=torch.float32, device=device) * (
+        (high - low) / (num_mel_bins + 1)
+    )
     left, center, right = edges[:-2], edges[1:-1], edges[2:]
-    hertz = torch.arange(FFT_SIZE // 2, device=device) * (SAMPLING_RATE / FFT_SIZE)
+    hertz = torch.arange(FFT_SIZE // 2, dtype=torch.float32, device=device) * (SAMPLING_RATE / FFT_SIZE)
     mel = (1127.0 * (1.0 + hertz / 700.0).log())[:, None]
     rising = (mel - left) / (center - left)
     falling = (right - mel) / (right - center)
@@ -76,5 +80,5 @@ def _mel(hertz: float) -> float:
 
 
 def _window(name: str, device: torch.device) -> torch.Tensor:
-    hann = torch.hann_window(FRAME_LENGTH, periodic=False, device=device)
+    hann = torch.hann_window(FRAME_LENGTH, periodic=False, dtype=torch.float32, device=device)
     return hann.pow(0.85) if name == "povey" else hann

@@ -1,15 +1,22 @@
 """What the feature extractors of all encoder families share: the forms of input, checks, padding, devices."""
 
+import inspect
+import os
 from typing import Any
 
 import torch
 from transformers import BatchFeature, SequenceFeatureExtractor
-from transformers.utils import logging
+from transformers.utils import TensorType, logging
 
 from .fbank import FRAME_LENGTH, FRAME_SHIFT, SAMPLING_RATE
+from .known_keys import near_miss
 from .waveforms import collect_waveforms
 
 logger = logging.get_logger(__name__)
+
+# Arguments of `SequenceFeatureExtractor` and what the library writes into the file.
+_LIBRARY_KEYS = {"padding_side", "return_attention_mask", "feature_extractor_type", "processor_class", "auto_map"}
+_FROM_FILE = "_from_file"
 
 # One column of patches: 16 frames.
 SHORTEST_CLIP = FRAME_LENGTH + 15 * FRAME_SHIFT
@@ -24,10 +31,10 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         feature_size: mel bins.
         sampling_rate: in Hz; the filter bank knows 16000 only.
         padding_value: value of padded samples.
-        kwargs: those of `SequenceFeatureExtractor`.
+        kwargs: those of `SequenceFeatureExtractor`, and others, which become attributes.
 
     Raises:
-        ValueError: another sampling rate.
+        ValueError: another sampling rate, or an argument that looks like a typing error.
     """
 
     model_input_names = ["input_values", "attention_mask"]  # noqa: RUF012
@@ -37,9 +44,39 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
     ) -> None:
         if sampling_rate != SAMPLING_RATE:
             raise ValueError(f"sampling_rate is {sampling_rate} Hz, the filter bank needs {SAMPLING_RATE} Hz")
+        if not kwargs.pop(_FROM_FILE, False):
+            known = set(inspect.signature(type(self)).parameters) | _LIBRARY_KEYS
+            for key in kwargs.keys() - known:
+                likely = near_miss(key, known)
+                if likely is not None:
+                    raise ValueError(f"unknown argument {key!r} of {type(self).__name__}: use {likely!r}")
         super().__init__(feature_size, sampling_rate, padding_value, **kwargs)
         self.mean = mean
         self.std = std
+
+    @classmethod
+    def from_dict(cls, feature_extractor_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """The feature extractor of a file's content; arguments and result as in `FeatureExtractionMixin.from_dict`.
+
+        Raises:
+            ValueError: the file is that of another kind of feature extractor, whose statistics would not fit.
+        """
+        kind = feature_extractor_dict.get("feature_extractor_type", cls.__name__)
+        if kind not in {parent.__name__ for parent in cls.__mro__}:
+            raise ValueError(
+                f"the checkpoint's preprocessor_config.json is that of a {kind}, not of a {cls.__name__}: use "
+                "AutoFeatureExtractor, or another checkpoint"
+            )
+        return super().from_dict({**feature_extractor_dict, _FROM_FILE: True}, **kwargs)
+
+    def save_pretrained(
+        self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any
+    ) -> list[str]:
+        """Writes `preprocessor_config.json` and beside it the code of the class, which `auto_map` names."""
+        # The library then copies the file of the class, and those that it imports.
+        self.register_for_auto_class()
+        self.auto_map: dict[str, str] = {}  # entries of where the class was loaded from; the library fills it
+        return super().save_pretrained(save_directory, push_to_hub, **kwargs)
 
     def extract_features(self, waveform: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """[batch, samples] -> [batch, frames, mel bins], on the device of the tensor, without checks or gradients."""
@@ -57,7 +94,7 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         max_length: int | None = None,
         truncation: bool = False,
         return_attention_mask: bool | None = None,
-        return_tensors: str = "pt",
+        return_tensors: str | TensorType | None = "pt",
         device: str | torch.device = "cpu",
         channel: int | str | None = None,
     ) -> BatchFeature:
@@ -68,11 +105,12 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
                 or lists of numbers, float in [-1, 1] or int16. Several channels: [channels, samples] in a list, or
                 [batch, channels, samples].
             sampling_rate: of the clips, in Hz.
-            padding: True or "longest" pads to the longest clip, "max_length" to `max_length`.
+            padding: True or "longest" pads to the longest clip, "max_length" to `max_length`, False or "do_not_pad"
+                pads nothing.
             max_length: in samples.
             truncation: cut clips to `max_length`.
             return_attention_mask: whether to return it; None: yes.
-            return_tensors: "pt" or "np".
+            return_tensors: "pt" or "np"; None gives lists with one array for each clip.
             device: where to compute and where the tensors lie.
             channel: what to take of several channels: an index, or "mean".
 
@@ -81,7 +119,7 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
 
         Raises:
             ValueError: a wrong sampling rate, an empty, too short or non-finite clip, several channels without
-                `channel`; the message names the clip.
+                `channel`, an unknown kind of tensors; the message names the clip.
         """
         if sampling_rate is None:
             logger.warning_once(f"sampling_rate was not given: the clips are taken to be at {self.sampling_rate} Hz")
@@ -89,29 +127,49 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
             raise ValueError(
                 f"the clips are at {sampling_rate} Hz, this feature extractor needs {self.sampling_rate} Hz: resample"
             )
-        waveforms, lengths = collect_waveforms(raw_speech, channel, padding, max_length, truncation)
-        self._check_lengths(lengths, waveforms.shape[1])
+        kind = getattr(return_tensors, "value", return_tensors)
+        if kind not in ("pt", "np", None):
+            raise ValueError(f"return_tensors is {kind!r}, use 'pt', 'np' or None")
+        ragged = kind is None and padding in (False, "do_not_pad")
+        waveforms, lengths = collect_waveforms(
+            raw_speech, channel, True if ragged else padding, max_length, truncation
+        )
+        self._check_lengths(lengths)
+        with_mask = self.return_attention_mask if return_attention_mask is None else return_attention_mask
         waveforms, lengths = waveforms.to(device), lengths.to(device)
-        data: dict[str, Any] = {"input_values": self.extract_features(waveforms, lengths)}
-        if return_attention_mask or (return_attention_mask is None and self.return_attention_mask):
-            data["attention_mask"] = self.frame_mask(lengths, waveforms.shape[1]).long()
-        if return_tensors == "np":
+        if ragged:
+            singles = zip(waveforms.split(1), lengths.split(1), strict=True)
+            batches = [self._features(clip[:, : int(length)], length, with_mask) for clip, length in singles]
+            return BatchFeature({name: [batch[name][0].cpu().numpy() for batch in batches] for name in batches[0]})
+        data: dict[str, Any] = self._features(waveforms, lengths, with_mask)
+        if kind != "pt":
             data = {name: values.cpu().numpy() for name, values in data.items()}
-        return BatchFeature(data)
+        return BatchFeature({name: list(values) for name, values in data.items()} if kind is None else data)
 
-    def _check_lengths(self, lengths: torch.Tensor, num_samples: int) -> None:
-        shortest = self._shortest_clips(lengths, num_samples)
-        too_short = (lengths < shortest).nonzero().flatten().tolist()
+    def _features(self, waveforms: torch.Tensor, lengths: torch.Tensor, with_mask: bool) -> dict[str, torch.Tensor]:
+        waveforms, lengths = self._prepare(waveforms, lengths)
+        data = {"input_values": self.extract_features(waveforms, lengths)}
+        if with_mask:
+            data["attention_mask"] = self.frame_mask(lengths, waveforms.shape[1]).long()
+        return data
+
+    @property
+    def shortest_clip(self) -> int:
+        """The fewest samples that a clip may have."""
+        return SHORTEST_CLIP
+
+    def _prepare(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What a family does with padded clips [batch, samples] and their lengths [batch] before the features."""
+        return waveforms, lengths
+
+    def _check_lengths(self, lengths: torch.Tensor) -> None:
+        too_short = (lengths < self.shortest_clip).nonzero().flatten().tolist()
         if too_short:
             index = too_short[0]
             raise ValueError(
-                f"clip {index} has {lengths[index]} samples, fewer than the {shortest[index]} of the shortest input: "
-                "leave it out or join it with others"
+                f"clip {index} has {lengths[index]} samples, fewer than the {self.shortest_clip} of the shortest "
+                "input: leave it out or join it with others"
             )
-
-    def _shortest_clips(self, lengths: torch.Tensor, num_samples: int) -> torch.Tensor:
-        """The fewest samples that each clip may have, [batch]."""
-        return torch.full_like(lengths, SHORTEST_CLIP)
 
 
 __all__ = ["LogMelFeatureExtractor"]

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from torch.autograd.function import once_differentiable
 
 # Logits that a thread works on at once: 2 MiB in float32, which its cache holds.
 _BLOCK_ELEMENTS = 2**19
@@ -29,7 +28,7 @@ def gated_attention(
         scaling: factor of the products of query and key.
 
     Returns:
-        [batch, tokens, heads, dim]; differentiable once, with respect to all tensors.
+        [batch, tokens, heads, dim]; differentiable once, with respect to all tensors, also under `torch.func.vmap`.
     """
     return _GatedAttention.apply(query, key, value, gate, position_bias, scaling)
 
@@ -49,7 +48,6 @@ def _empty_by_token(like: torch.Tensor) -> torch.Tensor:
 class _GatedAttention(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
@@ -57,8 +55,6 @@ class _GatedAttention(torch.autograd.Function):
         position_bias: torch.Tensor,
         scaling: float,
     ) -> torch.Tensor:
-        ctx.save_for_backward(query, key, value, gate, position_bias)
-        ctx.scaling = scaling
         output = _empty_by_token(query)
         for clip, heads in _blocks(query):
             block = slice(clip, clip + 1), heads
@@ -68,9 +64,32 @@ class _GatedAttention(torch.autograd.Function):
         return output.transpose(1, 2)
 
     @staticmethod
-    @once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        *tensors, ctx.scaling = inputs
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
     def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        query, key, value, gate, position_bias = ctx.saved_tensors
+        return *_GatedAttentionGradients.apply(grad_output, *ctx.saved_tensors, ctx.scaling), None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[torch.Tensor, int]:
+        return torch.stack([_GatedAttention.apply(*one) for one in _unstack(info.batch_size, in_dims, inputs)]), 0
+
+
+class _GatedAttentionGradients(torch.autograd.Function):
+    """The backward of `_GatedAttention` as a function of its own, so that `vmap` reaches it: gradients per sample."""
+
+    @staticmethod
+    def forward(
+        grad_output: torch.Tensor,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        gate: torch.Tensor,
+        position_bias: torch.Tensor,
+        scaling: float,
+    ) -> tuple[torch.Tensor, ...]:
         grad_output = grad_output.transpose(1, 2)
         exact = torch.promote_types(query.dtype, torch.float32)  # of softmax and of what is summed over clips
         grad_query, grad_key, grad_value = (_empty_by_token(tensor) for tensor in (query, key, value))
@@ -78,13 +97,40 @@ class _GatedAttention(torch.autograd.Function):
         grad_bias = torch.zeros_like(position_bias, dtype=exact)
         for block in _blocks(query):
             q, k, g, grad, bias = query[block], key[block], gate[block], grad_output[block], position_bias[0, block[1]]
-            weights = torch.baddbmm(g * bias, q, k.mT, alpha=ctx.scaling).softmax(dim=-1, dtype=exact)
+            weights = torch.baddbmm(g * bias, q, k.mT, alpha=scaling).softmax(dim=-1, dtype=exact)
             grad_value[block] = weights.to(q.dtype).mT @ grad
             grad_weights = (grad @ value[block].mT).to(exact)
             grad_logits = torch._softmax_backward_data(grad_weights, weights, -1, exact)
             grad_bias[0, block[1]].addcmul_(g.to(exact), grad_logits)
             grad_logits = grad_logits.to(q.dtype)
             grad_gate[block] = (grad_logits * bias).sum(dim=-1, keepdim=True)
-            grad_query[block] = ctx.scaling * (grad_logits @ k)
-            grad_key[block] = ctx.scaling * (grad_logits.mT @ q)
-        return grad_query, grad_key, grad_value, grad_gate, grad_bias.to(position_bias.dtype), None
+            grad_query[block] = scaling * (grad_logits @ k)
+            grad_key[block] = scaling * (grad_logits.mT @ q)
+        return grad_query, grad_key, grad_value, grad_gate, grad_bias.to(position_bias.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> None:
+        raise RuntimeError(
+            "BEATs' fused attention on a CPU is differentiable once: for second derivatives call "
+            'model.set_attn_implementation("eager")'
+        )
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, ...], *inputs: Any
+    ) -> tuple[tuple[torch.Tensor, ...], tuple[int, ...]]:
+        every = [_GatedAttentionGradients.apply(*one) for one in _unstack(info.batch_size, in_dims, inputs)]
+        stacked = tuple(torch.stack(gradients) for gradients in zip(*every, strict=True))
+        return stacked, (0,) * len(stacked)
+
+
+def _unstack(size: int, in_dims: tuple[int | None, ...], inputs: tuple[Any, ...]) -> list[list[Any]]:
+    """The inputs of each sample that `vmap` goes through: both functions work on one clip at a time anyway."""
+    return [
+        [value if dim is None else value.select(dim, index) for value, dim in zip(inputs, in_dims, strict=True)]
+        for index in range(size)
+    ]

@@ -5,7 +5,6 @@ Chen et al., "BEATs: Audio Pre-Training with Acoustic Tokenizers", ICML 2023. Th
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,7 +15,6 @@ from transformers.activations import ACT2FN
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
@@ -24,26 +22,23 @@ from .configuration_beats import BeatsConfig
 from .gated_attention_beats import gated_attention
 from .modeling_encoder import (
     EncoderClassifierOutput,
+    attention_function,
     check_inputs,
-    eager_attention_forward,
+    check_labels,
+    embed_patches,
     layers_kept,
+    real_frames,
+    real_patches,
     skip_layer,
     unused_parameters,
 )
 from .positions_beats import BeatsPositionalConvEmbedding, BeatsRelativePositionBias
 
 
-class ScaleGradient(torch.autograd.Function):
-    """Identity whose gradient is multiplied by a constant."""
-
-    @staticmethod
-    def forward(ctx: Any, hidden_states: torch.Tensor, factor: float) -> torch.Tensor:
-        ctx.factor = factor
-        return hidden_states.view_as(hidden_states)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return gradient * ctx.factor, None
+def scale_gradient(hidden_states: torch.Tensor, factor: float) -> torch.Tensor:
+    """The same values, with a gradient that is multiplied by `factor`."""
+    constant = hidden_states.detach()
+    return constant + factor * (hidden_states - constant)
 
 
 class BeatsPatchEmbeddings(nn.Module):
@@ -58,8 +53,8 @@ class BeatsPatchEmbeddings(nn.Module):
         self.dropout = nn.Dropout(config.input_dropout)
 
     def forward(self, input_values: torch.Tensor) -> torch.Tensor:
-        patches = self.projection(input_values.unsqueeze(1).to(self.projection.weight.dtype))
-        return self.dropout(self.linear(self.layer_norm(patches.flatten(2).transpose(1, 2))))
+        patches = embed_patches(self.projection, input_values)
+        return self.dropout(self.linear(self.layer_norm(patches)))
 
 
 class BeatsAttention(nn.Module):
@@ -83,10 +78,9 @@ class BeatsAttention(nn.Module):
     def gate(self, query: torch.Tensor) -> torch.Tensor:
         """Factor of the position bias for each query, in float32: [batch, heads, tokens, dim] -> [..., 1]."""
         with torch.autocast(query.device.type, enabled=False):
-            # Two gates, each the sum of four outputs of the linear layer: sum its rows instead.
-            weight = self.gate_linear.weight.float().view(2, 4, self.head_dim).sum(1)
-            bias = self.gate_linear.bias.float().view(2, 4).sum(1)
-            gates = nn.functional.linear(query.float(), weight, bias).sigmoid()
+            # Two gates, each the sum of four outputs of the linear layer.
+            outputs = self.gate_linear(query.to(self.gate_scale.dtype)).float()
+            gates = outputs.unflatten(-1, (2, 4)).sum(dim=-1).sigmoid()
             reset, update = gates.unbind(dim=-1)
             return (reset * (update * self.gate_scale.float().squeeze(-1) - 1.0) + 2.0).unsqueeze(-1)
 
@@ -104,7 +98,7 @@ class BeatsAttention(nn.Module):
         value = self.v_proj(hidden_states).view(shape).transpose(1, 2)
         dropout = self.config.attention_dropout if self.training else 0.0
         implementation = self.config._attn_implementation
-        if implementation == "sdpa" and query.device.type == "cpu":
+        if implementation == "sdpa" and query.device.type == "cpu" and not torch.jit.is_tracing():
             plain = attention_mask is None and dropout == 0 and not torch.compiler.is_compiling()
             if plain and position_bias is not None and self.config.gru_rel_pos:
                 gate, position_bias = self.gate(query).to(query.dtype), position_bias.to(query.dtype)
@@ -118,8 +112,7 @@ class BeatsAttention(nn.Module):
             if self.config.gru_rel_pos:
                 position_bias = self.gate(query).to(query.dtype) * position_bias
             position_bias = position_bias.expand(batch, -1, -1, -1)
-        attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
-        output, weights = attend(
+        output, weights = attention_function(implementation)(
             self,
             query,
             key,
@@ -186,7 +179,7 @@ class BeatsLayer(GradientCheckpointingLayer):
         """
         layer_input = hidden_states
         if self.gradient_decay != 1 and torch.is_grad_enabled():
-            hidden_states = ScaleGradient.apply(hidden_states, self.gradient_decay)
+            hidden_states = scale_gradient(hidden_states, self.gradient_decay)
         if self.layer_norm_first:
             attended, _ = self.attention(self.attention_norm(hidden_states), position_bias, attention_mask, **kwargs)
             hidden_states = hidden_states + self.dropout(attended)
@@ -209,6 +202,7 @@ class BeatsPreTrainedModel(PreTrainedModel):
     main_input_name = "input_values"
     input_modalities = ("audio",)
     supports_gradient_checkpointing = True
+    _input_embed_layer = "patch_embeddings"
     _no_split_modules = ("BeatsLayer",)
     _supports_sdpa = True
     _supports_flex_attn = True
@@ -241,8 +235,8 @@ class BeatsPreTrainedModel(PreTrainedModel):
             init.xavier_normal_(module.fc2.weight, gain=self._deep_norm_gain)
 
     def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False) -> None:
-        # For code outside of transformers the library passes over modules without parameters of their own, lest loaded
-        # weights be overwritten. What is above initialises such modules too, and leaves loaded weights alone.
+        # For code outside of transformers the library passes over modules that have no parameters themselves, so that
+        # loaded weights are not overwritten. What is above initialises such modules too, and leaves loaded ones alone.
         super()._initialize_weights(module)
 
     @property
@@ -278,15 +272,12 @@ class BeatsModel(BeatsPreTrainedModel):
             the original: frames are shared out evenly among all tokens in their order, as if a token's frequency were
             time, and a token is real if one of its frames is.
         """
-        config = self.config
-        real = attention_mask.bool()
-        batch, frames = real.shape
-        columns = frames // config.patch_size
-        if config.padding_rule == "conv":
-            real = real[:, : columns * config.patch_size].view(batch, columns, config.patch_size).all(dim=-1)
-            return real.repeat_interleave(config.num_mel_patches, dim=1)
-        tokens = columns * config.num_mel_patches
-        return real[:, : frames - frames % tokens].view(batch, tokens, -1).any(dim=-1)
+        if self.config.padding_rule == "conv":
+            return real_patches(self.config, attention_mask)
+        frames = attention_mask.shape[1]
+        tokens = frames // self.config.patch_size * self.config.num_mel_patches
+        token = torch.arange(tokens, device=attention_mask.device)
+        return real_frames(attention_mask, token * (frames // tokens), frames // tokens) > 0
 
     @merge_with_config_defaults
     @capture_outputs(tie_last_hidden_states=False)
@@ -313,9 +304,9 @@ class BeatsModel(BeatsPreTrainedModel):
             pre-norm model, which `last_hidden_state` has passed).
 
         Raises:
-            ValueError: too few frames or mel bins, or a `layer_keep` of another shape.
+            ValueError: too few or too many frames, too few mel bins, or a mask or `layer_keep` of another shape.
         """
-        check_inputs(self.config, input_values, layer_keep)
+        check_inputs(self.config, input_values, attention_mask, layer_keep)
         hidden_states = self.patch_embeddings(input_values)
         batch, tokens, _ = hidden_states.shape
         if attention_mask is not None:
@@ -365,7 +356,7 @@ class BeatsForAudioClassification(BeatsPreTrainedModel):
             kwargs: `output_hidden_states`, `output_attentions`, `return_dict`.
 
         Raises:
-            ValueError: as [`BeatsModel`].
+            ValueError: as [`BeatsModel`], or labels that do not fit `config.problem_type`.
         """
         outputs = self.beats(input_values, attention_mask=attention_mask, layer_keep=layer_keep, **kwargs)
         tokens = self.dropout(outputs.last_hidden_state)
@@ -375,7 +366,11 @@ class BeatsForAudioClassification(BeatsPreTrainedModel):
             real = self.beats.token_mask(attention_mask).unsqueeze(-1).to(tokens.dtype)
             pooled = (tokens * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)
         logits = self.classifier(pooled)
-        loss = None if labels is None else self.loss_function(labels, logits, self.config)
+        loss = (
+            None
+            if labels is None
+            else self.loss_function(check_labels(self.config, labels, logits), logits, self.config)
+        )
         return EncoderClassifierOutput(
             loss=loss,
             logits=logits,

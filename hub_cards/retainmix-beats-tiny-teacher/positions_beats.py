@@ -8,13 +8,38 @@ from torch import nn
 from .configuration_beats import BeatsConfig
 
 
+class BeatsPositionalConv1d(nn.Conv1d):
+    """A convolution with padding kernel // 2 and as many output as input steps, by FFT where that is faster."""
+
+    def forward(self, signal: torch.Tensor) -> torch.Tensor:
+        weight, bias = self.weight, self.bias
+        if signal.device.type == "cpu" and weight.shape[1] % 16:
+            # oneDNN's bfloat16 kernels give wrong sums unless the channels of a group are a multiple of 16.
+            with torch.autocast("cpu", enabled=False):
+                return self._convolve(signal.float(), weight.float(), bias.float()).to(signal.dtype)
+        return self._convolve(signal, weight, bias)
+
+    def _convolve(self, signal: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        # On a CPU, a long grouped kernel costs 4 to 7 times less by FFT, unless few clips share its transform.
+        if (
+            not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+            and signal.device.type == "cpu"
+            and signal.dtype == torch.float32
+            and signal.shape[0] >= 8
+        ):
+            return fourier_conv1d(signal, weight, bias, self.groups)
+        positions = nn.functional.conv1d(signal, weight, bias, padding=weight.shape[-1] // 2, groups=self.groups)
+        # An even kernel gives one step too many.
+        return positions[..., : signal.shape[-1]]
+
+
 class BeatsPositionalConvEmbedding(nn.Module):
-    """A grouped, weight-normalised convolution over the token sequence, of the same length as its input."""
+    """A weight-normalised positional convolution over the token sequence, and GELU."""
 
     def __init__(self, config: BeatsConfig) -> None:
         super().__init__()
         kernel = config.num_conv_pos_embeddings
-        conv = nn.Conv1d(
+        conv = BeatsPositionalConv1d(
             config.hidden_size,
             config.hidden_size,
             kernel_size=kernel,
@@ -24,29 +49,7 @@ class BeatsPositionalConvEmbedding(nn.Module):
         self.conv = nn.utils.parametrizations.weight_norm(conv, dim=2)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        signal, weight, bias = hidden_states.transpose(1, 2), self.conv.weight, self.conv.bias
-        if signal.device.type == "cpu" and weight.shape[1] % 16:
-            # oneDNN's bfloat16 kernels give wrong sums unless the channels of a group are a multiple of 16.
-            with torch.autocast("cpu", enabled=False):
-                positions = self._convolve(signal.float(), weight.float(), bias.float()).to(signal.dtype)
-        else:
-            positions = self._convolve(signal, weight, bias)
-        return nn.functional.gelu(positions).transpose(1, 2)
-
-    def _convolve(self, signal: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        # On a CPU, a long grouped kernel costs 4 to 7 times less by FFT, unless few clips share its transform.
-        if (
-            not torch.compiler.is_compiling()
-            and signal.device.type == "cpu"
-            and signal.dtype == torch.float32
-            and signal.shape[0] >= 8
-        ):
-            return fourier_conv1d(signal, weight, bias, self.conv.groups)
-        padding = weight.shape[-1] // 2
-        # An even kernel gives one step too many.
-        return nn.functional.conv1d(signal, weight, bias, padding=padding, groups=self.conv.groups)[
-            ..., : signal.shape[-1]
-        ]
+        return nn.functional.gelu(self.conv(hidden_states.transpose(1, 2))).transpose(1, 2)
 
 
 def fourier_conv1d(signal: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, groups: int) -> torch.Tensor:

@@ -1,10 +1,12 @@
 """What the models of all encoder families share: outputs, eager attention, layerdrop, cut models, input checks."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import ModelOutput
 
 from .configuration_encoder import EncoderConfig
@@ -27,6 +29,13 @@ class EncoderClassifierOutput(ModelOutput):
     last_hidden_state: torch.Tensor | None = None
     hidden_states: tuple[torch.Tensor, ...] | None = None
     attentions: tuple[torch.Tensor, ...] | None = None
+
+
+def attention_function(implementation: str) -> Callable:
+    """The attention of that name; while TorchScript traces, the one written out, as it records fused kernels wrong."""
+    if torch.jit.is_tracing():
+        return eager_attention_forward
+    return ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
 
 
 def eager_attention_forward(
@@ -82,7 +91,7 @@ def layers_kept(
     Without `layer_keep`, a layer is skipped in training where a uniform draw is at most `config.layerdrop`.
     """
     if layer_keep is None and training and config.layerdrop > 0:
-        layer_keep = torch.rand(batch, config.num_hidden_layers, device=device) > config.layerdrop
+        layer_keep = torch.rand(batch, config.num_hidden_layers, dtype=torch.float32, device=device) > config.layerdrop
     return (None,) * config.num_hidden_layers if layer_keep is None else layer_keep.unbind(dim=1)
 
 
@@ -97,21 +106,96 @@ def unused_parameters(config: EncoderConfig) -> list[str]:
     return [r"^classifier\."] + ([rf"layers\.({indices})\."] if indices else [])
 
 
-def check_inputs(config: EncoderConfig, input_values: torch.Tensor, layer_keep: torch.Tensor | None) -> None:
-    """Shapes only, so that nothing waits for a GPU.
+def embed_patches(projection: nn.Conv2d, input_values: torch.Tensor) -> torch.Tensor:
+    """Patches through a convolution: [batch, frames, mel bins] -> [batch, time * F, width], frequency fast."""
+    size = projection.kernel_size[0]
+    frames, mel_bins = input_values.shape[1:]
+    values = input_values.unsqueeze(1).to(projection.weight.dtype)
+    if torch.compiler.is_exporting():
+        # A further column, which is cut off again: a program with a size that may be 1 would exclude a single column.
+        values = nn.functional.pad(values, (0, 0, 0, size))
+    patches = projection(values).flatten(2).transpose(1, 2)
+    return patches[:, : frames // size * (mel_bins // size)]
+
+
+def real_frames(attention_mask: torch.Tensor, first: torch.Tensor, frames: int) -> torch.Tensor:
+    """How many of the frames of each token are real.
+
+    Args:
+        attention_mask: [batch, frames], nonzero at real frames.
+        first: the first frame of each token, [tokens] int64.
+        frames: of each token.
+
+    Returns:
+        [batch, tokens] int64.
+    """
+    # Differences of a running count: a view by tokens would tie an exported program to lengths that they divide.
+    before = nn.functional.pad(attention_mask.bool().long().cumsum(dim=1), (1, 0))
+    return before[:, first + frames] - before[:, first]
+
+
+def real_patches(config: EncoderConfig, attention_mask: torch.Tensor) -> torch.Tensor:
+    """Which patches are real, those whose frames all are: [batch, frames] -> [batch, time * F] bool."""
+    size, mel_patches = config.patch_size, config.num_mel_patches
+    patch = torch.arange(attention_mask.shape[1] // size * mel_patches, device=attention_mask.device)
+    return real_frames(attention_mask, patch // mel_patches * size, size) == size
+
+
+def check_inputs(
+    config: EncoderConfig,
+    input_values: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    layer_keep: torch.Tensor | None,
+) -> None:
+    """Check shapes only, so that nothing waits for a GPU.
 
     Raises:
-        ValueError: too few frames or mel bins, or a `layer_keep` of another shape.
+        ValueError: too few or too many frames, too few mel bins, or a mask or `layer_keep` of another shape.
     """
     if input_values.ndim != 3 or input_values.shape[-1] != config.num_mel_bins:
         raise ValueError(
             f"input_values has shape {list(input_values.shape)}, expected [batch, frames, {config.num_mel_bins}]: "
             "take it from the feature extractor"
         )
-    if input_values.shape[1] < config.patch_size:
+    frames = input_values.shape[1]
+    if frames < config.patch_size:
+        raise ValueError(f"input_values has {frames} frames, a patch needs {config.patch_size}: use longer clips")
+    if frames >= (config.max_time_patches + 1) * config.patch_size:
         raise ValueError(
-            f"input_values has {input_values.shape[1]} frames, a patch needs {config.patch_size}: use longer clips"
+            f"input_values has {frames} frames ({frames / 100:.1f} s), more than the "
+            f"{config.max_time_patches * config.patch_size} of max_time_patches={config.max_time_patches}: attention "
+            "takes memory with the square of the length; use AnomalyDetector, which scores long recordings in "
+            "windows, or cut the clips"
+        )
+    if attention_mask is not None and attention_mask.shape != input_values.shape[:2]:
+        raise ValueError(
+            f"attention_mask has shape {list(attention_mask.shape)}, expected {list(input_values.shape[:2])}: one "
+            "value for each frame, not for each sample; take it from the feature extractor"
         )
     expected = (input_values.shape[0], config.num_hidden_layers)
     if layer_keep is not None and layer_keep.shape != expected:
         raise ValueError(f"layer_keep has shape {list(layer_keep.shape)}, expected {list(expected)}")
+
+
+def check_labels(config: EncoderConfig, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """The labels in the dtype that the loss of `config.problem_type` takes.
+
+    Raises:
+        ValueError: class indices where multi-hot labels are needed, or the reverse.
+    """
+    problem_type, expected = config.problem_type, list(logits.shape)
+    if problem_type == "multi_label_classification":
+        if labels.shape != logits.shape:
+            raise ValueError(
+                f"labels have shape {list(labels.shape)} and dtype {labels.dtype}, but problem_type is "
+                f"{problem_type!r}: use multi-hot labels {expected}, or for one class per clip "
+                'config.problem_type = "single_label_classification"'
+            )
+        return labels.to(logits.dtype)
+    if problem_type == "single_label_classification" and (labels.is_floating_point() or labels.ndim != 1):
+        raise ValueError(
+            f"labels have shape {list(labels.shape)} and dtype {labels.dtype}, but problem_type is {problem_type!r}: "
+            f"use class indices {expected[:1]}, or for multi-hot labels "
+            'config.problem_type = "multi_label_classification"'
+        )
+    return labels

@@ -72,13 +72,13 @@ def convert_beats(
     Raises:
         ValueError: the tensors do not fit the configuration, or have unknown names.
     """
-    fields = config_fields(checkpoint["cfg"])
+    fields = config_fields(checkpoint["cfg"]) | {"padding_rule": "fold"}
     tensors = rename_tensors(checkpoint["model"], source)
     if "classifier.bias" in tensors:
         num_labels = len(tensors["classifier.bias"])
         labels = checkpoint.get("label_dict") or {index: f"LABEL_{index}" for index in range(num_labels)}
         fields |= label_fields([labels[index] for index in sorted(labels)], multi_label=True)
-    return build_beats(fields, tensors, source), BeatsFeatureExtractor()
+    return build_beats(fields, tensors, source), BeatsFeatureExtractor(padding_rule="fold")
 
 
 def config_fields(cfg: dict[str, Any]) -> dict[str, Any]:

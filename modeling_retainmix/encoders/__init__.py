@@ -1,6 +1,6 @@
 """Encoders as transformers models. Importing this package makes the Auto classes know them."""
 
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification, AutoProcessor
 
 from .configuration_beats import BeatsConfig
 from .configuration_eat import EatConfig
@@ -13,11 +13,13 @@ AutoConfig.register(BeatsConfig.model_type, BeatsConfig)
 AutoModel.register(BeatsConfig, BeatsModel)
 AutoModelForAudioClassification.register(BeatsConfig, BeatsForAudioClassification)
 AutoFeatureExtractor.register(BeatsConfig, BeatsFeatureExtractor)
+AutoProcessor.register(BeatsConfig, BeatsFeatureExtractor)
 
 AutoConfig.register(EatConfig.model_type, EatConfig)
 AutoModel.register(EatConfig, EatModel)
 AutoModelForAudioClassification.register(EatConfig, EatForAudioClassification)
 AutoFeatureExtractor.register(EatConfig, EatFeatureExtractor)
+AutoProcessor.register(EatConfig, EatFeatureExtractor)
 
 __all__ = [
     "BeatsConfig",

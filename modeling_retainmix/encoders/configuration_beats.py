@@ -10,7 +10,8 @@ from .configuration_encoder import EncoderConfig
 @strict
 class BeatsConfig(EncoderConfig):
     r"""
-    Configuration of [`BeatsModel`]. The defaults are those of the official BEATs_iter1 to iter3+ (90 M parameters).
+    Configuration of [`BeatsModel`]. The defaults are those of the official BEATs_iter1 to iter3+ (90 M parameters),
+    except for the padding rule.
 
     Chen et al., "BEATs: Audio Pre-Training with Acoustic Tokenizers", ICML 2023.
 
@@ -28,8 +29,9 @@ class BeatsConfig(EncoderConfig):
         deep_norm: weigh the residuals of post-norm layers by (2 * full_num_hidden_layers) ** 0.25.
         input_dropout: dropout of the projected patch embeddings.
         layer_wise_gradient_decay_ratio: factor by which each layer's input scales the gradient that passes it.
-        padding_rule: which tokens of a padded clip are real: `"fold"` as the original BEATs decides, `"conv"` as
-            OpenBEATs does (a token is real if all its frames are).
+        padding_rule: which tokens of a padded clip are real: `"conv"` those whose frames all are, as OpenBEATs has it:
+            a clip's result does not depend on the clips beside it. `"fold"` as the original BEATs decides, for its
+            converted checkpoints: there it does.
     """
 
     model_type = "retainmix_beats"
@@ -47,10 +49,24 @@ class BeatsConfig(EncoderConfig):
     input_dropout: float | int = 0.0
     layerdrop: float | int = 0.05
     layer_wise_gradient_decay_ratio: float | int = 0.6
-    padding_rule: Literal["fold", "conv"] = "fold"
+    padding_rule: Literal["fold", "conv"] = "conv"
+
+    @classmethod
+    def auto_classes(cls) -> dict[str, type]:
+        """The classes of the family by the names of the Auto classes that load them."""
+        # Inside, as these files import this one. That they stand here makes them part of every saved folder.
+        from .feature_extraction_beats import BeatsFeatureExtractor
+        from .modeling_beats import BeatsForAudioClassification, BeatsModel
+
+        return {
+            "AutoConfig": BeatsConfig,
+            "AutoModel": BeatsModel,
+            "AutoModelForAudioClassification": BeatsForAudioClassification,
+            "AutoFeatureExtractor": BeatsFeatureExtractor,
+        }
 
     def check(self) -> None:
-        """Checks what single fields cannot say.
+        """Check what single fields cannot say.
 
         Raises:
             ValueError: fields that contradict each other.

@@ -16,7 +16,7 @@ class EatConfig(EncoderConfig):
     "SSLAM", ICLR 2025.
 
     Args (beside those of [`EncoderConfig`]):
-        max_time_patches: time columns in the position table; longer inputs are an error.
+        max_time_patches: also the time columns of the position table.
         classifier_pooling: what the classification head sees: the mean of the patch tokens, or the class token.
         classifier_norm: a layer norm before the head, as the original fine-tunes have.
     """
@@ -24,12 +24,25 @@ class EatConfig(EncoderConfig):
     model_type = "retainmix_eat"
 
     layer_norm_eps: float = 1e-6
-    max_time_patches: int = 768
     classifier_pooling: Literal["mean", "class_token"] = "mean"
     classifier_norm: bool = False
 
+    @classmethod
+    def auto_classes(cls) -> dict[str, type]:
+        """The classes of the family by the names of the Auto classes that load them."""
+        # Inside, as these files import this one. That they stand here makes them part of every saved folder.
+        from .feature_extraction_eat import EatFeatureExtractor
+        from .modeling_eat import EatForAudioClassification, EatModel
+
+        return {
+            "AutoConfig": EatConfig,
+            "AutoModel": EatModel,
+            "AutoModelForAudioClassification": EatForAudioClassification,
+            "AutoFeatureExtractor": EatFeatureExtractor,
+        }
+
     def check(self) -> None:
-        """Checks what single fields cannot say.
+        """Check what single fields cannot say.
 
         Raises:
             ValueError: fields that contradict each other.

@@ -3,11 +3,14 @@
 from typing import Any
 
 import torch
+from transformers.utils import logging
 
 from .fbank import FRAME_LENGTH, FRAME_SHIFT, SAMPLING_RATE, kaldi_fbank, num_frames
 from .feature_extraction_encoder import LogMelFeatureExtractor
 
-# OpenBEATs repeats batches shorter than this (0.2 s), so that every clip has a token.
+logger = logging.get_logger(__name__)
+
+# OpenBEATs repeats clips shorter than this (0.2 s), so that every clip has a token.
 SHORTEST_UNREPEATED = 3200
 
 
@@ -22,9 +25,10 @@ class BeatsFeatureExtractor(LogMelFeatureExtractor):
         padding_value: value of padded samples.
         mean: subtracted from the log-mel features; the default is that of the official BEATs.
         std: half of their divisor.
-        padding_rule: which frames of a padded clip are real: `"fold"` as the original BEATs decides (frames share the
-            samples out evenly; a frame is real if one of its samples is), `"conv"` as OpenBEATs does (a frame is real
-            if all the 400 samples that it sees are). With `"conv"` a batch shorter than 0.2 s is repeated, as there.
+        padding_rule: which frames of a padded clip are real: `"conv"` those all of whose 400 samples are, as OpenBEATs
+            has it: a clip's result does not depend on the clips beside it. Clips under 0.2 s are repeated, as there.
+            `"fold"` as the original BEATs decides, for its converted checkpoints: frames share the samples out evenly,
+            and a frame is real if one of its samples is.
     """
 
     def __init__(
@@ -34,7 +38,7 @@ class BeatsFeatureExtractor(LogMelFeatureExtractor):
         padding_value: float = 0.0,
         mean: float = 15.41663,
         std: float = 6.55582,
-        padding_rule: str = "fold",
+        padding_rule: str = "conv",
         **kwargs: Any,
     ) -> None:
         if padding_rule not in ("fold", "conv"):
@@ -79,11 +83,29 @@ class BeatsFeatureExtractor(LogMelFeatureExtractor):
             return SHORTEST_UNREPEATED // num_samples + 1
         return 1
 
-    def _shortest_clips(self, lengths: torch.Tensor, num_samples: int) -> torch.Tensor:
-        shortest = super()._shortest_clips(lengths, num_samples)
-        if self._repetitions(num_samples) > 1:
-            shortest[lengths == num_samples] = FRAME_LENGTH
-        return shortest
+    @property
+    def shortest_clip(self) -> int:
+        """The fewest samples that a clip may have."""
+        return FRAME_LENGTH if self.padding_rule == "conv" else super().shortest_clip
+
+    def _prepare(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Repeats each short clip by itself, whatever lies beside it; warns of padding under the rule "fold"."""
+        num_samples = waveforms.shape[1]
+        if self.padding_rule == "fold":
+            if bool((lengths < num_samples).any()):
+                logger.warning_once(
+                    "clips are padded under padding_rule='fold', that of the original BEATs, by which the result of a "
+                    "clip depends on the clips beside it: pass clips of one length, or use padding_rule='conv' in "
+                    "the feature extractor and in the configuration of the model"
+                )
+            return waveforms, lengths
+        repetitions = torch.where(lengths < SHORTEST_UNREPEATED, SHORTEST_UNREPEATED // lengths + 1, 1)
+        repeated = lengths * repetitions
+        waveforms = torch.nn.functional.pad(waveforms, (0, max(int(repeated.max()) - num_samples, 0)))
+        for index in (repetitions > 1).nonzero().flatten().tolist():
+            clip = waveforms[index, : lengths[index]]
+            waveforms[index, : repeated[index]] = clip.repeat(int(repetitions[index]))
+        return waveforms, repeated
 
 
 __all__ = ["BeatsFeatureExtractor"]

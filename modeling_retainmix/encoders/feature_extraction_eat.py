@@ -13,7 +13,8 @@ class EatFeatureExtractor(LogMelFeatureExtractor):
     Extracts Kaldi log-mel features (25 ms Hann windows every 10 ms, of the waveform in [-1, 1] less the mean of the
     clip), pads them with zeros to a fixed number of frames and normalises: (x - mean) / (2 * std). Chen et al., 2024.
 
-    The original attends to the padding too, so `attention_mask` is not returned unless asked for.
+    The original attends to the padding too, so `attention_mask` is not returned unless asked for, or where the padding
+    of a clip would depend on the clips beside it.
 
     Args:
         feature_size: mel bins.
@@ -21,8 +22,13 @@ class EatFeatureExtractor(LogMelFeatureExtractor):
         padding_value: value of padded samples.
         mean: subtracted from the log-mel features; the default is AudioSet's.
         std: half of their divisor.
-        target_length: frames of every clip, a multiple of 16; the default is that of 10 s clips. None: as many as the
-            longest clip has, rounded up to whole patches.
+        target_length: frames of every clip, at least 16; the default is that of 10 s clips. The model reads whole
+            patches of 16 frames, as the original does. None: as many as the longest clip has, rounded up to whole
+            patches.
+        return_attention_mask: None: only without a `target_length`.
+
+    Raises:
+        ValueError: a `target_length` shorter than a patch, or what [`LogMelFeatureExtractor`] refuses.
     """
 
     def __init__(
@@ -33,11 +39,13 @@ class EatFeatureExtractor(LogMelFeatureExtractor):
         mean: float = -4.268,
         std: float = 4.569,
         target_length: int | None = 1024,
-        return_attention_mask: bool = False,
+        return_attention_mask: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        if target_length is not None and target_length % 16:
-            raise ValueError(f"target_length is {target_length} frames: use a multiple of 16, the length of a patch")
+        if target_length is not None and target_length < 16:
+            raise ValueError(f"target_length is {target_length} frames: use at least 16, the length of a patch")
+        if return_attention_mask is None:
+            return_attention_mask = target_length is None
         super().__init__(
             mean,
             std,

@@ -4,7 +4,6 @@ Chen et al., "EAT: Self-Supervised Pre-Training with Efficient Audio Transformer
 ICLR 2025) is the same network with other weights.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,16 +14,18 @@ from transformers.activations import ACT2FN
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_eat import EatConfig
 from .modeling_encoder import (
     EncoderClassifierOutput,
+    attention_function,
     check_inputs,
-    eager_attention_forward,
+    check_labels,
+    embed_patches,
     layers_kept,
+    real_patches,
     skip_layer,
     unused_parameters,
 )
@@ -51,7 +52,6 @@ class EatEmbeddings(nn.Module):
     def __init__(self, config: EatConfig) -> None:
         super().__init__()
         size, width = config.patch_size, config.hidden_size
-        self.max_frames = config.max_time_patches * size
         self.projection = nn.Conv2d(1, width, kernel_size=size, stride=size)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
         # Saved with the weights: published checkpoints hold it rounded to float16.
@@ -61,8 +61,7 @@ class EatEmbeddings(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout)
 
     def forward(self, input_values: torch.Tensor) -> torch.Tensor:
-        patches = self.projection(input_values.unsqueeze(1).to(self.projection.weight.dtype))
-        patches = patches.flatten(2).transpose(1, 2)
+        patches = embed_patches(self.projection, input_values)
         patches = patches + self.positions[:, : patches.shape[1]].to(patches.dtype)
         tokens = torch.cat([self.class_token.expand(patches.shape[0], -1, -1).to(patches.dtype), patches], dim=1)
         return self.dropout(self.layer_norm(tokens))
@@ -86,10 +85,7 @@ class EatAttention(nn.Module):
         batch, tokens, width = hidden_states.shape
         qkv = self.qkv(hidden_states).view(batch, tokens, 3, self.num_heads, self.head_dim)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(dim=0)
-        attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention_forward
-        )
-        output, weights = attend(
+        output, weights = attention_function(self.config._attn_implementation)(
             self,
             query,
             key,
@@ -157,6 +153,7 @@ class EatPreTrainedModel(PreTrainedModel):
     main_input_name = "input_values"
     input_modalities = ("audio",)
     supports_gradient_checkpointing = True
+    _input_embed_layer = "embeddings"
     _no_split_modules = ("EatEmbeddings", "EatLayer")
     _supports_sdpa = True
     _supports_flex_attn = True
@@ -196,10 +193,7 @@ class EatModel(EatPreTrainedModel):
         Returns:
             [batch, tokens] bool.
         """
-        size = self.config.patch_size
-        batch, frames = attention_mask.shape
-        columns = attention_mask[:, : frames - frames % size].bool().view(batch, -1, size).all(dim=-1)
-        patches = columns.repeat_interleave(self.config.num_mel_patches, dim=1)
+        patches = real_patches(self.config, attention_mask)
         return torch.cat([torch.ones_like(patches[:, :1]), patches], dim=1)
 
     @merge_with_config_defaults
@@ -227,14 +221,9 @@ class EatModel(EatPreTrainedModel):
             frequency, and `hidden_states`, where index 0 is the input of layer 1 and index k the output of layer k.
 
         Raises:
-            ValueError: too few mel bins, too few or too many frames, or a `layer_keep` of another shape.
+            ValueError: too few or too many frames, too few mel bins, or a mask or `layer_keep` of another shape.
         """
-        check_inputs(self.config, input_values, layer_keep)
-        if input_values.shape[1] >= self.embeddings.max_frames + self.config.patch_size:
-            raise ValueError(
-                f"input_values has {input_values.shape[1]} frames, the position table {self.embeddings.max_frames}: "
-                "cut the clips into windows"
-            )
+        check_inputs(self.config, input_values, attention_mask, layer_keep)
         hidden_states = self.embeddings(input_values)
         if attention_mask is not None:
             attention_mask = self.token_mask(attention_mask)
@@ -277,7 +266,7 @@ class EatForAudioClassification(EatPreTrainedModel):
             kwargs: `output_hidden_states`, `output_attentions`, `return_dict`.
 
         Raises:
-            ValueError: as [`EatModel`].
+            ValueError: as [`EatModel`], or labels that do not fit `config.problem_type`.
         """
         outputs = self.eat(input_values, attention_mask=attention_mask, layer_keep=layer_keep, **kwargs)
         tokens = self.dropout(outputs.last_hidden_state)
@@ -289,7 +278,11 @@ class EatForAudioClassification(EatPreTrainedModel):
             real = self.eat.token_mask(attention_mask)[:, 1:, None].to(tokens.dtype)
             pooled = (tokens[:, 1:] * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)
         logits = self.classifier(self.norm(pooled))
-        loss = None if labels is None else self.loss_function(labels, logits, self.config)
+        loss = (
+            None
+            if labels is None
+            else self.loss_function(check_labels(self.config, labels, logits), logits, self.config)
+        )
         return EncoderClassifierOutput(
             loss=loss,
             logits=logits,

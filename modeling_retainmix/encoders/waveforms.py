@@ -1,5 +1,7 @@
 """What a feature extractor may be given (arrays, tensors, lists, int16, channels) as one padded batch of waveforms."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,14 @@ def collect_waveforms(
     max_length: int | None = None,
     truncation: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Checks clips and pads them with zeros to one length.
+    """Check clips and pad them with zeros to one length.
 
     Args:
         raw_speech: one clip [samples], a batch [batch, samples] or [batch, channels, samples], or a list of clips
             [samples] or [channels, samples]; numpy, torch or lists of numbers; float in [-1, 1] or int16.
         channel: which of several channels to take, or "mean".
-        padding: True or "longest" pads to the longest clip, "max_length" to `max_length`; False pads nothing.
+        padding: True or "longest" pads to the longest clip, "max_length" to `max_length`; False or "do_not_pad" pads
+            nothing.
         max_length: in samples.
         truncation: cut longer clips to `max_length`.
 
@@ -30,15 +33,16 @@ def collect_waveforms(
 
     Raises:
         ValueError: no clip, an empty or non-finite one, a wrong dtype or number of dimensions, several channels
-            without `channel`, lengths that differ without padding; the message names the clip.
+            without `channel`, lengths that differ without padding, something other than numbers; the message names
+            the clip.
     """
-    if padding not in (True, False, "longest", "max_length"):
-        raise ValueError(f"padding is {padding!r}, use True, False, 'longest' or 'max_length'")
+    if padding not in (True, False, "longest", "max_length", "do_not_pad"):
+        raise ValueError(f"padding is {padding!r}, use True, False, 'longest', 'max_length' or 'do_not_pad'")
     if max_length is None and (truncation or padding == "max_length"):
         raise ValueError("truncation and padding='max_length' need max_length= in samples")
     cut = max_length if truncation else None
     if _is_batch(raw_speech):
-        waveforms = _to_float(_as_tensor(raw_speech), "the batch")
+        waveforms = _to_float(_as_tensor(raw_speech, "the batch"), "the batch")
         if waveforms.ndim == 2 and 0 < waveforms.shape[1] <= _MOST_CHANNELS < waveforms.shape[0]:
             raise ValueError(
                 f"the batch has shape {list(waveforms.shape)}: expected [batch, samples]; a clip of several channels "
@@ -51,14 +55,13 @@ def collect_waveforms(
         waveforms = waveforms[:, :cut]
         lengths = torch.full((waveforms.shape[0],), waveforms.shape[1], device=waveforms.device)
     else:
-        clips = raw_speech if _is_list_of_clips(raw_speech) else [raw_speech]
-        if len(clips) == 0:
-            raise ValueError("there is no clip: pass at least one")
+        clips = _list_of_clips(raw_speech)
         clips = [_read_clip(clip, index, channel)[:cut] for index, clip in enumerate(clips)]
         lengths = torch.tensor([clip.shape[0] for clip in clips])
-        if not padding and lengths.unique().numel() > 1:
+        if padding in (False, "do_not_pad") and lengths.unique().numel() > 1:
             raise ValueError(
-                f"the clips have lengths from {lengths.min()} to {lengths.max()} samples: use padding=True"
+                f"the clips have lengths from {lengths.min()} to {lengths.max()} samples: use padding=True, or "
+                "return_tensors=None"
             )
         waveforms = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
         lengths = lengths.to(waveforms.device)
@@ -66,7 +69,9 @@ def collect_waveforms(
         raise ValueError(f"clip {int(lengths.argmin())} is empty: leave it out")
     finite = torch.isfinite(waveforms).all(dim=1)
     if not finite.all():
-        raise ValueError(f"clip {int((~finite).nonzero()[0])} holds NaN or infinite samples: mend or leave it out")
+        raise ValueError(
+            f"clip {int((~finite).nonzero()[0])} holds NaN or infinite samples: repair it or leave it out"
+        )
     if padding == "max_length" and max_length is not None:
         if waveforms.shape[1] > max_length:
             raise ValueError(
@@ -77,20 +82,72 @@ def collect_waveforms(
     return waveforms, lengths
 
 
+def _list_of_clips(raw_speech: Any) -> list[Any]:
+    """The clips of any input that is not one array of several clips.
+
+    Raises:
+        ValueError: no clip, or a pair of waveform and sampling rate.
+    """
+    if isinstance(raw_speech, np.ndarray) and raw_speech.dtype == object:
+        raw_speech = list(raw_speech)
+    if _is_batch(raw_speech):
+        return list(raw_speech)
+    if not isinstance(raw_speech, (list, tuple)) or (len(raw_speech) > 0 and _is_number(raw_speech[0])):
+        return [raw_speech]
+    if len(raw_speech) == 0:
+        raise ValueError("there is no clip: pass at least one")
+    if len(raw_speech) == 2 and _is_number(raw_speech[1]):
+        raise ValueError(
+            f"raw_speech is a pair of a waveform and the number {raw_speech[1]}: pass the waveform alone, and "
+            f"sampling_rate={raw_speech[1]}"
+        )
+    return list(raw_speech)
+
+
 def _is_batch(raw_speech: Any) -> bool:
     return isinstance(raw_speech, (np.ndarray, torch.Tensor)) and raw_speech.ndim in (2, 3)
 
 
-def _is_list_of_clips(raw_speech: Any) -> bool:
-    return isinstance(raw_speech, (list, tuple)) and not (len(raw_speech) > 0 and np.ndim(raw_speech[0]) == 0)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) or (
+        isinstance(value, (np.ndarray, torch.Tensor)) and value.ndim == 0
+    )
 
 
-def _as_tensor(values: Any) -> torch.Tensor:
-    return values if isinstance(values, torch.Tensor) else torch.as_tensor(np.asarray(values))
+def _as_tensor(values: Any, name: str) -> torch.Tensor:
+    if isinstance(values, torch.Tensor):
+        return values.detach()
+    if isinstance(values, Mapping):
+        raise ValueError(
+            f"{name} is a dictionary ({', '.join(map(str, values))}): pass its waveforms, for example audio['array'], "
+            "and sampling_rate=audio['sampling_rate']"
+        )
+    if isinstance(values, (str, bytes, Path)):
+        shown = repr(values)[:80]
+        raise ValueError(
+            f"{name} is {shown}, not a waveform: read the file, for example with soundfile.read, or use "
+            "AnomalyDetector, which takes paths"
+        )
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{name} cannot be read as an array of numbers: pass [samples] ({error})") from error
+    if array.dtype == object or array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} is a {type(values).__name__} of {array.dtype}: pass numbers, [samples]")
+    if array.dtype.kind in "iu" and isinstance(values, (list, tuple)) and array.size:
+        if abs(array).max() > 1:
+            raise ValueError(
+                f"{name} is a list of whole numbers up to {abs(array).max()}: pass them as an int16 array, or as "
+                "floats in [-1, 1]"
+            )
+        array = array.astype(np.float32)
+    # Views that torch cannot take, such as reversed or read-only ones, and other byte orders, are copied.
+    dtype = np.float32 if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
+    return torch.from_numpy(np.require(array, dtype, ["C_CONTIGUOUS", "WRITEABLE"]))
 
 
 def _read_clip(values: Any, index: int, channel: int | str | None) -> torch.Tensor:
-    clip = _to_float(_as_tensor(values), f"clip {index}")
+    clip = _to_float(_as_tensor(values, f"clip {index}"), f"clip {index}")
     if clip.ndim == 2:
         clip = _take_channel(clip, channel, f"clip {index}")
     if clip.ndim != 1:

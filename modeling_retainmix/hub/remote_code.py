@@ -6,22 +6,17 @@ import os
 import shutil
 from pathlib import Path
 
-from transformers import (
-    FEATURE_EXTRACTOR_MAPPING,
-    MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING,
-    MODEL_MAPPING,
-    AutoConfig,
-)
+from transformers import AutoConfig
 from transformers.dynamic_module_utils import get_relative_import_files
 
-import modeling_retainmix.encoders  # registers the encoders in the mappings above
+from modeling_retainmix.encoders.configuration_encoder import EncoderConfig, auto_map_entry
 
 
 def add_remote_code(folder: str | os.PathLike) -> None:
-    """Copies the encoder's files into a checkpoint folder and names every Auto class of it in `auto_map`.
+    """Copy the encoder's files into a checkpoint folder and name every Auto class of it in `auto_map`.
 
-    `register_for_auto_class` of transformers names only the class that is saved, so a saved classifier would not load
-    as `AutoModel`; here every class is named whatever was saved. Call it before a push; calling it again is harmless.
+    Models and feature extractors of this package save their code themselves: this is for folders that lack it or hold
+    an older one. Call it before a push; calling it again is harmless.
 
     Args:
         folder: checkpoint folder with `config.json` and `preprocessor_config.json`.
@@ -35,20 +30,14 @@ def add_remote_code(folder: str | os.PathLike) -> None:
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder / name} does not exist: save model and feature extractor there first")
     config_class = type(AutoConfig.from_pretrained(folder))
-    if not config_class.__module__.startswith(modeling_retainmix.encoders.__name__):
+    if not issubclass(config_class, EncoderConfig):
         raise ValueError(f"{folder} holds a {config_class.model_type!r} model, whose code is not part of this package")
-    classes = {
-        "AutoConfig": config_class,
-        "AutoModel": MODEL_MAPPING[config_class],
-        "AutoModelForAudioClassification": MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING[config_class],
-        "AutoFeatureExtractor": FEATURE_EXTRACTOR_MAPPING[config_class],
-    }
     auto_map = {}
-    for auto_class, model_class in classes.items():
-        source = Path(inspect.getfile(model_class))
+    for auto_class, part in config_class.auto_classes().items():
+        source = Path(inspect.getfile(part))
         for path in (source, *get_relative_import_files(source)):
             shutil.copyfile(path, folder / Path(path).name)
-        auto_map[auto_class] = f"{source.stem}.{model_class.__name__}"
+        auto_map[auto_class] = auto_map_entry(part)
     _set_auto_map(folder / "config.json", auto_map)
     _set_auto_map(folder / "preprocessor_config.json", {"AutoFeatureExtractor": auto_map["AutoFeatureExtractor"]})
 

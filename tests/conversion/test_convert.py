@@ -29,14 +29,16 @@ def test_converted_folder_loads_through_the_auto_classes(tmp_path):
     model = convert_checkpoint(GOLDEN / "beats_pretrain.pt", tmp_path)
     assert isinstance(model, BeatsModel)
     assert not model.training
-    assert {path.name for path in tmp_path.iterdir()} == {
+    assert {path.name for path in tmp_path.iterdir() if path.suffix != ".py"} == {
         "config.json",
         "model.safetensors",
         "preprocessor_config.json",
     }
     again = AutoModel.from_pretrained(tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), model.parameters(), strict=True))
-    assert AutoFeatureExtractor.from_pretrained(tmp_path).mean == 15.41663
+    extractor = AutoFeatureExtractor.from_pretrained(tmp_path)
+    assert extractor.mean == 15.41663
+    assert extractor.padding_rule == again.config.padding_rule == "fold"  # as the original decides
 
 
 def test_fine_tuned_checkpoint_brings_its_head_and_label_names(tmp_path):

@@ -147,6 +147,17 @@ def test_rounded_short_table_is_kept_and_extended_by_the_formula(weights, tmp_pa
     assert torch.equal(positions[:, 512:], position_table(768, 8, 48)[:, 512:])
 
 
+def test_target_length_that_is_not_a_multiple_of_a_patch_converts_as_it_is(weights, tmp_path):
+    cfg = {"model": {"num_heads": 4, "modalities": {"image": {"target_length": 1000}}}}
+    torch.save({"model": weights, "cfg": cfg}, tmp_path / "x.pt")
+    model = convert_checkpoint(tmp_path / "x.pt", tmp_path / "out")
+    extractor = EatFeatureExtractor.from_pretrained(tmp_path / "out")
+    features = extractor(torch.randn(144_000), sampling_rate=16_000)["input_values"]
+    assert features.shape == (1, 1000, 128)
+    with torch.no_grad():
+        assert model(features).last_hidden_state.shape == (1, 1 + 62 * 8, 48)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

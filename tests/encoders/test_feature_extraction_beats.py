@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from modeling_retainmix.encoders import BeatsFeatureExtractor
+from modeling_retainmix.encoders import BeatsFeatureExtractor, feature_extraction_beats
 from modeling_retainmix.encoders.fbank import kaldi_fbank
 
 
@@ -55,8 +55,8 @@ def test_int16_equals_float_in_unit_range(extractor):
     assert torch.equal(extractor([samples], sampling_rate=16_000)["input_values"], expected)
 
 
-def test_clips_of_different_lengths_are_padded_as_waveforms(extractor):
-    clips = [noise(16_000), noise(8000)]
+def test_clips_of_different_lengths_are_padded_as_waveforms():
+    clips, extractor = [noise(16_000), noise(8000)], BeatsFeatureExtractor(padding_rule="fold")
     outputs = extractor(clips, sampling_rate=16_000)
     padded = torch.stack([clips[0], torch.nn.functional.pad(clips[1], (0, 8000))])
     assert torch.equal(outputs["input_values"], extractor.extract_features(padded))
@@ -64,12 +64,14 @@ def test_clips_of_different_lengths_are_padded_as_waveforms(extractor):
     assert outputs["attention_mask"].sum(dim=1).tolist() == [98, 50]
 
 
-def test_padding_rule_conv_counts_frames_whose_samples_are_all_real():
-    outputs = BeatsFeatureExtractor(padding_rule="conv")([noise(16_000), noise(8000)], sampling_rate=16_000)
+def test_padding_rule_conv_counts_frames_whose_samples_are_all_real(extractor):
+    assert extractor.padding_rule == "conv"
+    outputs = extractor([noise(16_000), noise(8000)], sampling_rate=16_000)
     assert outputs["attention_mask"].sum(dim=1).tolist() == [98, 48]
 
 
-def test_frame_mask_of_the_fold_rule_equals_folding_the_sample_mask(extractor):
+def test_frame_mask_of_the_fold_rule_equals_folding_the_sample_mask():
+    extractor = BeatsFeatureExtractor(padding_rule="fold")
     lengths = torch.tensor([3000, 7919, 12_345, 24_000])
     mask = torch.arange(24_000) < lengths[:, None]
     frames = 148
@@ -120,8 +122,7 @@ def test_when_sampling_rate_is_wrong_then_error_names_both(extractor):
         (torch.full((8000,), float("nan")), "clip 1 holds NaN"),
         (torch.full((8000,), float("inf")), "clip 1 holds NaN or infinite"),
         (torch.zeros(0), "clip 1 is empty"),
-        (torch.zeros(399), "clip 1 has 399 samples, fewer than the 2800"),
-        (torch.zeros(2799), "clip 1 has 2799 samples"),
+        (torch.zeros(399), "clip 1 has 399 samples, fewer than the 400"),
         (torch.zeros(8000, dtype=torch.int64), "clip 1 has dtype torch.int64"),
         (torch.zeros(1, 1, 8000), "clip 1 has shape"),
     ],
@@ -137,16 +138,33 @@ def test_no_clip_is_an_error(extractor, empty):
         extractor(empty, sampling_rate=16_000)
 
 
-def test_rule_conv_repeats_batches_under_a_fifth_of_a_second():
-    extractor = BeatsFeatureExtractor(padding_rule="conv")
+def test_rule_conv_repeats_clips_under_a_fifth_of_a_second_whatever_lies_beside_them(extractor):
     clip = noise(2000)
-    outputs = extractor(clip, sampling_rate=16_000)
-    assert torch.equal(outputs["input_values"], extractor.extract_features(clip.repeat(2)[None]))
-    assert outputs["attention_mask"].sum() == 23
-    with pytest.raises(ValueError, match="clip 1 has 2000 samples"):
-        extractor([noise(3000), clip], sampling_rate=16_000)
-    with pytest.raises(ValueError, match="clip 1 has 2000 samples"):
-        extractor([noise(4000), clip], sampling_rate=16_000)
+    alone = extractor(clip, sampling_rate=16_000)
+    assert torch.equal(alone["input_values"], extractor.extract_features(clip.repeat(2)[None]))
+    assert alone["attention_mask"].sum() == 23
+    for neighbor in (noise(3000), noise(4000), noise(700)):
+        outputs = extractor([neighbor, clip], sampling_rate=16_000)
+        assert outputs["attention_mask"][1].sum() == 23
+        assert torch.equal(outputs["input_values"][1, :23], alone["input_values"][0])
+
+
+def test_rule_fold_refuses_clips_without_a_whole_token():
+    with pytest.raises(ValueError, match="clip 1 has 2799 samples, fewer than the 2800"):
+        BeatsFeatureExtractor(padding_rule="fold")([noise(8000), noise(2799)], sampling_rate=16_000)
+
+
+def test_when_clips_are_padded_under_the_rule_fold_then_one_warning_says_what_that_means(caplog):
+    logger = feature_extraction_beats.logger
+    logger.warning_once.cache_clear()
+    extractor = BeatsFeatureExtractor(padding_rule="fold")
+    with caplog.at_level("WARNING", logger.name):
+        extractor([noise(8000), noise(8000)], sampling_rate=16_000)
+        assert not caplog.records
+        for _ in range(2):
+            extractor([noise(8000), noise(6000)], sampling_rate=16_000)
+    (record,) = caplog.records
+    assert "padding_rule='conv'" in record.getMessage()
 
 
 def test_return_tensors_np_gives_arrays_and_mask_can_be_left_out(extractor):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from families import EAT
 
 from modeling_retainmix.encoders import EatFeatureExtractor
 from modeling_retainmix.encoders.fbank import kaldi_fbank
@@ -47,6 +48,24 @@ def test_when_clip_is_longer_than_the_target_then_error_names_both_and_truncatio
     assert outputs["input_values"].shape == (1, 64, 128)
 
 
-def test_when_target_length_is_no_multiple_of_a_patch_then_error_says_so():
-    with pytest.raises(ValueError, match="1000 frames"):
-        EatFeatureExtractor(target_length=1000)
+def test_target_length_between_multiples_of_a_patch_is_kept_and_the_last_frames_are_not_read():
+    clip, model = noise(16_000), EAT.model()
+    features = EatFeatureExtractor(target_length=100)(clip, sampling_rate=16_000)["input_values"]
+    assert features.shape == (1, 100, 128)
+    torch.testing.assert_close(features[0], naive_features(clip, 100))
+    changed = features.clone()
+    changed[:, 96:] = 7.0
+    with torch.no_grad():
+        assert torch.equal(model(changed).last_hidden_state, model(features[:, :96]).last_hidden_state)
+
+
+def test_when_target_length_is_shorter_than_a_patch_then_error_says_so():
+    with pytest.raises(ValueError, match="target_length is 15 frames"):
+        EatFeatureExtractor(target_length=15)
+
+
+def test_mask_is_returned_where_the_padding_depends_on_the_batch(tmp_path):
+    assert "attention_mask" in EatFeatureExtractor(target_length=None)(noise(16_000), sampling_rate=16_000)
+    EatFeatureExtractor(target_length=None, return_attention_mask=False).save_pretrained(tmp_path)
+    again = EatFeatureExtractor.from_pretrained(tmp_path)
+    assert "attention_mask" not in again(noise(16_000), sampling_rate=16_000)
