@@ -12,7 +12,7 @@ from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, Mach
 from modeling_retainmix.data.benchmark_sources import factory_config, load_benchmark
 from modeling_retainmix.data.factory import FACTORY_VERSION, build_factory, factory_fingerprint
 from modeling_retainmix.data.noise_segments import make_noise_segments
-from modeling_retainmix.data.preparation import prepare_training_clips
+from modeling_retainmix.data.training_clips import prepare_training_clips
 from modeling_retainmix.data.training_sources import (
     MACHINE_COLUMNS,
     NOISE_COLUMNS,

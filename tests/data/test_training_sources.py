@@ -6,7 +6,7 @@ import soundfile
 from datasets import Audio, ClassLabel, Dataset, DatasetDict
 
 from modeling_retainmix.data.layouts import hub_dataset as hub_table
-from modeling_retainmix.data.preparation import prepare_training_clips
+from modeling_retainmix.data.training_clips import prepare_training_clips
 from modeling_retainmix.data.training_sources import read_training_machines, read_training_noise
 
 
