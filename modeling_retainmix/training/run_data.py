@@ -11,14 +11,10 @@ from datasets import Dataset, concatenate_datasets
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, build_benchmark
 from modeling_retainmix.data.benchmark_sources import factory_config, load_benchmark
 from modeling_retainmix.data.factory import FACTORY_VERSION, build_factory, factory_fingerprint
+from modeling_retainmix.data.layouts.noise import NOISE_COLUMNS, read_training_noise
 from modeling_retainmix.data.noise_segments import make_noise_segments
+from modeling_retainmix.data.recordings import MACHINE_COLUMNS, read_training_machines
 from modeling_retainmix.data.training_clips import prepare_training_clips
-from modeling_retainmix.data.training_sources import (
-    MACHINE_COLUMNS,
-    NOISE_COLUMNS,
-    read_training_machines,
-    read_training_noise,
-)
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.run_arguments import RunArguments
 
