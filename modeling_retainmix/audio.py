@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,10 @@ SAMPLING_RATE = 16000
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 
 _MOST_CHANNELS = 16  # an array whose last axis is no longer than this holds channels there, not samples
+
+
+class SilentClipError(ValueError):
+    """A clip whose samples are all equal."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +126,6 @@ def audio_sources(
     ]
 
 
-def iter_clips(
-    audio: Any, sampling_rate: int | None = None, channel: int | str | None = None, target_rate: int = SAMPLING_RATE
-) -> Iterator[np.ndarray]:
-    """Yields the clips of an audio argument, float32 [samples] each; arguments and errors as in `audio_sources`."""
-    for source in audio_sources(audio, sampling_rate, channel, target_rate):
-        yield source.load()
-
-
 def resample(waveform: np.ndarray, sampling_rate: int, target_rate: int) -> np.ndarray:
     """Changes the sampling rate of a waveform [samples] with torchaudio's band-limited interpolation.
 
@@ -228,6 +224,6 @@ def _check_samples(waveform: np.ndarray, name: str) -> None:
     if not np.isfinite(waveform).all():
         raise ValueError(f"{name} holds NaN or infinite samples: mend or remove it")
     if waveform.min() == waveform.max():
-        raise ValueError(
+        raise SilentClipError(
             f"{name} is silent (all {waveform.size} samples are {waveform[0]:g}): remove it or check the recording"
         )

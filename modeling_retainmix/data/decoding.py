@@ -1,13 +1,13 @@
 """Recordings of a table, decoded once into int16 and kept in an Arrow file; a broken one is an error."""
 
 import os
-import uuid
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
 
+from modeling_retainmix.atomic import whole_file
 from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
 from modeling_retainmix.data.int16_table import fingerprint, sound_sources, to_int16, write_int16
 
@@ -39,22 +39,16 @@ def decode_table(
         FileNotFoundError: a file does not exist.
         ValueError: files cannot be decoded, are silent, empty or of several channels; the first twenty are listed.
     """
-    folder = Path(cache_dir)
-    target = folder / f"decoded-{fingerprint(table, clip_seconds, sampling_rate, channel)}.arrow"
+    target = Path(cache_dir) / f"decoded-{fingerprint(table, clip_seconds, sampling_rate, channel)}.arrow"
     if not target.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{target.stem}-{uuid.uuid4().hex}"
         num_samples = None if clip_seconds is None else round(clip_seconds * sampling_rate)
         read = partial(_read, num_samples=num_samples, sampling_rate=sampling_rate)
-        try:
+        with whole_file(target) as temporary:
             broken = write_int16(table, sound_sources(table, channel, sampling_rate), temporary, read)
             if broken:
                 count = f"{len(broken)} clips cannot be used: " if len(broken) > 1 else ""
                 more = f"; and {len(broken) - SHOWN_CLIPS} more" if len(broken) > SHOWN_CLIPS else ""
                 raise ValueError(count + "; ".join(list(broken.values())[:SHOWN_CLIPS]) + more)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
     return Dataset.from_file(str(target))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from datasets import Dataset
 
 from modeling_retainmix.atomic import whole_folder
-from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
+from modeling_retainmix.audio import SAMPLING_RATE, AudioSource, SilentClipError
 from modeling_retainmix.data.int16_table import fingerprint, sound_sources, to_int16, write_int16
 
 SHORTEST_SECONDS = 0.175  # 2800 samples at 16 kHz: one patch of the encoders
@@ -101,9 +101,10 @@ def _read(source: AudioSource, min_samples: int) -> np.ndarray | str:
     """The clip, int16 [samples], or why it is dropped."""
     try:
         waveform = source.load()
+    except SilentClipError as error:
+        return f"silent: {error}"
     except ValueError as error:
-        # read_audio finds silence before the conversion; its other complaints say themselves what they are
-        return f"{'silent' if 'is silent' in str(error) else 'undecodable'}: {error}"
+        return f"undecodable: {error}"
     clip = to_int16(waveform)
     if len(clip) < min_samples:
         return f"too short: {len(clip)} samples, at least {min_samples} are needed"

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import torch
 
+from modeling_retainmix.atomic import whole_file
 from modeling_retainmix.data.benchmark import BenchmarkProtocol
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, BenchmarkScores
@@ -87,12 +88,9 @@ def environment_record() -> dict[str, Any]:
 
 
 def write_results(path: str | Path, results: Mapping[str, Any]) -> None:
-    """Writes `results.json` by a temporary file, so that an interrupted run leaves the old one whole."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps({"format_version": FORMAT_VERSION, **results}, indent=2) + "\n")
-    temporary.replace(path)
+    """Writes `results.json`; an interrupted run leaves the old one whole."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps({"format_version": FORMAT_VERSION, **results}, indent=2) + "\n")
 
 
 def _commit() -> str | None:

@@ -13,6 +13,7 @@ from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
 from transformers.trainer_utils import get_last_checkpoint, rotate_checkpoints
 from transformers.utils import SAFE_WEIGHTS_NAME
 
+from modeling_retainmix.atomic import replace_folder
 from modeling_retainmix.hub.card import write_unscored_card
 from modeling_retainmix.hub.push import push_folder, repository_name
 from modeling_retainmix.hub.remote_code import add_remote_code
@@ -158,9 +159,7 @@ class SafeSavingTrainer(Trainer):
 
 def _publish(staging: Path, checkpoint: Path) -> None:
     """Renames the staged checkpoint into place; one of the same step, of an earlier run, gives way."""
-    if checkpoint.exists():
-        checkpoint.rename(staging / "replaced")
-    (staging / checkpoint.name).rename(checkpoint)
+    replace_folder(staging / checkpoint.name, checkpoint)
     shutil.rmtree(staging)
 
 

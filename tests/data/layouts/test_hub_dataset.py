@@ -5,7 +5,7 @@ import pytest
 import soundfile as sf
 from datasets import Audio, ClassLabel, Dataset, DatasetDict
 
-from modeling_retainmix.audio import iter_clips
+from modeling_retainmix.audio import audio_sources
 from modeling_retainmix.data.layouts import hub_dataset as hub_table
 from modeling_retainmix.data.layouts.hub_dataset import read_hub_table
 
@@ -40,7 +40,7 @@ def test_columns_of_rmis_are_read_from_every_split(load):
     assert table["section"][:] == ["00", "01"] * 2
     assert table["attributes"][:] == ["x", ""] * 2
     assert table["file_name"][:] == ["a.wav", "b.wav"] * 2
-    assert [float(clip[0]) for clip in iter_clips(table["audio"])] == pytest.approx([0.1, 0.2] * 2)
+    assert [float(source.load()[0]) for source in audio_sources(table["audio"])] == pytest.approx([0.1, 0.2] * 2)
 
 
 def test_when_labels_are_numbers_and_audio_has_another_name_then_both_are_read(load, monkeypatch):
@@ -51,7 +51,7 @@ def test_when_labels_are_numbers_and_audio_has_another_name_then_both_are_read(l
     table = read_hub_table("acme/machines")
     assert table["label"][:] == ["anomaly", "normal"]
     assert table["machine_type"][:] == ["fan", "pump"]
-    assert [float(clip[0]) for clip in iter_clips(table["audio"])] == pytest.approx([0.1, 0.2])
+    assert [float(source.load()[0]) for source in audio_sources(table["audio"])] == pytest.approx([0.1, 0.2])
 
 
 def test_when_a_row_or_a_split_breaks_a_rule_then_error_names_it(load):
