@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from modeling_retainmix import AnomalyDetector
-from modeling_retainmix.audio import list_audio_files
+from modeling_retainmix.audio_files import list_audio_files
 
 TINY_MODEL = Path(__file__).parents[1] / "hub_cards" / "retainmix-beats-tiny"
 

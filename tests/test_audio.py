@@ -6,7 +6,7 @@ import soundfile as sf
 import torch
 from datasets import Audio, Dataset, Features, List, Value
 
-from modeling_retainmix.audio import audio_sources, list_audio_files, read_audio
+from modeling_retainmix.audio import audio_sources, read_audio
 
 
 def tone(frequency: float = 440.0, sampling_rate: int = 16000, seconds: float = 0.25) -> np.ndarray:
@@ -84,7 +84,9 @@ def test_when_file_has_one_channel_then_a_choice_among_several_does_not_concern_
 def test_when_channel_is_mistyped_then_error_says_so_even_for_one_channel(tmp_path, channel):
     sf.write(tmp_path / "mono.wav", tone(), 16000)
     for read in (read_audio, audio_sources):
-        with pytest.raises(ValueError, match=f"channel={channel!r} is no channel: use an index from 0, or 'mean'"):
+        with pytest.raises(
+            ValueError, match=f"channel={channel!r} is not a valid channel: use an index from 0, or 'mean'"
+        ):
             read(tmp_path / "mono.wav", channel=channel)
 
 
@@ -95,22 +97,6 @@ def test_when_an_array_holds_channels_then_error_says_what_it_was_taken_for(shap
         audio_sources(np.ones(shape, np.float32), 16000, channel)
     with pytest.raises(ValueError, match=rf"clip 0 has shape \[{clips}, {samples}\]: .*several channels pass one"):
         load([np.ones(shape, np.float32)], 16000, channel)
-
-
-def test_when_folder_holds_sound_in_subfolders_then_files_are_sorted(tmp_path):
-    (tmp_path / "sub").mkdir()
-    for name in ("b.wav", "a.WAV", "sub/c.flac"):
-        sf.write(tmp_path / name, tone(), 16000)
-    (tmp_path / "notes.txt").write_text("no sound")
-    assert [path.name for path in list_audio_files(tmp_path)] == ["a.WAV", "b.wav", "c.flac"]
-
-
-def test_when_folder_is_missing_or_empty_then_error_names_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
-        list_audio_files(tmp_path / "nowhere")
-    (tmp_path / "void").mkdir()
-    with pytest.raises(ValueError, match="void holds no sound file"):
-        load(tmp_path / "void")
 
 
 def test_when_the_same_sound_comes_in_any_form_then_waveforms_are_equal(tmp_path):
@@ -147,9 +133,9 @@ def test_when_array_has_no_sampling_rate_then_error_asks_for_it():
         load(tone())
 
 
-@pytest.mark.parametrize("sampling_rate", [0, -16000, 44100.5, "16000", float("nan")])
-def test_when_sampling_rate_is_no_rate_then_error_names_it(sampling_rate):
-    with pytest.raises(ValueError, match=rf"sampling_rate={sampling_rate} of clip 0 is no whole number of Hz"):
+@pytest.mark.parametrize("sampling_rate", [0, -16000, 999, 1_000_001, 44100.5, "16000", float("nan")])
+def test_when_sampling_rate_is_not_valid_then_error_names_it(sampling_rate):
+    with pytest.raises(ValueError, match=rf"sampling_rate={sampling_rate} of clip 0 is not a whole number of Hz"):
         load(tone(), sampling_rate)
 
 

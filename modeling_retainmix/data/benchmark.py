@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from modeling_retainmix.data.clips import INT16_SCALE, read_clips, to_waveform
+from modeling_retainmix.data.clips import INT16_SCALE, read_clips, read_scales, to_waveform
 
 KINDS = ("stationary", "non_stationary")
 DOMAINS = ("source", "target")
@@ -96,9 +96,16 @@ class MachineBenchmark:
         """
         for start in range(0, len(self.clean_rows), batch_size):
             positions = slice(start, start + batch_size)
-            clean, _ = read_clips(self.clean, self.clean_rows[positions], self.num_samples)
-            noise, _ = read_clips(self.noise, self.noise_rows[kind][positions], self.num_samples)
-            yield positions, to_waveform(clean), to_waveform(noise)
+            yield (
+                positions,
+                *(
+                    to_waveform(read_clips(table, rows, self.num_samples)[0], read_scales(table, rows))
+                    for table, rows in (
+                        (self.clean, self.clean_rows[positions]),
+                        (self.noise, self.noise_rows[kind][positions]),
+                    )
+                ),
+            )
 
     @cached_property
     def fingerprint(self) -> str:
@@ -107,7 +114,11 @@ class MachineBenchmark:
         pools = [(self.clean, self.clean_rows)] + [(self.noise, self.noise_rows[kind]) for kind in KINDS]
         for table, rows in pools:
             for start in range(0, len(rows), 256):
-                digest.update(read_clips(table, rows[start : start + 256], self.num_samples)[0].tobytes())
+                part = rows[start : start + 256]
+                digest.update(read_clips(table, part, self.num_samples)[0].tobytes())
+                scales = read_scales(table, part)
+                if (scales != 1).any():
+                    digest.update(scales.tobytes())
         return digest.hexdigest()
 
     def counts(self) -> dict[str, int]:
@@ -265,7 +276,8 @@ def _mean_power(table: Dataset, rows: np.ndarray, num_samples: int, batch_size: 
     total, count = 0.0, 0
     for start in range(0, len(rows), batch_size):
         clips, lengths = read_clips(table, rows[start : start + batch_size], num_samples)
-        total += float(np.square(clips.astype(np.float64)).sum())
+        scales = read_scales(table, rows[start : start + batch_size]).astype(np.float64)
+        total += float(np.square(clips.astype(np.float64) * scales[:, None]).sum())
         count += int(lengths.sum())
     power = total / max(count, 1) * INT16_SCALE**2
     if power == 0.0:

@@ -8,7 +8,7 @@ import numpy as np
 from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
-from modeling_retainmix.data.clips import read_clips
+from modeling_retainmix.data.clips import read_clips, read_scales, rows_at_a_time
 from modeling_retainmix.keyed_random import Stream, keyed_uniform
 
 
@@ -114,7 +114,8 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
         """Reads a batch.
 
         Returns:
-            target, noise: int16 [batch, samples], zero beyond the target's end; length: real samples [batch] int64;
+            target, noise: int16 [batch, samples], zero beyond the target's end; target_scale, noise_scale: amplitude
+            of their full scale, [batch] float32; length: real samples [batch] int64;
             target_class, noise_class: [batch] int64, indices into `class_names`; position: [batch] int64, the place
             in the global sequence of examples; target_row, noise_row: [batch] int64, rows of the two tables.
         """
@@ -131,6 +132,8 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
         return {
             "target": target,
             "noise": noise,
+            "target_scale": read_scales(self.machines, target_rows),
+            "noise_scale": read_scales(self.noise, noise_rows),
             "length": length,
             "target_class": self.machine_classes[target_rows],
             "noise_class": self.noise_classes[noise_rows] + len(self.machine_class_names),
@@ -150,6 +153,7 @@ def _check_clips(table: Dataset, what: str, min_samples: int, batch_size: int = 
     """A silent clip has no SNR, and a noise clip shorter than the example would leave part of it without noise."""
     if len(table) == 0:
         raise ValueError(f"the table of {what} clips is empty")
+    batch_size = rows_at_a_time(table, batch_size)
     for start in range(0, len(table), batch_size):
         rows = np.arange(start, min(start + batch_size, len(table)))
         clips, lengths = read_clips(table, rows)

@@ -73,7 +73,7 @@ class MixtureBatchBuilder:
         args = self.args
         device = batch["target"].device
         position = batch["position"].cpu().numpy()
-        target, noise = to_waveform(batch["target"]), to_waveform(batch["noise"])
+        target, noise = (to_waveform(batch[name], batch[f"{name}_scale"]) for name in ("target", "noise"))
         snr_db = self._draw_snr(position, Stream.SNR, device)
         a1, a2 = mixing_gains(target, noise, snr_db, batch["length"], args.level)
         scaled_target, scaled_noise = a1[:, None] * target, a2[:, None] * noise

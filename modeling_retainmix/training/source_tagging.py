@@ -57,7 +57,10 @@ class SourceTaggingTrainer(PairTrainer):
     ) -> Any:
         """Binary cross-entropy over all classes, mean over the 2 * batch clips."""
         with torch.no_grad():
-            waveforms = to_waveform(torch.cat([inputs["target"], inputs["noise"]]))
+            waveforms = to_waveform(
+                torch.cat([inputs["target"], inputs["noise"]]),
+                torch.cat([inputs["target_scale"], inputs["noise_scale"]]),
+            )
             features = self.processing_class.extract_features(waveforms)
         classes = torch.cat([inputs["target_class"], inputs["noise_class"]])
         outputs = model(input_values=features)

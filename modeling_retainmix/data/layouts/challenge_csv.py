@@ -1,13 +1,14 @@
 """The CSV files of DCASE Task 2, read: tables of `file name,number`, and the official ground truth."""
 
-import csv
-import io
 import math
 import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from modeling_retainmix.csv_files import read_rows
+
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _DOMAINS = {0: "source", 1: "target"}
 
 
@@ -42,17 +43,17 @@ def read_table(path: str | os.PathLike) -> dict[str, float]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a row has no finite number as its second cell, or a file name comes twice; the message names the
-            file and the line.
+        ValueError: a row has not two cells with a finite number in the second one (as with a decimal comma), or a
+            file name comes twice; the message names the file and the line.
     """
     values: dict[str, float] = {}
-    for line, row in _rows(path):
-        try:
-            value = float(row[1])
-        except (IndexError, ValueError):
-            value = math.nan
+    for line, row in read_rows(path):
+        value = float(row[1]) if len(row) == 2 and _NUMBER.fullmatch(row[1]) else math.nan
         if not math.isfinite(value):
-            raise ValueError(f"{path}, line {line}: {','.join(row)!r} is not `file name,number`")
+            raise ValueError(
+                f"{path}, line {line}: {','.join(row)!r} is not `file name,number`: write the number with a decimal "
+                "point, and nothing behind it"
+            )
         if row[0] in values:
             raise ValueError(f"{path}, line {line}: {row[0]} comes twice")
         values[row[0]] = value
@@ -131,30 +132,9 @@ def read_ground_truth(root: str | os.PathLike, year: int) -> list[dict[str, Any]
     return clips
 
 
-def read_text(path: str | os.PathLike) -> str:
-    """The content of a text file in UTF-8, without a byte order mark, line ends as they are.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is in another encoding.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} does not exist: check the path")
-    try:
-        return Path(path).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not in UTF-8: save it so") from error
-
-
-def _rows(path: str | os.PathLike) -> list[tuple[int, list[str]]]:
-    with io.StringIO(read_text(path), newline="") as file:
-        reader = csv.reader(file)
-        return [(reader.line_num, row) for row in reader if row]
-
-
 def _read_labelled_names(path: Path) -> dict[str, str]:
     """{anonymous name: name with attributes}; it is the second cell, or in files with a header (2022) the last."""
-    rows = [row for _, row in _rows(path)]
+    rows = [row for _, row in read_rows(path)]
     has_header = bool(rows) and rows[0][0] == "file_name"
     cell = -1 if has_header else 1
     return {Path(row[0]).name: row[cell].removesuffix(".wav") + ".wav" for row in rows[has_header:] if len(row) > 1}
@@ -164,7 +144,7 @@ def _read_list_2020(path: Path) -> list[dict[str, Any]]:
     """The list of 2020: a line with the machine type, then lines of test name, labelled name and label."""
     clips: list[dict[str, Any]] = []
     machine_type = None
-    for line, row in _rows(path):
+    for line, row in read_rows(path):
         match = re.match(r"id_(\d+)_", row[0])
         if len(row) == 1:
             machine_type = row[0]

@@ -8,7 +8,7 @@
 import re
 from pathlib import Path
 
-from modeling_retainmix.audio import list_audio_files
+from modeling_retainmix.audio_files import list_audio_files
 
 _NAME = re.compile(r"(?:(?P<label>normal|anomaly)_)?id_(?P<section>\d+)_\d+")
 _RULE = "[<normal|anomaly>_]id_<NN>_<nnnnnnnn>"

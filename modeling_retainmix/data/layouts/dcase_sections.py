@@ -12,7 +12,7 @@ Recordings of 2026 have two channels, which `decode_table` and the detector choo
 import re
 from pathlib import Path
 
-from modeling_retainmix.audio import list_audio_files
+from modeling_retainmix.audio_files import list_audio_files
 from modeling_retainmix.data.layouts.columns import SUPPLEMENTAL
 
 NEAR_CHANNEL, FAR_CHANNEL = 0, 1  # of recordings of 2026

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from datasets import Audio, ClassLabel, Dataset, Features, Value, concatenate_datasets, load_dataset
 
-from modeling_retainmix.data.layouts.columns import COLUMNS, row_from_metadata
+from modeling_retainmix.data.layouts.columns import COLUMNS, METADATA_COLUMNS, check_columns, row_from_metadata
 from modeling_retainmix.data.layouts.metadata_csv import FILE_COLUMN
 
 
@@ -27,6 +27,7 @@ def read_hub_table(name: str, split: str | None = None) -> Dataset:
     """
     parts = []
     for part, table in load_splits(name).items():
+        check_columns(table.column_names, ["audio", FILE_COLUMN, *METADATA_COLUMNS], f"{name}, split {part},")
         told = [kind for kind in ("train", "test") if kind in part]
         if "split" not in table.column_names and len(told) != 1 and split is None:
             raise ValueError(f"the split {part!r} of {name} names neither train nor test: add a column split")

@@ -12,13 +12,14 @@ from typing import Any
 
 from datasets import Dataset, Features, Value
 
-from modeling_retainmix.audio import list_audio_files
+from modeling_retainmix.audio_files import list_audio_files, table_paths
 from modeling_retainmix.data.benchmark import KINDS
 from modeling_retainmix.data.layouts.hub_dataset import load_splits
 from modeling_retainmix.data.layouts.metadata_csv import has_metadata, read_entries
 
 COLUMNS = ("path", "noise_class", "kind", "factory")
 NOISE_COLUMNS = ("noise_class",)
+_CLASS_COLUMNS = ("noise_class", "label")
 
 
 def read_noise_folder(root: str | os.PathLike[str]) -> Dataset:
@@ -43,8 +44,8 @@ def read_noise_folder(root: str | os.PathLike[str]) -> Dataset:
         if not (root / kind).is_dir():
             raise FileNotFoundError(f"{root / kind} does not exist: noise lies in {' and '.join(KINDS)}")
         rows += [
-            {"path": str(path), "noise_class": noise_class(path.stem), "kind": kind, "factory": ""}
-            for path in list_audio_files(root / kind)
+            {"path": path, "noise_class": noise_class(Path(path).stem), "kind": kind, "factory": ""}
+            for path in table_paths(list_audio_files(root / kind))
         ]
     return Dataset.from_list(rows, features=Features({name: Value("string") for name in COLUMNS}))
 
@@ -73,10 +74,11 @@ def read_training_noise(source: str) -> Dataset:
         classes = [_class(entry, f"the data set {source}") for entry in table.remove_columns(["audio"])]
         return table.select_columns(["audio"]).add_column("noise_class", classes)
     if has_metadata(folder):
-        rows = [(path, _class(entry, where)) for path, entry, where in read_entries(folder)]
+        rows = [(path, _class(entry, where)) for path, entry, where in read_entries(folder, _CLASS_COLUMNS)]
     else:
         rows = [(path, noise_class(path.stem)) for path in list_audio_files(folder)]
-    return Dataset.from_dict({"path": [str(path) for path, _ in rows], "noise_class": [name for _, name in rows]})
+    paths = table_paths(path for path, _ in rows)
+    return Dataset.from_dict({"path": paths, "noise_class": [name for _, name in rows]})
 
 
 def noise_class(stem: str) -> str:
@@ -85,7 +87,7 @@ def noise_class(stem: str) -> str:
 
 
 def _class(entry: Mapping[str, Any], where: str) -> str:
-    name = next((entry[column] for column in ("noise_class", "label") if column in entry), None)
+    name = next((entry[column] for column in _CLASS_COLUMNS if column in entry), None)
     if not name:
         raise ValueError(f"{where} names no noise_class (or label), its columns are {', '.join(entry)}: add it")
     return str(name)

@@ -59,5 +59,5 @@ def test_when_there_is_no_metadata_then_error_says_so(tmp_path):
 
 def test_when_the_metadata_are_not_in_utf_8_then_error_names_the_file(root):
     (root / "train/metadata.csv").write_bytes("file_name,machine_type\na.wav,fräse\n".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"train/metadata\.csv is not in UTF-8: save it so"):
+    with pytest.raises(ValueError, match=r"train/metadata\.csv is not in UTF-8: save it as UTF-8"):
         read_metadata_folder(root)

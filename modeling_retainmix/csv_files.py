@@ -1,0 +1,67 @@
+"""CSV files of strangers, read with errors that name file and line."""
+
+import csv
+import io
+import os
+from collections import Counter
+from pathlib import Path
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The content of a text file in UTF-8, without a byte order mark, line ends as they are.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: it cannot be opened or is in another encoding.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} does not exist: check the path")
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not in UTF-8: save it as UTF-8") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be opened ({error.strerror}): check its permissions") from error
+
+
+def read_rows(path: str | os.PathLike[str]) -> list[tuple[int, list[str]]]:
+    """The rows that are not empty: number of the line, and cells without the spaces before them.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: it is not in UTF-8, or not CSV: a quote that is never closed, a cell of more than 131,072
+            characters.
+    """
+    rows = []
+    with io.StringIO(read_text(path), newline="") as file:
+        reader = csv.reader(file, skipinitialspace=True, strict=True)
+        try:
+            for row in reader:
+                if row:
+                    rows.append((reader.line_num, row))
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {reader.line_num}: {error}: correct the line") from error
+    return rows
+
+
+def read_records(path: str | os.PathLike[str]) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The columns that the first row names, and {column: cell} with the number of its line for each other row.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: as in `read_rows`; a column comes twice, or a row has more or fewer cells than the first one.
+    """
+    (_, header), *rows = read_rows(path) or [(0, [])]
+    columns = [name.strip() for name in header]
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise ValueError(f"{path} has the column {twice[0]!r} twice: rename or remove one of them")
+    records = []
+    for line, row in rows:
+        if len(row) != len(columns):
+            raise ValueError(
+                f"{path}, line {line}: {len(row)} cells, but the header names {len(columns)} columns: quote cells "
+                "that hold a comma, and give empty cells a comma too"
+            )
+        records.append((line, dict(zip(columns, row, strict=True))))
+    return columns, records
