@@ -69,6 +69,11 @@ def decode(
         if wanted is not None and wanted > longest:
             raise _too_long(name, wanted, sound.samplerate)
         waveform = _read_blocks(sound, name, channel, wanted, longest)
+        if length is Length.UNKNOWN and len(waveform) == 0:
+            raise ClipError(
+                f"{name} declares no sound, but the file goes on: its recorder stopped before it had written the "
+                "length. Rewrite the header (sox --ignore-length)"
+            )
         if length is Length.UNKNOWN or declared is None:
             logger.warning(
                 "%s does not say how long it is: the %.1f s that are there are read",
