@@ -96,16 +96,12 @@ class MachineBenchmark:
         """
         for start in range(0, len(self.clean_rows), batch_size):
             positions = slice(start, start + batch_size)
-            yield (
-                positions,
-                *(
-                    to_waveform(read_clips(table, rows, self.num_samples)[0], read_scales(table, rows))
-                    for table, rows in (
-                        (self.clean, self.clean_rows[positions]),
-                        (self.noise, self.noise_rows[kind][positions]),
-                    )
-                ),
-            )
+            clean = self._waveforms(self.clean, self.clean_rows[positions])
+            yield positions, clean, self._waveforms(self.noise, self.noise_rows[kind][positions])
+
+    def _waveforms(self, table: Dataset, rows: np.ndarray) -> torch.Tensor:
+        """[rows, samples] float32"""
+        return to_waveform(read_clips(table, rows, self.num_samples)[0], read_scales(table, rows))
 
     @cached_property
     def fingerprint(self) -> str:
