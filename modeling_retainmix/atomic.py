@@ -30,7 +30,7 @@ _CLOCK_ERROR = 2  # seconds by which the start time of one process may be report
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Gives a temporary folder, which is renamed to `folder` at the end of the block.
+    """Yield a temporary folder, which is renamed to `folder` at the end of the block.
 
     Of several processes that make the same folder, the first one's result stands.
 
@@ -52,7 +52,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_file(file: str | os.PathLike[str]) -> Iterator[Path]:
-    """Gives the path of a file to write, which replaces `file` at the end of the block.
+    """Yield the path of a file to write, which replaces `file` at the end of the block.
 
     Readers see the old content or the new one. Of several processes that write the same file, the last one's stands.
 
@@ -70,7 +70,7 @@ def whole_file(file: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def replace_folder(finished: Path, folder: Path) -> None:
-    """Puts a finished folder of the same file system in the place of another one, which is removed.
+    """Put a finished folder of the same file system in the place of another one, which is removed.
 
     Args:
         finished: the folder to move.

@@ -49,7 +49,7 @@ def read_audio(
     channel: int | str | None = None,
     max_seconds: float | None = None,
 ) -> np.ndarray:
-    """Reads a sound file.
+    """Read a sound file.
 
     Args:
         path: of any format that libsndfile reads (WAV, FLAC, Ogg, MP3, ...).
@@ -74,7 +74,7 @@ def read_audio(
         if problem is not None:
             is_missing = not path.exists() or path.is_dir()
             raise FileNotFoundError(f"{name} {problem}") if is_missing else ClipError(f"{name} {problem}")
-        with path.open("rb", buffering=0) as file:  # libsndfile goes on where Python has read to
+        with path.open("rb", buffering=0) as file:  # libsndfile continues where Python stopped
             return _decode(file, name, sampling_rate, channel, max_seconds)
 
 
@@ -85,7 +85,7 @@ def audio_sources(
     target_rate: int = SAMPLING_RATE,
     max_seconds: float | None = None,
 ) -> list[AudioSource]:
-    """Lists the clips of an audio argument without reading them.
+    """List the clips of an audio argument without reading them.
 
     What looks like a recording in a folder and cannot be read is among them, and loading it raises an error with the
     cause.
@@ -94,7 +94,7 @@ def audio_sources(
         audio: a path; a folder; a [samples] or [batch, samples] array or tensor, float in [-1, 1] or integer in its
             full range; a column of a `datasets` table (lists of samples, paths, or an Audio feature); or a list of
             paths or of [samples] arrays.
-        sampling_rate: of arrays, in Hz; required for them. Files bring their own.
+        sampling_rate: of arrays, in Hz; required for them. Files bring theirs.
         channel: what to take of files with several channels: an index, or "mean".
         target_rate: sampling rate of the loaded clips, in Hz.
         max_seconds: of files, read no more than this from the beginning; None: all.
@@ -255,7 +255,7 @@ def _check_samples(waveform: np.ndarray, name: str, max_seconds: float | None = 
 
 @contextmanager
 def _named_errors(name: str) -> Iterator[None]:
-    """Turns whatever goes wrong with one clip into a ValueError with its name, so that the others can go on.
+    """Turn whatever goes wrong with one clip into a ValueError with its name, so that the others can go on.
 
     What concerns all clips stays as it is: a missing library, an interruption.
     """

@@ -82,7 +82,7 @@ class FoundFiles:
 
 
 def find_audio_files(folder: str | os.PathLike[str]) -> FoundFiles:
-    """Lists the recordings of a folder and its subfolders, and what looks like one but cannot be read.
+    """List the recordings of a folder and its subfolders, and what looks like one but cannot be read.
 
     Raises:
         FileNotFoundError: the folder does not exist.
@@ -111,7 +111,7 @@ def find_audio_files(folder: str | os.PathLike[str]) -> FoundFiles:
 
 
 def list_audio_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """Lists the recordings of a folder and its subfolders, sorted by path.
+    """List the recordings of a folder and its subfolders, sorted by path.
 
     Raises:
         FileNotFoundError: the folder does not exist.
@@ -126,7 +126,7 @@ def list_audio_files(folder: str | os.PathLike[str]) -> list[Path]:
 def walk_folder(
     root: str | os.PathLike[str], problems: dict[Path, str] | None = None
 ) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Walks a folder by the rule of this module, as `os.walk` does.
+    """Walk a folder by the rule of this module, as `os.walk` does.
 
     Args:
         root: the folder.

@@ -21,7 +21,7 @@ def load_ahead(
     max_samples: int = AHEAD_SAMPLES,
     num_samples: Callable[[Any], int] = np.size,
 ) -> Iterator[Future[Any]]:
-    """Loads items in threads.
+    """Load items in threads.
 
     A clip's length is known when it has been loaded; those at work are taken to be as long as the longest so far.
 

@@ -20,7 +20,7 @@ _FILTER_WIDTH, _ROLLOFF = 6, 0.99  # torchaudio's defaults
 
 
 def check_rate(sampling_rate: int, name: str) -> None:
-    """Refuses a sampling rate that no recording has.
+    """Refuse a sampling rate that no recording has.
 
     Raises:
         ValueError: it is not between 1 kHz and 1 MHz; the message begins with `name`.
@@ -33,7 +33,7 @@ def check_rate(sampling_rate: int, name: str) -> None:
 
 
 def resample(waveform: np.ndarray, sampling_rate: int, target_rate: int) -> np.ndarray:
-    """Changes the sampling rate of a waveform.
+    """Change the sampling rate of a waveform.
 
     Args:
         waveform: float32 [samples].

@@ -27,7 +27,7 @@ class ClipError(ValueError):
 
 
 class _Stream(sf.SoundFile):
-    """Reads from front to back: soundfile seeks after every block of a seekable file, which is not exact in MP3."""
+    """Read from front to back: soundfile seeks after every block of a seekable file, which is not exact in MP3."""
 
     def seekable(self) -> bool:
         return False
@@ -36,7 +36,7 @@ class _Stream(sf.SoundFile):
 def decode(
     file: BinaryIO, name: str, channel: int | str | None, target_rate: int, max_seconds: float | None = None
 ) -> tuple[np.ndarray, int]:
-    """Reads one channel, or the mean of all, of an open sound file.
+    """Read one channel, or the mean of all, of an open sound file.
 
     Args:
         file: at its beginning; a file of the system, without a buffer, is read without Python, others by their
@@ -71,7 +71,7 @@ def decode(
         waveform = _read_blocks(sound, name, channel, wanted, longest)
         if length is Length.UNKNOWN and len(waveform) == 0:
             raise ClipError(
-                f"{name} declares no sound, but the file goes on: its recorder stopped before it had written the "
+                f"{name} declares no sound, but more follows: its recorder stopped before it had written the "
                 "length. Rewrite the header (sox --ignore-length)"
             )
         if length is Length.UNKNOWN or declared is None:

@@ -37,7 +37,7 @@ class _Chunks(NamedTuple):
 
 
 def check_length(file: BinaryIO, name: str) -> Length:
-    """Compares what a file declares with what it holds; its position is the beginning afterwards.
+    """Compare what a file declares with what it holds; its position is the beginning afterwards.
 
     Raises:
         ValueError: the file holds less sound than it declares, or more; the message begins with `name`.

@@ -78,7 +78,7 @@ def test_when_wav_declares_no_sound_and_goes_on_then_error_names_it(tmp_path):
     content = encode(format="WAV")
     struct.pack_into("<I", content, content.index(b"data") + 4, 0)
     (tmp_path / "bad.wav").write_bytes(content)
-    with pytest.raises(ValueError, match=r"bad\.wav declares no sound, but the file goes on"):
+    with pytest.raises(ValueError, match=r"bad\.wav declares no sound, but more follows"):
         read_audio(tmp_path / "bad.wav")
 
 

@@ -33,7 +33,7 @@ class Int16Clip(NamedTuple):
 
 
 def to_int16(waveform: np.ndarray) -> Int16Clip:
-    """Rounds a clip to 16 bit at the scale that suits it.
+    """Round a clip to 16 bit at the scale that suits it.
 
     Samples that 16 bit hold exactly stay as they are, at scale 1. All others are rounded at the smallest power of two
     that holds the largest: neither is a clip beyond full scale clipped, nor does a quiet one drown in rounding.
@@ -76,7 +76,7 @@ def read_clips(
     num_samples: int | None = None,
     start_draws: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads clips as one int16 array.
+    """Read clips as one int16 array.
 
     Args:
         table: a table whose column `audio` holds lists of int16 samples; `read_scales` gives their scales.
@@ -115,7 +115,7 @@ def read_clips(
 
 
 def to_waveform(clips: np.ndarray | torch.Tensor, scales: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """Turns int16 clips into waveforms.
+    """Turn int16 clips into waveforms.
 
     Args:
         clips: int16 [batch, samples].

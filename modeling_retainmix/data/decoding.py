@@ -20,7 +20,7 @@ def decode_table(
     sampling_rate: int = SAMPLING_RATE,
     channel: int | str | None = None,
 ) -> Dataset:
-    """Decodes the files of a table, or opens what was decoded before.
+    """Decode the files of a table, or opens what was decoded before.
 
     The cache knows files by path, size and time of change. An interrupted run leaves none that is taken for whole.
     Of longer clips only the part that is kept is read.

@@ -50,7 +50,7 @@ def write_int16(
     accept: Callable[[int, Int16Clip], str | None] | None = None,
     title: str = "decoding",
 ) -> dict[int, str]:
-    """Writes the clips of a table that are usable, as columns `audio` (int16 lists) and `scale` beside its others.
+    """Write the clips of a table that are usable, as columns `audio` (int16 lists) and `scale` beside its others.
 
     Args:
         table: one row per source; columns `audio` and `scale` that it has are replaced.

@@ -21,7 +21,7 @@ _SAMPLES_PER_CHUNK = 2**28  # offsets into a chunk of an Arrow list are 32 bit: 
 
 
 def make_noise_segments(noise: Dataset, clip_seconds: float, seed: int = 0, sampling_rate: int = 16000) -> Dataset:
-    """Makes as many segments as the recordings give.
+    """Make as many segments as the recordings give.
 
     Args:
         noise: recordings with columns audio (int16 lists), noise_class, kind and factory.

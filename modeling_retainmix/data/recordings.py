@@ -21,7 +21,7 @@ MACHINE_COLUMNS = ("machine_type", "attributes")
 def read_recordings(
     root: str | os.PathLike[str], ground_truth: str | os.PathLike[str] | None = None, split: str | None = None
 ) -> Dataset:
-    """Lists the recordings of a data set; sound is not opened (`decode_table` does, and lists what it cannot decode).
+    """List the recordings of a data set; sound is not opened (`decode_table` does, and lists what it cannot decode).
 
     Args:
         root: a folder with a `metadata.csv` (`read_metadata_folder`); a folder in a layout of DCASE Task 2, 2020 to
@@ -38,15 +38,17 @@ def read_recordings(
         Hub, columns `audio` and `file_name` stand in place of `path`.
 
     Raises:
-        FileNotFoundError: there is no such folder or data set, or a file that another one lists.
-        ValueError: a file breaks a rule of its layout (the message names both), or there is no recording of the split.
+        FileNotFoundError: the folder or data set does not exist, or a file that another one lists.
+        ValueError: a file breaks a rule of its layout (the message names both), or no recording is of the split.
     """
     folder = Path(root)
     if not folder.is_dir():
         if re.fullmatch(r"[\w.-]+/[\w.-]+", str(root)) is None:
-            raise FileNotFoundError(f"{root} does not exist or is no folder: check the path")
+            raise FileNotFoundError(f"{root} does not exist or is not a folder: check the path")
         if ground_truth is not None:
-            raise ValueError(f"{root} is no folder, to which ground_truth={str(ground_truth)!r} belongs: leave it out")
+            raise ValueError(
+                f"{root} is not a folder, so ground_truth={str(ground_truth)!r} does not fit: leave it out"
+            )
         return read_hub_table(str(root), split)
     rows = read_metadata_folder(folder) if has_metadata(folder) else read_dcase_layouts(folder)
     if ground_truth is not None:
@@ -60,7 +62,7 @@ def read_recordings(
 def read_evaluation_recordings(
     root: str | os.PathLike[str], ground_truth: str | os.PathLike[str] | None = None
 ) -> Dataset:
-    """Lists the references and the tests of a data set in any layout; supplemental recordings play no part.
+    """List the references and the tests of a data set in any layout; supplemental recordings are left out.
 
     Args:
         root: folder or name of a data set on the Hub, as `read_recordings` takes it.
@@ -82,12 +84,12 @@ def read_evaluation_recordings(
         place = f"the machine type {machine_type} (section {section})"
         found = {cell[2:]: count for cell, count in clips.items() if cell[:2] == (machine_type, section)}
         tests = {cell: count for cell, count in found.items() if cell[0] == "test"}
-        untold = sum(count for (_, label, domain), count in tests.items() if not label or not domain)
+        unlabeled = sum(count for (_, label, domain), count in tests.items() if not label or not domain)
         if len(tests) == len(found):
             raise ValueError(f"{root} holds no references of {place}: add normal recordings")
-        if untold:
+        if unlabeled:
             raise ValueError(
-                f"{root}: {untold} of {sum(tests.values())} tests of {place} tell no label or no domain: give the "
+                f"{root}: {unlabeled} of {sum(tests.values())} tests of {place} have no label or no domain: give the "
                 "folder of the official ground truth (--ground_truth), or name them as DCASE does"
             )
         for label in ("normal", "anomaly"):
@@ -100,7 +102,7 @@ def read_evaluation_recordings(
 
 
 def read_training_machines(source: str) -> Dataset:
-    """Lists normal machine sounds.
+    """List normal machine sounds.
 
     Args:
         source: a folder or a data set on the Hub, as `read_recordings` takes it; its references are read.

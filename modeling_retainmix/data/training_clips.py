@@ -53,7 +53,7 @@ def prepare_training_clips(
     channel: int | str | None = None,
     sampling_rate: int = SAMPLING_RATE,
 ) -> tuple[Dataset, PreparationReport]:
-    """Decodes, resamples and checks every recording, or opens what was prepared before.
+    """Decode, resamples and checks every recording, or opens what was prepared before.
 
     A killed preparation leaves nothing that is taken for one. Of two processes that prepare the same recordings, the
     first one's result stands.

@@ -92,7 +92,7 @@ def test_when_ground_truth_is_given_then_it_is_merged(tmp_path):
 def test_when_there_is_no_folder_then_a_name_is_looked_up_on_the_hub(monkeypatch):
     monkeypatch.setattr(recordings, "read_hub_table", lambda name, split: f"table of {name}, {split}")
     assert read_recordings("acme/no-such-folder") == "table of acme/no-such-folder, None"
-    with pytest.raises(ValueError, match="acme/no-such-folder is no folder, to which ground_truth='truth' belongs"):
+    with pytest.raises(ValueError, match="acme/no-such-folder is not a folder, so ground_truth='truth' does not fit"):
         read_recordings("acme/no-such-folder", "truth")
 
 
@@ -184,7 +184,7 @@ def test_when_ground_truth_is_given_then_tests_without_labels_are_read(anonymous
 
 def test_when_tests_have_no_labels_then_error_asks_for_the_ground_truth(anonymous):
     with pytest.raises(
-        ValueError, match=r"2 of 2 tests of the machine type fan \(section 00\) tell no label .*--ground_truth"
+        ValueError, match=r"2 of 2 tests of the machine type fan \(section 00\) have no label .*--ground_truth"
     ):
         read_evaluation_recordings(anonymous[0])
 

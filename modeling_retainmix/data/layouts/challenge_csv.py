@@ -39,10 +39,10 @@ class Part(NamedTuple):
 
 
 def read_table(path: str | os.PathLike) -> dict[str, float]:
-    """Reads rows `file name,value`.
+    """Read rows `file name,value`.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         ValueError: a row has not two cells with a finite number in the second one (as with a decimal comma), or a
             file name comes twice; the message names the file and the line.
     """
@@ -61,7 +61,7 @@ def read_table(path: str | os.PathLike) -> dict[str, float]:
 
 
 def read_tables(folder: str | os.PathLike, prefix: str, year: int) -> dict[Part, dict[str, float]]:
-    """Reads all files of one prefix in a folder.
+    """Read all files of one prefix in a folder.
 
     Args:
         folder: folder of a system, or one of the ground truth.
@@ -72,7 +72,7 @@ def read_tables(folder: str | os.PathLike, prefix: str, year: int) -> dict[Part,
         {part: {file name: value}}, in string order of the file names.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no such file in it.
+        FileNotFoundError: the folder holds no such file.
         ValueError: a file name breaks the year's rule, or a file its format.
     """
     paths = sorted(Path(folder).glob(f"{prefix}_*.csv"))
@@ -89,7 +89,7 @@ def read_tables(folder: str | os.PathLike, prefix: str, year: int) -> dict[Part,
 
 
 def read_ground_truth(root: str | os.PathLike, year: int) -> list[dict[str, Any]]:
-    """Reads the official ground truth of an evaluation set.
+    """Read the official ground truth of an evaluation set.
 
     Args:
         root: folder with `ground_truth_data` and, from 2022 on, `ground_truth_domain` (2020: `eval_data_list.csv`).

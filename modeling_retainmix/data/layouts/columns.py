@@ -37,7 +37,7 @@ def recordings_table(rows: list[dict[str, str]]) -> Dataset:
 
 
 def check_columns(columns: Iterable[str], known: Iterable[str], where: str) -> None:
-    """Refuses columns that would be ignored although they look like known ones: `Domain`, `machine type`, `labels`.
+    """Refuse columns that would be ignored although they look like known ones: `Domain`, `machine type`, `labels`.
 
     Raises:
         ValueError: such a column; the message begins with `where`.
@@ -53,15 +53,15 @@ def check_columns(columns: Iterable[str], known: Iterable[str], where: str) -> N
 
 
 def row_from_metadata(entry: Mapping[str, Any], where: str, split: str | None = None) -> dict[str, str]:
-    """Checks a row of metadata and gives it the columns of a table of recordings, without the path.
+    """Check a row of metadata and gives it the columns of a table of recordings, without the path.
 
     Args:
-        entry: {column: value}. `machine_type` (or `mt`) is needed; where there is no such column, `label` is taken
+        entry: {column: value}. `machine_type` (or `mt`) is needed; without such a column, `label` is taken
             for it, as in data sets for audio classification. `section` (`sec`; a number, `section_03` or `id_03`) is
             "00" where it is missing, `domain` "source", `label` (`status`: normal, anomaly or abnormal) "normal" for
             references and empty for tests; `attributes` (`attri`), `factory` and `fault` are empty.
         where: file and line, for messages.
-        split: "train" or "test" where there is no column `split`.
+        split: "train" or "test" without a column `split`.
 
     Raises:
         ValueError: a missing column or a value that breaks a rule; the message gives `where`.

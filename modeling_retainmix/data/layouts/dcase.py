@@ -14,7 +14,7 @@ _BEGINNING = re.compile(r"section_\d|((normal|anomaly)_)?id_\d")  # of the name 
 
 
 def read_dcase_layouts(root: str | os.PathLike[str]) -> list[dict[str, str]]:
-    """Lists the recordings of every machine type below a folder.
+    """List the recordings of every machine type below a folder.
 
     A machine type is a folder that holds `train`, `test`, `source_test`, `target_test` or `supplemental`; it may lie
     at any depth, as in `dev_data/raw/fan`, or be the root itself. Its file names tell whether it is of 2020 or later.

@@ -32,7 +32,7 @@ _CURE = "rename or move it, or list all recordings in a metadata.csv"
 
 
 def read_dcase_sections(machine: Path) -> list[dict[str, str]]:
-    """Lists the recordings of a machine type: references, tests and supplemental ones.
+    """List the recordings of a machine type: references, tests and supplemental ones.
 
     Returns:
         Rows of a table of recordings, sorted by path within split. `label` and `domain` are empty where the name does

@@ -22,7 +22,7 @@ def _metadata_files(root: Path) -> Iterator[Path]:
 
 
 def read_metadata_folder(root: str | os.PathLike[str]) -> list[dict[str, str]]:
-    """Lists the recordings of machines in a folder with metadata.
+    """List the recordings of machines in a folder with metadata.
 
     A line's columns are those of `row_from_metadata`. Without a column `split`, a folder `train` or `test` on the path
     from the root tells it; where neither does, the recording is a reference.
@@ -43,7 +43,7 @@ def read_metadata_folder(root: str | os.PathLike[str]) -> list[dict[str, str]]:
 def read_entries(
     root: str | os.PathLike[str], known: Sequence[str] = METADATA_COLUMNS
 ) -> list[tuple[Path, dict[str, str], str]]:
-    """Lists the sound files of a folder whose metadata lies in one file, or in one file per subfolder.
+    """List the sound files of a folder whose metadata lies in one file, or in one file per subfolder.
 
     A line gives a sound file's path, relative to the metadata file, in the column `file_name`.
 
@@ -55,7 +55,7 @@ def read_entries(
         Path, {column: value} and place (file and line, for messages) of every sound file, in the order of the lines.
 
     Raises:
-        FileNotFoundError: there is no metadata file, or a sound file that one lists does not exist.
+        FileNotFoundError: the folder holds no metadata file, or a sound file that one lists does not exist.
         ValueError: a sound file outside the folder, also by a link; one that is listed twice, that none lists, or that
             cannot be read; a metadata file that is not CSV in UTF-8, or whose columns look like known ones.
     """

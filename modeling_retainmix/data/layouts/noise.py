@@ -23,7 +23,7 @@ _CLASS_COLUMNS = ("noise_class", "label")
 
 
 def read_noise_folder(root: str | os.PathLike[str]) -> Dataset:
-    """Lists noise recordings.
+    """List noise recordings.
 
     Args:
         root: a folder with the folders `stationary` and `non_stationary`; recordings may lie in subfolders of these.
@@ -38,7 +38,7 @@ def read_noise_folder(root: str | os.PathLike[str]) -> Dataset:
     """
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(f"{root} does not exist or is no folder: check the path")
+        raise FileNotFoundError(f"{root} does not exist or is not a folder: check the path")
     rows = []
     for kind in KINDS:
         if not (root / kind).is_dir():
@@ -51,7 +51,7 @@ def read_noise_folder(root: str | os.PathLike[str]) -> Dataset:
 
 
 def read_training_noise(source: str) -> Dataset:
-    """Lists noise.
+    """List noise.
 
     Args:
         source: a folder of sound files, whose names tell the class (as in `read_noise_folder`) where no `metadata.csv`
