@@ -68,6 +68,8 @@ def decode(
             wanted = min(wanted, declared)
         if wanted is not None and wanted > longest:
             raise _too_long(name, wanted, sound.samplerate)
+        if "truncated file" in sound.extra_info:  # VOC
+            raise ClipError(f"{name} is cut: it holds less sound than its header declares. Copy it again")
         waveform = _read_blocks(sound, name, channel, wanted, longest)
         if length is Length.UNKNOWN and len(waveform) == 0:
             raise ClipError(

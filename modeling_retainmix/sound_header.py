@@ -1,4 +1,6 @@
-"""Does a sound file hold what its header declares? Lengths of WAV, RF64, W64, AIFF, SVX, CAF, AU and Ogg files.
+"""Does a sound file hold what its header declares? Lengths of WAV, RF64, W64, AIFF, SVX, CAF, AU, NIST, AVR and Ogg.
+
+FLAC and MP3 are compared while they are decoded, VOC by libsndfile; IRCAM, PAF and PVF declare no length.
 
 libsndfile reads as many samples as header and file both have, without a word about the difference. A file whose copy
 was cut, whose recorder stopped, or that grew past 4 GiB, where a 32-bit length begins again at 0, would be scored by
@@ -6,14 +8,17 @@ a part of its sound.
 """
 
 import enum
+import math
 import os
+import re
 import struct
 from typing import BinaryIO, NamedTuple
 
 _MOST_CHUNKS = 10_000
 _SHORT = 64  # bytes: some recorders count their header as sound
 _TRAILING = 4096  # bytes behind the last chunk: tags that other programs append
-_OGG_PAGE = 65_307  # bytes, at most
+_BEGINS, _ENDS = 2, 4  # flags of an Ogg page: of the first one of a stream, of the last one
+_NIST_HEADER, _AVR_HEADER = 1024, 128  # bytes
 _UNKNOWN_32 = (0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 0x7FFFF000)  # what programs write that cannot go back to the header
 _UNKNOWN_64 = 2**64 - 1
 
@@ -46,8 +51,14 @@ def check_length(file: BinaryIO, name: str) -> Length:
     head = _read(file, 0, 40)
     try:
         if head[:4] == b"OggS":
-            _check_last_page(file, size, name)
+            _check_pages(file, size, name)
             return Length.DECLARED
+        if head[:7] == b"NIST_1A":
+            nist = _nist_length(_read(file, 0, _NIST_HEADER))
+            return Length.DECLARED if nist is None else _compare(name, nist, size - _NIST_HEADER, ())
+        if head[:4] == b"2BIT":
+            (bits,), (frames,) = struct.unpack(">H", head[14:16]), struct.unpack(">I", head[26:30])
+            return _compare(name, frames * bits // 8, size - _AVR_HEADER, ())
         if head[:4] in (b".snd", b"dns."):
             start, declared = struct.unpack(">II" if head[:4] == b".snd" else "<II", head[4:12])
             return _compare(name, declared, size - start, _UNKNOWN_32)
@@ -120,12 +131,29 @@ def _compare(name: str, declared: int, there: int, unknown: int | tuple[int, ...
     return Length.DECLARED
 
 
-def _check_last_page(file: BinaryIO, size: int, name: str) -> None:
-    """The last page of an Ogg file says that it is the last."""
-    tail = _read(file, max(size - 2 * _OGG_PAGE, 0), 2 * _OGG_PAGE)
-    page = tail.rfind(b"OggS")
-    if page < 0 or len(tail) < page + 6 or not tail[page + 5] & 4:
+def _check_pages(file: BinaryIO, size: int, name: str) -> None:
+    """Walk the pages of an Ogg file: the last one says that it is the last, and no second stream follows."""
+    position, flags, begun = 0, 0, False
+    while (header := _read(file, position, 27 + 255))[:4] == b"OggS" and len(header) > 27:
+        flags = header[5]
+        if flags & _BEGINS and begun:
+            raise ValueError(
+                f"{name} holds several streams one after the other, of which only the first would be read: convert it"
+            )
+        begun = begun or not flags & _BEGINS
+        segments = header[27 : 27 + header[26]]
+        position += 27 + len(segments) + sum(segments)
+    if not flags & _ENDS or position > size:
         raise ValueError(f"{name} is cut: its last Ogg page is missing. Copy it again, or decode what is left of it")
+
+
+def _nist_length(text: bytes) -> int | None:
+    """Bytes of sound that the text of a NIST Sphere header declares; None where it is compressed or does not tell."""
+    fields = dict(re.findall(rb"(\w+) -\w+ (\S+)", text))
+    names = (b"sample_count", b"sample_n_bytes", b"channel_count")
+    if b"embedded" in fields.get(b"sample_coding", b"") or not all(fields.get(name, b"").isdigit() for name in names):
+        return None
+    return math.prod(int(fields[name]) for name in names)
 
 
 def _read(file: BinaryIO, position: int, count: int) -> bytes:

@@ -93,11 +93,10 @@ def damaged(kind, how):
 
 @pytest.mark.parametrize(
     ("kind", "how"),
-    [(kind, how) for kind in ("FLAC", "OGG", "MP3", "WAV") for how in ("cut", "overwritten")] + [("FLAC", "flipped")],
+    [(kind, how) for kind in ("FLAC", "OGG", "MP3") for how in ("cut", "overwritten")]
+    + [("FLAC", "flipped"), ("WAV", "cut")],
 )
 def test_when_a_stream_decodes_in_part_then_error_names_it(tmp_path, kind, how):
-    if (kind, how) == ("WAV", "overwritten"):
-        pytest.skip("samples without a checksum")
     (tmp_path / "bad").write_bytes(damaged(kind, how))
     with pytest.raises(ValueError, match=r"bad (is damaged: \d+ of \d+ samples|cannot be decoded \(.*\)|is cut: )"):
         read_audio(tmp_path / "bad")

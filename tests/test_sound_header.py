@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from modeling_retainmix.audio import read_audio
 from modeling_retainmix.sound_header import Length, check_length
 
 RATE = 16000
@@ -72,6 +73,23 @@ def test_when_a_wav_was_written_as_a_stream_then_its_length_is_unknown(length):
 def test_when_other_chunks_and_tags_follow_then_the_file_is_whole():
     content = encoded("WAV") + b"LIST" + struct.pack("<I", 6000) + bytes(6000) + b"TAG" + bytes(125)
     assert check_length(io.BytesIO(content), "a.wav") is Length.DECLARED
+
+
+@pytest.mark.parametrize("container", ["NIST", "AVR", "VOC"])
+def test_when_a_copy_in_a_rare_format_was_cut_then_error_names_it(tmp_path, container):
+    content = encoded(container)
+    for name, end in (("whole", len(content)), ("cut", len(content) // 2)):
+        (tmp_path / name).write_bytes(content[:end])
+    assert len(read_audio(tmp_path / "whole")) == 40000
+    with pytest.raises(ValueError, match=r"cut is cut: "):
+        read_audio(tmp_path / "cut")
+
+
+def test_when_streams_follow_each_other_in_an_ogg_file_then_error_says_so():
+    buffer = io.BytesIO()
+    sf.write(buffer, NOISE, RATE, format="OGG")
+    with pytest.raises(ValueError, match=r"^a\.ogg holds several streams one after the other"):
+        check_length(io.BytesIO(buffer.getvalue() * 2), "a.ogg")
 
 
 def test_when_an_ogg_stream_lacks_its_last_page_then_it_is_cut():
