@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from modeling_retainmix import AnomalyDetector, markdown
 from modeling_retainmix.audio import SAMPLING_RATE
-from modeling_retainmix.data.clips import read_clips, to_waveform
+from modeling_retainmix.data.clips import read_clips, read_scales, to_waveform
 from modeling_retainmix.data.factory import FactoryConfig, build_factory
 from modeling_retainmix.detection.explanation import Explanation
 
@@ -83,7 +83,8 @@ def main() -> None:
     chance = []
     for machine_type in tqdm(sorted(set(types)), disable=None):
         rows = np.flatnonzero((types == machine_type) & (splits == "train") & (domains == "source"))
-        clips = to_waveform(read_clips(machines, rows[: args.references + args.clips])[0]).numpy()
+        rows = rows[: args.references + args.clips]
+        clips = to_waveform(read_clips(machines, rows)[0], read_scales(machines, rows)).numpy()
         detector = AnomalyDetector.from_pretrained(args.model, layer=args.layer)
         detector.fit(clips[: args.references], SAMPLING_RATE)
         events = [add_burst(clip, generator) for clip in clips[args.references :]]

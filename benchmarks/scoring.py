@@ -25,7 +25,7 @@ import torchaudio
 from rows import SAMPLING_RATE, SIZES, describe, peak_gib, report, run_script, synchronise
 
 from modeling_retainmix import csv_files
-from modeling_retainmix.audio import list_audio_files
+from modeling_retainmix.audio_files import list_audio_files
 from modeling_retainmix.detection.detector import AnomalyDetector
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsModel

@@ -73,7 +73,9 @@ def plain_loop(args: argparse.Namespace, pairs: TrainingPairs) -> tuple[float, f
         mixtures, targets, noises, labels = [], [], [], torch.zeros(args.batch_size, len(pairs.class_names))
         for index in range(args.batch_size):
             example = pairs[next(keys)]
-            target, noise = to_waveform(example["machine"][None]), to_waveform(example["noise"][None])
+            target, noise = (
+                to_waveform(example[name][None], example[f"{name}_scale"][None]) for name in ("machine", "noise")
+            )
             a1, a2 = mixing_gains(target, noise, 0.0, level="target")
             target, noise = a1 * target[0], a2 * noise[0]
             masked = spec_augment(features(target + noise), torch.rand(1, 1, 2), torch.rand(1, 1, 2), 192, 48)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from modeling_retainmix import AnomalyDetector
-from modeling_retainmix.audio import list_audio_files
+from modeling_retainmix.audio_files import find_audio_files
 
 TINY_MODEL = Path(__file__).parents[1] / "hub_cards" / "retainmix-beats-tiny"
 
@@ -37,7 +37,11 @@ def main() -> None:
     options = parser.parse_args()
     broken: list[Exception] = []
     try:
-        files = list_audio_files(options.tests)
+        found = find_audio_files(options.tests)
+        if not found.files:
+            raise found.error()
+        files = found.files
+        broken += [ValueError(f"{path} {cause}") for path, cause in found.problems.items()]
         Path(options.output).parent.mkdir(parents=True, exist_ok=True)
         detector = AnomalyDetector.from_pretrained(options.model, layer=options.layer)
         detector.fit(options.references, channel=options.channel)
@@ -54,7 +58,8 @@ def main() -> None:
     print(f"{anomalous} of {len(scored)} recordings are above the threshold of 10 % of false alarms, {threshold:.3f}")
     print(f"the scores are in {options.output}")
     if broken:
-        sys.exit("\n".join([f"error: no row for {len(broken)} of {len(files)} recordings:", *map(str, broken)]))
+        total = len(files) + len(found.problems)
+        sys.exit("\n".join([f"error: no row for {len(broken)} of {total} recordings:", *map(str, broken)]))
 
 
 if __name__ == "__main__":

@@ -1,53 +1,116 @@
-"""Folders of a cache that are whole or absent."""
+"""Files and folders that are whole or absent: the only place of the package that writes aside and renames.
+
+What is being made lies beside its final place under a name that begins with `.making-` and holds the machine, the
+process and the time at which that process started. A killed process or a full disk may leave it behind; whoever makes
+something in the same folder next removes
+
+- what a process of this machine left that has ended (its id may meanwhile belong to a process that started later);
+- what lies unchanged for seven days, whoever made it.
+
+So processes that work in one folder at the same time do not disturb each other.
+"""
 
 import os
 import platform
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
-# The machine is part of the name, since the cache may be shared by several.
-_PREFIX = f".making-{platform.node()}-"
+PREFIX = ".making-"
+
+_SECONDS_UNTIL_ABANDONED = 7 * 24 * 3600
+_CLOCK_ERROR = 2  # seconds by which the start time of one process may be reported differently
 
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Gives a temporary folder, which is renamed to `folder` at the end of the block.
+    """Yield a temporary folder, which is renamed to `folder` at the end of the block.
 
-    A killed process leaves nothing that is taken for the result, and the next one to make a folder beside it removes
-    what it left. Of several processes that make the same folder, the first one's result stands.
+    Of several processes that make the same folder, the first one's result stands.
 
     Args:
         folder: what is to be made; the folder around it is made where it is missing.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder.parent)
-    temporary = folder.with_name(f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex}")
+    temporary = _beside(folder)
     temporary.mkdir()
     try:
         yield temporary
-        _rename(temporary, folder)
+        try:
+            temporary.rename(folder)
+        except OSError:  # another process was faster
+            if not folder.is_dir():
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _remove_abandoned(parent: Path) -> None:
-    """Removes the temporary folders of processes of this machine that are gone."""
-    for entry in parent.iterdir():
-        name = re.fullmatch(rf"{re.escape(_PREFIX)}(\d+)-[0-9a-f]{{32}}", entry.name)
-        if name and not psutil.pid_exists(int(name[1])):
-            shutil.rmtree(entry, ignore_errors=True)
+@contextmanager
+def whole_file(file: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield the path of a file to write, which replaces `file` at the end of the block.
 
+    Readers see the old content or the new one. Of several processes that write the same file, the last one's stands.
 
-def _rename(temporary: Path, folder: Path) -> None:
-    """Puts a finished folder in its place; where another process was faster, its result stands."""
+    Args:
+        file: what is to be written; its folder is made where it is missing. The temporary file has its suffix.
+    """
+    file = Path(file)
+    temporary = _beside(file)
     try:
-        temporary.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
+        yield temporary
+        temporary.replace(file)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def replace_folder(finished: Path, folder: Path) -> None:
+    """Put a finished folder of the same file system in the place of another one, which is removed.
+
+    Args:
+        finished: the folder to move.
+        folder: where it goes; what is there gives way.
+    """
+    if not folder.exists():
+        finished.rename(folder)
+        return
+    aside = _beside(folder)
+    folder.rename(aside)
+    finished.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _beside(place: Path) -> Path:
+    """A name in the same folder that nobody else uses; removes what others abandoned there."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    for entry in place.parent.iterdir():
+        if entry.name.startswith(PREFIX) and _is_abandoned(entry):
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+    started = round(psutil.Process().create_time())
+    return place.with_name(f"{PREFIX}{platform.node()}-{os.getpid()}-{started}-{uuid.uuid4().hex}{place.suffix}")
+
+
+def _is_abandoned(entry: Path) -> bool:
+    name = re.fullmatch(rf"{re.escape(PREFIX + platform.node())}-(\d+)-(\d+)-[0-9a-f]{{32}}(\..*)?", entry.name)
+    if name:
+        try:
+            started = psutil.Process(int(name[1])).create_time()
+        except psutil.NoSuchProcess:
+            return True
+        except psutil.AccessDenied:
+            return False
+        if started > int(name[2]) + _CLOCK_ERROR:
+            return True
+    try:
+        changed = max(path.lstat().st_mtime for path in [entry, *entry.rglob("*")])
+    except OSError:  # its maker has just renamed it
+        return False
+    return time.time() - changed > _SECONDS_UNTIL_ABANDONED

@@ -1,23 +1,28 @@
 """The one door through which sound comes in: files, folders, arrays and table columns as float32 waveforms."""
 
 import io
+import math
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-import soundfile as sf
 import torch
 from datasets import Audio, Column, List
 
+from modeling_retainmix.audio_files import find_audio_files, shown_name, unreadable
 from modeling_retainmix.mixing import SilentClipError
+from modeling_retainmix.resampling import MAX_RATE, MIN_RATE, resample
+from modeling_retainmix.sound_file import ClipError, decode
 
 SAMPLING_RATE = 16000
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
+MAX_AMPLITUDE = 2.0**31  # full scale is 1; files that hold integers as floating point reach so far
 
+_FILTER_SECONDS = 0.1  # more than half of the longest filter of `resample`
 _MOST_CHANNELS = 16  # an array whose last axis is no longer than this holds channels there, not samples
 
 
@@ -27,7 +32,8 @@ class AudioSource:
 
     Attributes:
         name: file name, or position among the clips that were passed; error messages use it.
-        load: reads it: float32 [samples] at the sampling rate that was asked for.
+        load: reads it: float32 [samples] at the sampling rate that was asked for. Raises FileNotFoundError or
+            ValueError, with the name, whatever is wrong with the clip.
     """
 
     name: str
@@ -35,59 +41,60 @@ class AudioSource:
 
 
 def read_audio(
-    path: str | os.PathLike[str], sampling_rate: int = SAMPLING_RATE, channel: int | str | None = None
+    path: str | os.PathLike[str],
+    sampling_rate: int = SAMPLING_RATE,
+    channel: int | str | None = None,
+    max_seconds: float | None = None,
 ) -> np.ndarray:
-    """Reads a sound file.
+    """Read a sound file.
 
     Args:
         path: of any format that libsndfile reads (WAV, FLAC, Ogg, MP3, ...).
         sampling_rate: of the result, in Hz; a file of another rate is resampled.
         channel: what to take of several channels: an index from 0, or "mean"; a file of one channel is taken as it is.
+        max_seconds: read no more than this from the beginning; None: the whole file.
 
     Returns:
-        float32 [samples] in [-1, 1].
+        float32 [samples]; full scale is 1, which files of floating point may exceed.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it cannot be decoded, is empty, silent or not finite, or has several channels and `channel` does
-            not say which one; or `channel` is neither an index nor "mean".
+        FileNotFoundError: the file does not exist.
+        ValueError: it cannot be opened or decoded, is cut or damaged, is empty, silent or not finite, is too long for
+            one file (`sound_file.MAX_CLIP_BYTES`), has a sampling rate that is not between 1 kHz and 1 MHz, or has
+            several channels and `channel` does not say which one; or `channel` is neither an index nor "mean".
     """
     _check_channel(channel)
     path = Path(path)
-    if not path.is_file():
-        what = "is a folder, not a sound file" if path.is_dir() else "does not exist"
-        raise FileNotFoundError(f"{path} {what}: check the path")
-    return _decode(path, str(path), sampling_rate, channel)
-
-
-def list_audio_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """The sound files of a folder and its subfolders, sorted by path.
-
-    Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: it holds no sound file.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} does not exist or is no folder: check the path")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
-    if not files:
-        raise ValueError(f"{folder} holds no sound file ({', '.join(AUDIO_SUFFIXES)}): check the path")
-    return files
+    name = shown_name(path)
+    with _named_errors(name):
+        problem = unreadable(path)
+        if problem is not None:
+            is_missing = not path.exists() or path.is_dir()
+            raise FileNotFoundError(f"{name} {problem}") if is_missing else ClipError(f"{name} {problem}")
+        with path.open("rb", buffering=0) as file:  # libsndfile continues where Python stopped
+            return _decode(file, name, sampling_rate, channel, max_seconds)
 
 
 def audio_sources(
-    audio: Any, sampling_rate: int | None = None, channel: int | str | None = None, target_rate: int = SAMPLING_RATE
+    audio: Any,
+    sampling_rate: int | None = None,
+    channel: int | str | None = None,
+    target_rate: int = SAMPLING_RATE,
+    max_seconds: float | None = None,
 ) -> list[AudioSource]:
-    """Lists the clips of an audio argument without reading them.
+    """List the clips of an audio argument without reading them.
+
+    What looks like a recording in a folder and cannot be read is among them, and loading it raises an error with the
+    cause.
 
     Args:
         audio: a path; a folder; a [samples] or [batch, samples] array or tensor, float in [-1, 1] or integer in its
             full range; a column of a `datasets` table (lists of samples, paths, or an Audio feature); or a list of
             paths or of [samples] arrays.
-        sampling_rate: of arrays, in Hz; required for them. Files bring their own.
+        sampling_rate: of arrays, in Hz; required for them. Files bring theirs.
         channel: what to take of files with several channels: an index, or "mean".
         target_rate: sampling rate of the loaded clips, in Hz.
+        max_seconds: of files, read no more than this from the beginning; None: all.
 
     Raises:
         FileNotFoundError, ValueError: a missing or empty folder, an array without sampling rate or with channels, an
@@ -95,8 +102,19 @@ def audio_sources(
     """
     _check_channel(channel)
     if isinstance(audio, (str, os.PathLike)):
-        paths = list_audio_files(audio) if Path(audio).is_dir() else [Path(audio)]
-        return [AudioSource(str(path), partial(read_audio, path, target_rate, channel)) for path in paths]
+        read = partial(read_audio, sampling_rate=target_rate, channel=channel, max_seconds=max_seconds)
+        if not Path(audio).is_dir():
+            return [AudioSource(shown_name(audio), partial(read, audio))]
+        found = find_audio_files(audio)
+        return [
+            AudioSource(
+                shown_name(path),
+                partial(_fail, f"{shown_name(path)} {found.problems[path]}")
+                if path in found.problems
+                else partial(read, path),
+            )
+            for path in sorted([*found.files, *found.problems])
+        ]
     if isinstance(audio, (np.ndarray, torch.Tensor)):
         if audio.ndim not in (1, 2):
             raise ValueError(f"audio has shape {list(audio.shape)}: expected [samples] or [batch, samples]")
@@ -118,36 +136,15 @@ def audio_sources(
         )
     if len(clips) == 0:
         raise ValueError("there is no clip: pass at least one")
-    return [
-        AudioSource(_item_name(clips, index), partial(_load_item, clips, index, sampling_rate, channel, target_rate))
-        for index in range(len(clips))
-    ]
-
-
-def iter_clips(
-    audio: Any, sampling_rate: int | None = None, channel: int | str | None = None, target_rate: int = SAMPLING_RATE
-) -> Iterator[np.ndarray]:
-    """Yields the clips of an audio argument, float32 [samples] each; arguments and errors as in `audio_sources`."""
-    for source in audio_sources(audio, sampling_rate, channel, target_rate):
-        yield source.load()
-
-
-def resample(waveform: np.ndarray, sampling_rate: int, target_rate: int) -> np.ndarray:
-    """Changes the sampling rate of a waveform [samples] with torchaudio's band-limited interpolation.
-
-    Raises:
-        ImportError: torchaudio does not load beside this torch.
-    """
-    if sampling_rate == target_rate:
-        return waveform
-    try:
-        from torchaudio.functional import resample as interpolate
-    except (ImportError, OSError) as error:
-        raise ImportError(
-            f"torchaudio does not load beside torch {torch.__version__} ({error}): install the torchaudio of the same "
-            "release and of the same kind (CPU or CUDA)"
-        ) from error
-    return interpolate(torch.from_numpy(waveform), sampling_rate, target_rate).numpy()
+    load = partial(
+        _load_item,
+        clips,
+        sampling_rate=sampling_rate,
+        channel=channel,
+        target_rate=target_rate,
+        max_seconds=max_seconds,
+    )
+    return [AudioSource(_item_name(clips, index), partial(load, index)) for index in range(len(clips))]
 
 
 def _without_decoder(column: Column) -> Column:
@@ -162,74 +159,115 @@ def _without_decoder(column: Column) -> Column:
 
 def _item_name(clips: Any, index: int) -> str:
     if isinstance(clips, (list, tuple)) and isinstance(clips[index], (str, os.PathLike)):
-        return str(clips[index])
+        return shown_name(clips[index])
     return f"clip {index}"
 
 
+def _fail(message: str) -> np.ndarray:
+    raise ClipError(message)
+
+
 def _load_item(
-    clips: Any, index: int, sampling_rate: int | None, channel: int | str | None, target_rate: int
+    clips: Any,
+    index: int,
+    sampling_rate: int | None,
+    channel: int | str | None,
+    target_rate: int,
+    max_seconds: float | None,
 ) -> np.ndarray:
-    item, name = clips[index], f"clip {index}"
-    if isinstance(item, (str, os.PathLike)):
-        return read_audio(item, target_rate, channel)
-    if isinstance(item, dict):
-        if item.get("bytes") is None:
-            return read_audio(item["path"], target_rate, channel)
-        return _decode(io.BytesIO(item["bytes"]), item.get("path") or name, target_rate, channel)
+    name = f"clip {index}"
+    with _named_errors(name):
+        item = clips[index]
+        if isinstance(item, dict) and item.get("bytes") is not None:
+            name = item.get("path") or name
+            with _named_errors(name):
+                return _decode(io.BytesIO(item["bytes"]), name, target_rate, channel, max_seconds)
+        if isinstance(item, dict) and item.get("path") is not None:
+            item = item["path"]
+        if isinstance(item, (str, os.PathLike)):
+            return read_audio(item, target_rate, channel, max_seconds)
+        return resample(*_array(item, name, sampling_rate), target_rate)
+
+
+def _array(item: Any, name: str, sampling_rate: int | None) -> tuple[np.ndarray, int]:
+    """A clip that is in memory: float32 [samples], and its sampling rate in Hz."""
+    if item is None or isinstance(item, dict):
+        raise ClipError(f"{name} holds no sound: remove its row")
     if sampling_rate is None:
-        raise ValueError(f"{name} is an array, which does not say its sampling rate: pass sampling_rate= in Hz")
-    if sampling_rate not in range(1, 10**9):
-        raise ValueError(f"sampling_rate={sampling_rate} of {name} is no whole number of Hz: pass the recording's")
+        raise ClipError(f"{name} is an array, which does not say its sampling rate: pass sampling_rate= in Hz")
+    if sampling_rate not in range(MIN_RATE, MAX_RATE + 1):
+        raise ClipError(
+            f"sampling_rate={sampling_rate} of {name} is not a whole number of Hz between {MIN_RATE} and {MAX_RATE}: "
+            "pass the recording's"
+        )
     waveform = item.detach().cpu().numpy() if isinstance(item, torch.Tensor) else np.asarray(item)
     if waveform.ndim != 1:
-        raise ValueError(
+        raise ClipError(
             f"{name} has shape {list(waveform.shape)}: expected [samples]; of several channels pass one, or their mean"
         )
     if np.issubdtype(waveform.dtype, np.signedinteger):
         waveform = waveform / -float(np.iinfo(waveform.dtype).min)
     elif not np.issubdtype(waveform.dtype, np.floating):
-        raise ValueError(f"{name} has dtype {waveform.dtype}: pass float in [-1, 1] or signed integers")
-    waveform = waveform.astype(np.float32)
+        raise ClipError(f"{name} has dtype {waveform.dtype}: pass float in [-1, 1] or signed integers")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused
+        waveform = waveform.astype(np.float32)
     _check_samples(waveform, name)
-    return resample(waveform, int(sampling_rate), target_rate)
+    return waveform, int(sampling_rate)
 
 
-def _decode(file: Any, name: str, sampling_rate: int, channel: int | str | None) -> np.ndarray:
-    try:
-        samples, file_rate = sf.read(file, dtype="float32", always_2d=True)
-    except sf.LibsndfileError as error:
-        raise ValueError(f"{name} cannot be decoded ({error.error_string}): convert or remove it") from error
-    waveform = _take_channel(samples, name, channel)
-    _check_samples(waveform, name)
-    return resample(waveform, file_rate, sampling_rate)
-
-
-def _take_channel(samples: np.ndarray, name: str, channel: Any) -> np.ndarray:
-    """[samples, channels] -> [samples], for a channel that `_check_channel` let pass."""
-    channels = samples.shape[1]
-    if channel == "mean":
-        return samples.mean(axis=1)
-    if channels == 1:
-        return samples[:, 0]
-    if channel is None or channel >= channels:
-        raise ValueError(
-            f"{name} has {channels} channels and channel={channel}: use an index from 0 to {channels - 1}, or 'mean'"
-        )
-    return np.ascontiguousarray(samples[:, channel])
+def _decode(
+    file: BinaryIO, name: str, sampling_rate: int, channel: int | str | None, max_seconds: float | None
+) -> np.ndarray:
+    if max_seconds is None:
+        waveform, file_rate = decode(file, name, channel, sampling_rate)
+        _check_samples(waveform, name)
+        return resample(waveform, file_rate, sampling_rate)
+    # the last samples that are kept are resampled from some that follow
+    waveform, file_rate = decode(file, name, channel, sampling_rate, max_seconds + _FILTER_SECONDS)
+    waveform = resample(waveform, file_rate, sampling_rate)[: round(max_seconds * sampling_rate)]
+    _check_samples(waveform, name, max_seconds)
+    return waveform
 
 
 def _check_channel(channel: Any) -> None:
     is_index = isinstance(channel, int | np.integer) and not isinstance(channel, bool) and channel >= 0
     if channel not in (None, "mean") and not is_index:
-        raise ValueError(f"channel={channel!r} is no channel: use an index from 0, or 'mean'")
+        raise ValueError(f"channel={channel!r} is not a valid channel: use an index from 0, or 'mean'")
 
 
-def _check_samples(waveform: np.ndarray, name: str) -> None:
+def _check_samples(waveform: np.ndarray, name: str, max_seconds: float | None = None) -> None:
     if waveform.size == 0:
-        raise ValueError(f"{name} is empty (0 samples): remove it")
-    if not np.isfinite(waveform).all():
-        raise ValueError(f"{name} holds NaN or infinite samples: mend or remove it")
-    if waveform.min() == waveform.max():
-        raise SilentClipError(
-            f"{name} is silent (all {waveform.size} samples are {waveform[0]:g}): remove it or check the recording"
+        raise ClipError(f"{name} is empty (0 samples): remove it")
+    low, high = float(waveform.min()), float(waveform.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ClipError(f"{name} holds NaN or infinite samples: repair or remove it")
+    if max(-low, high) > MAX_AMPLITUDE:
+        raise ClipError(
+            f"{name} holds the sample {high if high > -low else low:g}, where full scale is 1: repair or remove it"
         )
+    if low == high:
+        part = f"all {waveform.size} samples" if max_seconds is None else f"its first {waveform.size} samples"
+        raise SilentClipError(f"{name} is silent ({part} are {low:g}): remove it or check the recording")
+
+
+@contextmanager
+def _named_errors(name: str) -> Iterator[None]:
+    """Turn whatever goes wrong with one clip into a ValueError with its name, so that the others can go on.
+
+    What concerns all clips stays as it is: a missing library, an interruption.
+    """
+    try:
+        yield
+    except (ClipError, SilentClipError, FileNotFoundError, ImportError):
+        raise
+    except MemoryError as error:
+        raise ClipError(f"{name} needs more memory than is free: cut it into shorter files") from error
+    except OSError as error:
+        raise ClipError(
+            f"{name} cannot be opened ({error.strerror or error}): check it and its permissions"
+        ) from error
+    except Exception as error:
+        reason = (
+            str(error) if str(error).startswith(name) else f"{name} cannot be read ({error}): convert or remove it"
+        )
+        raise ClipError(reason) from error

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,30 +34,12 @@ def write_rows(path: str | os.PathLike[str], rows: Iterable[Sequence[Any]]) -> N
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 
-def read_rows(path: str | os.PathLike[str]) -> list[tuple[int, list[str]]]:
-    """Read the rows of a file without a header, empty lines left out.
-
-    Returns:
-        (number of the line that the row ends in, cells) of each row.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not in UTF-8, or not CSV; the message names the file.
-    """
-    with io.StringIO(read_text(path), newline="") as file:
-        reader = csv.reader(file)
-        try:
-            return [(reader.line_num, row) for row in reader if row]
-        except csv.Error as error:
-            raise ValueError(f"{path}, line {reader.line_num}: {error}: check the quotes of the file") from error
-
-
 def read_text(path: str | os.PathLike[str]) -> str:
-    """Read a text file in UTF-8, without a byte order mark, line ends as they are.
+    """Return the content of a text file in UTF-8, without a byte order mark, line ends as they are.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is in another encoding.
+        FileNotFoundError: the file does not exist.
+        ValueError: it cannot be opened or is in another encoding.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} does not exist: check the path")
@@ -64,3 +47,48 @@ def read_text(path: str | os.PathLike[str]) -> str:
         return Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not in UTF-8: save it in that encoding") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be opened ({error.strerror}): check its permissions") from error
+
+
+def read_rows(path: str | os.PathLike[str]) -> list[tuple[int, list[str]]]:
+    """Read the rows that are not empty: number of the line, and cells without the spaces before them.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: it is not in UTF-8, or not CSV: a quote that is never closed, a cell of more than 131,072
+            characters.
+    """
+    rows = []
+    with io.StringIO(read_text(path), newline="") as file:
+        reader = csv.reader(file, skipinitialspace=True, strict=True)
+        try:
+            for row in reader:
+                if row:
+                    rows.append((reader.line_num, row))
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {reader.line_num}: {error}: correct the line") from error
+    return rows
+
+
+def read_records(path: str | os.PathLike[str]) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Read the columns that the first row names, and {column: cell} with the number of its line for each other row.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: as in `read_rows`; a column comes twice, or a row has more or fewer cells than the first one.
+    """
+    (_, header), *rows = read_rows(path) or [(0, [])]
+    columns = [name.strip() for name in header]
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise ValueError(f"{path} has the column {twice[0]!r} twice: rename or remove one of them")
+    records = []
+    for line, row in rows:
+        if len(row) != len(columns):
+            raise ValueError(
+                f"{path}, line {line}: {len(row)} cells, but the header names {len(columns)} columns: quote cells "
+                "that hold a comma, and give empty cells a comma too"
+            )
+        records.append((line, dict(zip(columns, row, strict=True))))
+    return columns, records

@@ -1,11 +1,17 @@
-"""Folders of a cache: whole or absent, and no rest of a killed process stays."""
+"""Files and folders are whole or absent, and nothing that a killed process left stays."""
 
+import ast
 import multiprocessing
 import os
+import platform
+import time
+from pathlib import Path
 
+import psutil
 import pytest
 
-from modeling_retainmix.atomic import whole_folder
+import modeling_retainmix
+from modeling_retainmix.atomic import PREFIX, replace_folder, whole_file, whole_folder
 
 
 def make(folder, content="whole"):
@@ -52,3 +58,74 @@ def test_when_a_process_was_killed_then_the_next_removes_what_it_left_and_not_wh
         make(tmp_path / "made")
         assert temporary.is_dir()
     assert sorted(os.listdir(tmp_path)) == ["made", "other"]
+
+
+def left_behind(folder, node=None, started=None, age=0.0, suffix=""):
+    """What a process of this id, on this machine or another one, left `age` seconds ago."""
+    started = round(psutil.Process().create_time()) if started is None else started
+    path = folder / f"{PREFIX}{node or platform.node()}-{os.getpid()}-{started}-{'0' * 32}{suffix}"
+    path.write_bytes(b"part")
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["", ".json", ".tar.gz"])
+def test_when_a_process_id_was_given_again_then_what_its_first_owner_left_is_removed(tmp_path, suffix):
+    left = left_behind(tmp_path, started=1_000_000, suffix=suffix)
+    with whole_file(tmp_path / "made") as temporary:
+        temporary.write_text("whole")
+    assert not left.exists()
+    assert os.listdir(tmp_path) == ["made"]
+
+
+def test_when_another_machine_is_at_work_then_its_part_stays_for_seven_days(tmp_path):
+    young = left_behind(tmp_path, node="other", age=6 * 24 * 3600)
+    old = left_behind(tmp_path, node="another", age=8 * 24 * 3600)
+    with whole_file(tmp_path / "made") as temporary:
+        temporary.write_text("whole")
+    assert young.exists() and not old.exists()
+
+
+def test_when_a_file_is_written_then_its_old_content_stays_until_the_end(tmp_path):
+    file = tmp_path / "cache" / "results.json"
+    for content in ("first", "second"):
+        with whole_file(file) as temporary:
+            temporary.write_text(content)
+            assert not file.exists() or file.read_text() == "first"
+    assert file.read_text() == "second"
+    assert os.listdir(file.parent) == ["results.json"]
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError])
+def test_when_writing_is_interrupted_then_the_old_file_stays_and_nothing_else(tmp_path, interruption):
+    (tmp_path / "results.json").write_text("old")
+    with pytest.raises(interruption), whole_file(tmp_path / "results.json") as temporary:
+        temporary.write_text("new")
+        raise interruption
+    assert (tmp_path / "results.json").read_text() == "old"
+    assert os.listdir(tmp_path) == ["results.json"]
+
+
+def test_when_a_folder_is_replaced_then_no_file_of_the_old_one_stays(tmp_path):
+    for content in ("first", "second"):
+        finished = tmp_path / "staging" / "model"
+        finished.mkdir(parents=True)
+        (finished / content).touch()
+        replace_folder(finished, tmp_path / "model")
+        assert os.listdir(tmp_path / "model") == [content]
+    assert sorted(os.listdir(tmp_path)) == ["model", "staging"]
+
+
+def test_only_one_module_renames():
+    """Whoever writes aside uses `atomic`; a second way would have a second rule for what is left behind."""
+    package = Path(modeling_retainmix.__file__).parent
+    renamers = {"rename", "renames", "replace", "move"}
+    found = set()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in renamers:
+                # str.replace takes two arguments, and so does dataclasses.replace as a plain name
+                is_os = isinstance(node.func.value, ast.Name) and node.func.value.id in ("os", "shutil")
+                if is_os or (len(node.args) == 1 and not node.keywords and node.func.attr != "move"):
+                    found.add(path.relative_to(package).as_posix())
+    assert found == {"atomic.py", "hub/metric_space.py"}  # the second runs where the package is absent

@@ -1,7 +1,7 @@
 """The controlled benchmark of the paper (section 4.1, Table 1): Factory A, Factory B and Mismatch at chosen SNRs.
 
 Every clean recording is paired once with a stationary and once with a non-stationary noise segment; the SNR only
-scales the noise. So a subset at an SNR is two selections of mixtures: references and tests. Mismatch needs no mixture
+scales the noise. A subset at an SNR is two selections of mixtures: references and tests. Mismatch needs no mixture
 of its own: its references are Factory B's and its tests are Factory A's.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from modeling_retainmix.data.clips import INT16_SCALE, read_clips, to_waveform
+from modeling_retainmix.data.clips import INT16_SCALE, read_clips, read_scales, to_waveform
 
 KINDS = ("stationary", "non_stationary")
 DOMAINS = ("source", "target")
@@ -90,15 +90,18 @@ class MachineBenchmark:
         return float(np.sqrt(self.clean_power / self.noise_power[kind] / 10.0 ** (snr_db / 10.0)))
 
     def batches(self, kind: str, batch_size: int) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
-        """Yields (positions, clean [batch, samples], noise [batch, samples]), float32 waveforms before scaling.
+        """Yield (positions, clean [batch, samples], noise [batch, samples]), float32 waveforms before scaling.
 
         The mixture at an SNR is `clean + gain(kind, snr_db) * noise`.
         """
         for start in range(0, len(self.clean_rows), batch_size):
             positions = slice(start, start + batch_size)
-            clean, _ = read_clips(self.clean, self.clean_rows[positions], self.num_samples)
-            noise, _ = read_clips(self.noise, self.noise_rows[kind][positions], self.num_samples)
-            yield positions, to_waveform(clean), to_waveform(noise)
+            clean = self._waveforms(self.clean, self.clean_rows[positions])
+            yield positions, clean, self._waveforms(self.noise, self.noise_rows[kind][positions])
+
+    def _waveforms(self, table: Dataset, rows: np.ndarray) -> torch.Tensor:
+        """[rows, samples] float32"""
+        return to_waveform(read_clips(table, rows, self.num_samples)[0], read_scales(table, rows))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -107,7 +110,11 @@ class MachineBenchmark:
         pools = [(self.clean, self.clean_rows)] + [(self.noise, self.noise_rows[kind]) for kind in KINDS]
         for table, rows in pools:
             for start in range(0, len(rows), 256):
-                digest.update(read_clips(table, rows[start : start + 256], self.num_samples)[0].tobytes())
+                part = rows[start : start + 256]
+                digest.update(read_clips(table, part, self.num_samples)[0].tobytes())
+                scales = read_scales(table, part)
+                if (scales != 1).any():
+                    digest.update(scales.tobytes())
         return digest.hexdigest()
 
     def counts(self) -> dict[str, int]:
@@ -130,12 +137,12 @@ def build_benchmark(
     allow_noise_reuse: bool = False,
     rules: int = 2023,
 ) -> list[MachineBenchmark]:
-    """Pairs clean recordings with noise segments, machine type by machine type.
+    """Pair clean recordings with noise segments, machine type by machine type.
 
-    Counts of the protocol are maxima. Within a machine type every recording gets a segment of its own of each kind, at
-    one gain; where recordings and noise name a factory, it is the same one. Sections have references and tests of
-    their own. Which clips and segments are taken depends on the seed and the machine type's name alone. Tests of one
-    domain alone, as all are in DCASE Task 2 of 2020, do where no machine type has others.
+    Counts of the protocol are maxima. Within a machine type every recording gets a different segment of each kind, at
+    one gain; where recordings and noise name a factory, it is the same one. Sections have separate references and
+    tests. Which clips and segments are taken depends on the seed and the machine type's name alone. Tests of one
+    domain alone, as all are in DCASE Task 2 of 2020, do if no machine type has others.
 
     Args:
         clean: recordings with columns audio, machine_type, domain, split, label and, optionally, factory and section.
@@ -155,18 +162,18 @@ def build_benchmark(
     num_samples = round(protocol.clip_seconds * sampling_rate)
     columns = {name: np.asarray(clean[name]) for name in ("machine_type", "domain", "split", "label")}
     columns["section"] = np.asarray(clean["section"]) if "section" in clean.column_names else np.full(len(clean), "")
-    of_tests = columns["domain"][columns["split"] == "test"]
-    test_domains = [domain for domain in DOMAINS if domain in of_tests] or DOMAINS
+    test_split_domains = columns["domain"][columns["split"] == "test"]
+    test_domains = [domain for domain in DOMAINS if domain in test_split_domains] or DOMAINS
     factories = np.asarray(clean["factory"]) if "factory" in clean.column_names else np.full(len(clean), "")
     benchmark = []
     for machine_type in sorted(set(clean["machine_type"])):
         generator = np.random.default_rng([seed, *machine_type.encode()])
-        of_type = columns["machine_type"] == machine_type
-        sections = np.unique(columns["section"][of_type]).tolist()
+        in_machine_type = columns["machine_type"] == machine_type
+        sections = np.unique(columns["section"][in_machine_type]).tolist()
         names = [machine_type] if len(sections) == 1 else [f"{machine_type}/{section}" for section in sections]
         chosen = [
             _select_recordings(
-                columns, of_type & (columns["section"] == section), name, protocol, test_domains, generator
+                columns, in_machine_type & (columns["section"] == section), name, protocol, test_domains, generator
             )
             for name, section in zip(names, sections, strict=True)
         ]
@@ -174,28 +181,28 @@ def build_benchmark(
         pools = {kind: _noise_pool(noise, kind, str(factories[rows[0]])) for kind in KINDS}
         for kind, pool in pools.items():
             if len(pool) == 0 or (len(pool) < len(rows) and not allow_noise_reuse):
-                of_factory = f" of factory {str(factories[rows[0]])!r}" if factories[rows[0]] else ""
+                factory_text = f" of factory {str(factories[rows[0]])!r}" if factories[rows[0]] else ""
                 raise ValueError(
                     f"machine type {machine_type!r} has {len(rows)} clips but only {len(pool)} {kind} noise segments "
-                    f"of {protocol.clip_seconds:g} s{of_factory}: {len(rows) - len(pool)} are missing. Add noise "
+                    f"of {protocol.clip_seconds:g} s{factory_text}: {len(rows) - len(pool)} are missing. Add noise "
                     "recordings, or allow reuse (--allow_noise_reuse)."
                 )
         noise_rows = {kind: _deal(pool, len(rows), generator) for kind, pool in pools.items()}
         clean_power = _mean_power(clean, rows, num_samples)
         noise_power = {kind: _mean_power(noise, noise_rows[kind], num_samples) for kind in KINDS}
         last = 0
-        for name, own in zip(names, chosen, strict=True):
-            first, last = last, last + len(own)
+        for name, section_rows in zip(names, chosen, strict=True):
+            first, last = last, last + len(section_rows)
             benchmark.append(
                 MachineBenchmark(
                     machine_type=name,
                     clean=clean,
                     noise=noise,
-                    clean_rows=own,
+                    clean_rows=section_rows,
                     noise_rows={kind: dealt[first:last] for kind, dealt in noise_rows.items()},
-                    is_reference=columns["split"][own] == "train",
-                    is_anomaly=columns["label"][own] == "anomaly",
-                    is_target=columns["domain"][own] == "target",
+                    is_reference=columns["split"][section_rows] == "train",
+                    is_anomaly=columns["label"][section_rows] == "anomaly",
+                    is_target=columns["domain"][section_rows] == "target",
                     num_samples=num_samples,
                     clean_power=clean_power,
                     noise_power=noise_power,
@@ -219,7 +226,7 @@ def with_snr(protocol: BenchmarkProtocol, snr_db: tuple[float, ...]) -> Benchmar
 
 def _select_recordings(
     columns: dict[str, np.ndarray],
-    of_section: np.ndarray,
+    in_section: np.ndarray,
     name: str,
     protocol: BenchmarkProtocol,
     test_domains: Sequence[str],
@@ -233,7 +240,7 @@ def _select_recordings(
     chosen = []
     for (split, domain, label), maximum in maxima.items():
         cell = np.flatnonzero(
-            of_section & (columns["split"] == split) & (columns["domain"] == domain) & (columns["label"] == label)
+            in_section & (columns["split"] == split) & (columns["domain"] == domain) & (columns["label"] == label)
         )
         if len(cell) == 0 and split == "test":
             raise ValueError(
@@ -265,7 +272,8 @@ def _mean_power(table: Dataset, rows: np.ndarray, num_samples: int, batch_size: 
     total, count = 0.0, 0
     for start in range(0, len(rows), batch_size):
         clips, lengths = read_clips(table, rows[start : start + batch_size], num_samples)
-        total += float(np.square(clips.astype(np.float64)).sum())
+        scales = read_scales(table, rows[start : start + batch_size]).astype(np.float64)
+        total += float(np.square(clips.astype(np.float64) * scales[:, None]).sum())
         count += int(lengths.sum())
     power = total / max(count, 1) * INT16_SCALE**2
     if power == 0.0:

@@ -8,11 +8,10 @@ from typing import Any
 from modeling_retainmix.data.benchmark import BenchmarkProtocol, MachineBenchmark, build_benchmark
 from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
 from modeling_retainmix.data.decoding import decode_table
-from modeling_retainmix.data.evaluation_recordings import read_evaluation_recordings
 from modeling_retainmix.data.factory import FactoryConfig, build_factory
 from modeling_retainmix.data.layouts.noise import read_noise_folder
 from modeling_retainmix.data.noise_segments import make_noise_segments
-from modeling_retainmix.data.recordings import scoring_rules
+from modeling_retainmix.data.recordings import read_evaluation_recordings, scoring_rules
 
 
 def load_benchmark(

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +11,20 @@ from datasets import Dataset, Features, List, Value
 from tqdm.auto import tqdm
 
 from modeling_retainmix.audio import AudioSource, audio_sources
+from modeling_retainmix.data.clips import SCALE_COLUMN, Int16Clip
+from modeling_retainmix.load_ahead import load_ahead
 
-_VERSION = 2  # of what a written sample is; part of fingerprints
-_BATCH = 64
+_VERSION = 3  # of what a written sample is; part of fingerprints
+_BATCH = 64  # clips of one record batch, at most
+_BATCH_SAMPLES = 2**24  # samples after which a record batch ends: offsets into it are 32 bit
 
 
-def sound_sources(table: Dataset, channel: int | str | None, sampling_rate: int) -> list[AudioSource]:
+def sound_sources(
+    table: Dataset, channel: int | str | None, sampling_rate: int, max_seconds: float | None = None
+) -> list[AudioSource]:
     """The recordings of a table with a string column `path` or an undecoded Audio column `audio`, not read yet."""
     column = table["path"][:] if "path" in table.column_names else table["audio"]
-    return audio_sources(column, None, channel, sampling_rate)
+    return audio_sources(column, None, channel, sampling_rate, max_seconds)
 
 
 def fingerprint(table: Dataset, *settings: object) -> str:
@@ -39,57 +42,67 @@ def fingerprint(table: Dataset, *settings: object) -> str:
     return digest.hexdigest()[:16]
 
 
-def to_int16(waveform: np.ndarray) -> np.ndarray:
-    """float32 [samples] in [-1, 1] -> int16 [samples]"""
-    return np.clip(np.round(waveform * 32768.0), -32768, 32767).astype(np.int16)
-
-
 def write_int16(
     table: Dataset,
     sources: list[AudioSource],
     file: Path,
-    read: Callable[[AudioSource], np.ndarray | str],
-    accept: Callable[[int, np.ndarray], str | None] | None = None,
+    read: Callable[[AudioSource], Int16Clip | str],
+    accept: Callable[[int, Int16Clip], str | None] | None = None,
     title: str = "decoding",
 ) -> dict[int, str]:
-    """Writes the clips of a table that are usable, as a column `audio` of int16 lists beside its other columns.
+    """Write the clips of a table that are usable, as columns `audio` (int16 lists) and `scale` beside its others.
 
     Args:
-        table: one row per source; its own column `audio`, if it has one, is replaced.
+        table: one row per source; columns `audio` and `scale` that it has are replaced.
         sources: the recordings.
         file: Arrow file to write.
-        read: gives a clip, int16 [samples], or what is wrong with it; runs in threads.
+        read: gives a clip, or what is wrong with it; runs in threads.
         accept: says what is wrong with a clip (by row), or None; called in the order of the rows.
         title: of the progress bar.
 
     Returns:
         {row: what is wrong with its clip} of those that were not written.
     """
-    table = table.select_columns([name for name in table.column_names if name != "audio"])
-    features = Features({"audio": List(Value("int16")), **table.features})
+    table = table.select_columns([name for name in table.column_names if name not in ("audio", SCALE_COLUMN)])
+    features = Features({"audio": List(Value("int16")), SCALE_COLUMN: Value("float32"), **table.features})
     refused: dict[int, str] = {}
+    clips: dict[int, Int16Clip] = {}
+    samples = 0
     with (
         pa.OSFile(str(file), "wb") as sink,
         pa.ipc.new_stream(sink, features.arrow_schema) as writer,
-        ThreadPoolExecutor(os.cpu_count()) as executor,
         tqdm(total=len(table), desc=title, unit="clip") as progress,
     ):
-        for start in range(0, len(table), _BATCH):
-            clips = {}
-            for row, clip in enumerate(executor.map(read, sources[start : start + _BATCH]), start):
-                problem = clip if isinstance(clip, str) else accept(row, clip) if accept else None
-                if problem is not None:
-                    refused[row] = problem
-                elif not isinstance(clip, str):
-                    clips[row] = clip
-                progress.update()
-            if clips:
-                rows = table.with_format("arrow")[np.fromiter(clips, dtype=np.int64)]
-                offsets = np.cumsum([0, *map(len, clips.values())], dtype=np.int32)
-                audio = pa.ListArray.from_arrays(offsets, np.concatenate(list(clips.values())))
-                columns = {"audio": audio} | {name: rows.column(name).combine_chunks() for name in table.column_names}
-                writer.write_table(pa.table(columns, schema=features.arrow_schema))
+        loaded = load_ahead(sources, read, max_clips=_BATCH, num_samples=_num_samples)
+        for row, future in enumerate(loaded):
+            clip = future.result()
+            problem = clip if isinstance(clip, str) else accept(row, clip) if accept else None
+            if problem is not None:
+                refused[row] = problem
+            else:
+                clips[row] = clip
+                samples += len(clip.samples)
+            progress.update()
+            if len(clips) == _BATCH or samples >= _BATCH_SAMPLES:
+                writer.write_table(_record_batch(table, clips, features))
+                clips, samples = {}, 0
+        if clips:
+            writer.write_table(_record_batch(table, clips, features))
     return refused
+
+
+def _record_batch(table: Dataset, clips: dict[int, Int16Clip], features: Features) -> pa.Table:
+    rows = table.with_format("arrow")[np.fromiter(clips, dtype=np.int64)]
+    offsets = np.cumsum([0, *(len(clip.samples) for clip in clips.values())], dtype=np.int32)
+    columns = {
+        "audio": pa.ListArray.from_arrays(offsets, np.concatenate([clip.samples for clip in clips.values()])),
+        SCALE_COLUMN: pa.array([clip.scale for clip in clips.values()], type=pa.float32()),
+    } | {name: rows.column(name).combine_chunks() for name in table.column_names}
+    return pa.table(columns, schema=features.arrow_schema)
+
+
+def _num_samples(clip: Int16Clip | str) -> int:
+    return 0 if isinstance(clip, str) else len(clip.samples)
 
 
 def _file_state(path: str) -> tuple[str, int, int]:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, Features, List, Value
 
-from modeling_retainmix.data.clips import read_clips
+from modeling_retainmix.data.clips import INT16_SCALE, SCALE_COLUMN, read_clips, read_scales, to_int16
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _SAMPLES_PER_CHUNK = 2**28  # offsets into a chunk of an Arrow list are 32 bit: 
 
 
 def make_noise_segments(noise: Dataset, clip_seconds: float, seed: int = 0, sampling_rate: int = 16000) -> Dataset:
-    """Makes as many segments as the recordings give.
+    """Make as many segments as the recordings give.
 
     Args:
         noise: recordings with columns audio (int16 lists), noise_class, kind and factory.
@@ -30,7 +30,7 @@ def make_noise_segments(noise: Dataset, clip_seconds: float, seed: int = 0, samp
         sampling_rate: of the recordings, in Hz.
 
     Returns:
-        A table in memory with columns audio (int16 lists of equal length), noise_class, kind, factory, and
+        A table in memory with columns audio (int16 lists of equal length), scale, noise_class, kind, factory, and
         num_recordings, of which a segment consists. Segments are sorted by kind, factory and class. Recordings of a
         class too short for one segment are named in a warning.
 
@@ -44,6 +44,7 @@ def make_noise_segments(noise: Dataset, clip_seconds: float, seed: int = 0, samp
         )
     keys = list(zip(*(noise[name] for name in _GROUP), strict=True))
     chunks: list[pa.Array] = []
+    scales: list[float] = []
     columns: dict[str, list] = {name: [] for name in (*_GROUP, "num_recordings")}
     for key in sorted(set(keys)):
         generator = np.random.default_rng([seed, *"/".join(key).encode()])
@@ -56,7 +57,13 @@ def make_noise_segments(noise: Dataset, clip_seconds: float, seed: int = 0, samp
                 key[2], key[0], len(chain) / sampling_rate, clip_seconds,
             )  # fmt: skip
             continue
-        chunks += _chunks(chain[: count * num_samples], num_samples)
+        segments = chain[: count * num_samples]
+        if segments.dtype == np.int16:
+            scales += [1.0] * count
+        else:
+            segments, segment_scales = _rounded(segments.reshape(count, num_samples))
+            scales += segment_scales
+        chunks += _chunks(segments, num_samples)
         edges = np.arange(count + 1) * num_samples
         # a segment meets the recording that is running when it starts and those that start within it
         columns["num_recordings"] += (
@@ -70,9 +77,15 @@ def make_noise_segments(noise: Dataset, clip_seconds: float, seed: int = 0, samp
             "make the clips shorter"
         )
     features = Features(
-        {"audio": List(Value("int16")), **dict.fromkeys(_GROUP, Value("string")), "num_recordings": Value("int32")}
+        {
+            "audio": List(Value("int16")),
+            SCALE_COLUMN: Value("float32"),
+            **dict.fromkeys(_GROUP, Value("string")),
+            "num_recordings": Value("int32"),
+        }
     )
-    return Dataset(pa.table({"audio": pa.chunked_array(chunks), **columns}, schema=features.arrow_schema))
+    table = {"audio": pa.chunked_array(chunks), SCALE_COLUMN: pa.array(scales, type=pa.float32()), **columns}
+    return Dataset(pa.table(table, schema=features.arrow_schema))
 
 
 def _chunks(samples: np.ndarray, num_samples: int) -> list[pa.Array]:
@@ -83,22 +96,41 @@ def _chunks(samples: np.ndarray, num_samples: int) -> list[pa.Array]:
 
 
 def _join(noise: Dataset, rows: np.ndarray, fade: int) -> tuple[np.ndarray, np.ndarray]:
-    """The recordings one after another, int16, neighbours overlapping by an equal-power cross-fade of `fade` samples.
+    """The recordings one after another, neighbors overlapping by an equal-power cross-fade of `fade` samples.
 
     Returns:
-        The chain [samples] and where in it each recording starts [recordings]. Recordings shorter than two
-        cross-fades are laid plainly beside their neighbours.
+        The chain [samples]: int16 where all recordings have the scale 1, else float32 with full scale 1; and where in
+        it each recording starts [recordings]. Recordings shorter than two cross-fades are laid plainly beside their
+        neighbors.
     """
-    clips = [read_clips(noise, [row])[0][0] for row in rows]
+    lengths = [len(read_clips(noise, [row])[0][0]) for row in rows]
+    scales = read_scales(noise, rows)
+    is_plain = bool((scales == 1).all())
+    chain = np.zeros(sum(lengths), dtype=np.int16 if is_plain else np.float32)
     angle = (np.arange(fade) + 0.5) / fade * (np.pi / 2)
-    chain = np.zeros(sum(map(len, clips)), dtype=np.float64)
     starts, position, previous = [], 0, 0
-    for clip in clips:
-        samples = clip.astype(np.float64)
-        if min(previous, len(clip)) >= 2 * fade:
-            position -= fade
-            samples[:fade] = np.sin(angle) * samples[:fade] + np.cos(angle) * chain[position : position + fade]
+    for row, length, scale in zip(rows, lengths, scales, strict=True):
+        clip = read_clips(noise, [row])[0][0]
+        samples = clip if is_plain else clip * (scale * np.float32(INT16_SCALE))
+        fades = min(previous, length) >= 2 * fade
+        position -= fade if fades else 0
+        before = chain[position : position + fade].astype(np.float64)
+        chain[position : position + length] = samples
+        if fades:
+            faded = np.sin(angle) * samples[:fade] + np.cos(angle) * before
+            if is_plain:
+                faded = np.clip(np.round(faded), -32768, 32767)
+            chain[position : position + fade] = faded
         starts.append(position)
-        chain[position : position + len(clip)] = samples
-        position, previous = position + len(clip), len(clip)
-    return np.clip(np.round(chain[:position]), -32768, 32767).astype(np.int16), np.asarray(starts)
+        position, previous = position + length, length
+    return chain[:position], np.asarray(starts)
+
+
+def _rounded(segments: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """Segments [segments, samples] float32 in 16 bit, end to end, and their scales."""
+    rounded = np.empty(segments.shape, dtype=np.int16)
+    scales = []
+    for segment, place in zip(segments, rounded, strict=True):
+        place[:], scale = to_int16(segment)
+        scales.append(scale)
+    return rounded.ravel(), scales

@@ -8,7 +8,7 @@ import numpy as np
 from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
-from modeling_retainmix.data.clips import read_clips
+from modeling_retainmix.data.clips import read_clips, read_scales, rows_at_a_time
 from modeling_retainmix.keyed_random import Stream, keyed_uniform
 from modeling_retainmix.mixing import SilentClipError
 
@@ -115,10 +115,10 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
         """Read a batch.
 
         Returns:
-            machine, noise: int16 [batch, samples], zero beyond the end of the machine clip; length: real samples
-            [batch] int64; machine_class, noise_class: [batch] int64, indices into `class_names`; position: [batch]
-            int64, the place in the global sequence of examples; machine_row, noise_row: [batch] int64, rows of the
-            two tables.
+            machine, noise: int16 [batch, samples], zero beyond the end of the machine clip; machine_scale,
+            noise_scale: amplitude of their full scale, [batch] float32; length: real samples [batch] int64;
+            machine_class, noise_class: [batch] int64, indices into `class_names`; position: [batch] int64, the place
+            in the global sequence of examples; machine_row, noise_row: [batch] int64, rows of the two tables.
         """
         positions = np.array([key.position for key in keys], dtype=np.int64)
         machine_rows = np.array([key.machine for key in keys], dtype=np.int64)
@@ -132,6 +132,8 @@ class TrainingPairs(TorchDataset[dict[str, Any]]):
         return {
             "machine": machine,
             "noise": noise,
+            "machine_scale": read_scales(self.machines, machine_rows),
+            "noise_scale": read_scales(self.noise, noise_rows),
             "length": length,
             "machine_class": self.machine_classes[machine_rows],
             "noise_class": self.noise_classes[noise_rows] + len(self.machine_class_names),
@@ -151,6 +153,7 @@ def _check_clips(table: Dataset, what: str, min_samples: int, batch_size: int = 
     """Check that no clip is silent (it has no SNR) and no noise is shorter than an example (part would lack noise)."""
     if len(table) == 0:
         raise ValueError(f"the table of {what} clips is empty")
+    batch_size = rows_at_a_time(table, batch_size)
     for start in range(0, len(table), batch_size):
         rows = np.arange(start, min(start + batch_size, len(table)))
         clips, lengths = read_clips(table, rows)

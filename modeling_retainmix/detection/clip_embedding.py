@@ -1,9 +1,6 @@
 """Embeddings of any number of clips, decoded by threads while the encoder works, in bounded memory."""
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +10,7 @@ from tqdm.auto import tqdm
 from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
 from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.windows import Windows
+from modeling_retainmix.load_ahead import load_ahead
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def embed_clips(
         for (position, _), vector, moment in zip(batch, joined, level_moments, strict=True):
             vectors[position], moments[position] = vector, moment
 
-    loaded = _load_ahead(sources, 2 * batch_size)
+    loaded = load_ahead(sources, lambda source: source.load(), max_clips=2 * batch_size)
     for index, clip in enumerate(tqdm(loaded, desc=description, total=len(sources), unit="clip", disable=None)):
         try:
             pieces = windows.cut(clip.result(), SAMPLING_RATE)
@@ -126,19 +124,3 @@ def embed_clips(
     return ClipEmbeddings(
         torch.stack(vectors), torch.stack(moments), np.asarray(clip_index), np.asarray(start_seconds)
     )
-
-
-def _load_ahead(sources: Sequence[AudioSource], ahead: int) -> Iterator[Future[np.ndarray]]:
-    """Load clips in threads, in order, at most `ahead` of them before they are asked for."""
-    with ThreadPoolExecutor(os.cpu_count()) as executor:
-        futures: deque[Future[np.ndarray]] = deque()
-        try:
-            for source in sources:
-                futures.append(executor.submit(source.load))
-                if len(futures) > ahead:
-                    yield futures.popleft()
-            while futures:
-                yield futures.popleft()
-        finally:
-            for future in futures:
-                future.cancel()

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import uuid
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+
+from modeling_retainmix.atomic import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -80,10 +81,5 @@ def _read(path: Path) -> Tensors | None:
 
 
 def _write(path: Path, tensors: Tensors) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}")
-    try:
+    with whole_file(path) as temporary:
         save_file({name: values.contiguous() for name, values in tensors.items()}, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from datasets import Dataset
 from tqdm.auto import tqdm
 
 from modeling_retainmix.audio import SAMPLING_RATE
-from modeling_retainmix.data.clips import read_clips, to_waveform
+from modeling_retainmix.data.clips import read_clips, read_scales, to_waveform
 from modeling_retainmix.data.recordings import scoring_rules
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.settings import DetectorSettings
@@ -105,8 +105,9 @@ def _embed_rows(
 ) -> dict[Hashable, Tensors]:
     parts: dict[Hashable, list[torch.Tensor]] = {}
     for start in range(0, len(rows), batch_size):
-        clips, _ = read_clips(table, rows[start : start + batch_size], num_samples)
-        for view, values in embed(to_waveform(clips)).items():
+        part = rows[start : start + batch_size]
+        clips, _ = read_clips(table, part, num_samples)
+        for view, values in embed(to_waveform(clips, read_scales(table, part))).items():
             parts.setdefault(view, []).append(values.cpu())
     return {view: {"clips": torch.cat(values)} for view, values in parts.items()}
 
@@ -115,5 +116,6 @@ def _fingerprint(table: Dataset, rows: np.ndarray, num_samples: int, batch_size:
     """Hash of every sample that is embedded."""
     digest = hashlib.sha256(f"recordings {num_samples}".encode())
     for start in range(0, len(rows), batch_size):
-        digest.update(read_clips(table, rows[start : start + batch_size], num_samples)[0].tobytes())
+        part = rows[start : start + batch_size]
+        digest.update(read_clips(table, part, num_samples)[0].tobytes() + read_scales(table, part).tobytes())
     return digest.hexdigest()

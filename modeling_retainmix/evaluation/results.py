@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import torch
 
+from modeling_retainmix.atomic import whole_file
 from modeling_retainmix.data.benchmark import BenchmarkProtocol, MachineBenchmark, domains_of_tests
 from modeling_retainmix.detection.embedder import chosen_layers
 from modeling_retainmix.detection.settings import DetectorSettings
@@ -152,12 +153,9 @@ def environment_record() -> dict[str, Any]:
 
 
 def write_results(path: str | Path, results: Mapping[str, Any]) -> None:
-    """Write `results.json` by a temporary file, so that an interrupted run leaves the old one whole."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps({"format_version": FORMAT_VERSION, **results}, indent=2) + "\n")
-    temporary.replace(path)
+    """Write `results.json`; an interrupted run leaves the old one whole."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps({"format_version": FORMAT_VERSION, **results}, indent=2) + "\n")
 
 
 def read_results(path: str | Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ PICKLE_SUFFIXES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 IGNORED = (
     "checkpoint-*/*",
     ".checkpoint-staging/*",
+    ".making-*",
     "runs/*",
     "*.tmp",
     "__pycache__/*",

@@ -73,7 +73,7 @@ class MixtureBatchBuilder:
         args = self.args
         device = batch["machine"].device
         position = batch["position"].cpu().numpy()
-        machine, noise = to_waveform(batch["machine"]), to_waveform(batch["noise"])
+        machine, noise = (to_waveform(batch[name], batch[f"{name}_scale"]) for name in ("machine", "noise"))
         snr_db = self._draw_snr(position, Stream.SNR, device)
         a1, a2 = mixing_gains(machine, noise, snr_db, batch["length"], args.level)
         scaled_machine, scaled_noise = a1[:, None] * machine, a2[:, None] * noise

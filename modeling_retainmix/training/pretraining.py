@@ -17,10 +17,11 @@ from modeling_retainmix.data.benchmark import MachineBenchmark
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.factory import FactoryConfig, build_factory
 from modeling_retainmix.data.layouts.metadata_csv import has_metadata
+from modeling_retainmix.data.layouts.noise import read_training_noise
 from modeling_retainmix.data.noise_segments import make_noise_segments
-from modeling_retainmix.data.preparation import prepare_training_clips
+from modeling_retainmix.data.recordings import MACHINE_COLUMNS, read_training_machines
+from modeling_retainmix.data.training_clips import prepare_training_clips
 from modeling_retainmix.data.training_pairs import TrainingPairs
-from modeling_retainmix.data.training_sources import MACHINE_COLUMNS, read_training_machines, read_training_noise
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsModel
 from modeling_retainmix.model_names import check_model_name
 from modeling_retainmix.training.masked_prediction import MaskedPatchPrediction

@@ -85,7 +85,7 @@ class PretrainingBatchBuilder:
     def features(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Normalized log-mel features of what is heard, at the clip level, [batch, frames, mel bins]."""
         args, position = self.args, batch["position"].cpu().numpy()
-        machine, noise = to_waveform(batch["machine"]), to_waveform(batch["noise"])
+        machine, noise = (to_waveform(batch[name], batch[f"{name}_scale"]) for name in ("machine", "noise"))
         device = machine.device
         low, high = args.snr_db[0], args.snr_db[-1]
         snr_db = low + (high - low) * self._draw(position, Stream.SNR, device)

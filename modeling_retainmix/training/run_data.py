@@ -10,15 +10,12 @@ from datasets import Dataset, concatenate_datasets
 
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, build_benchmark
 from modeling_retainmix.data.benchmark_sources import factory_config, load_benchmark
+from modeling_retainmix.data.clips import SCALE_COLUMN, with_scale
 from modeling_retainmix.data.factory import FACTORY_VERSION, build_factory, factory_fingerprint
+from modeling_retainmix.data.layouts.noise import NOISE_COLUMNS, read_training_noise
 from modeling_retainmix.data.noise_segments import make_noise_segments
-from modeling_retainmix.data.preparation import prepare_training_clips
-from modeling_retainmix.data.training_sources import (
-    MACHINE_COLUMNS,
-    NOISE_COLUMNS,
-    read_training_machines,
-    read_training_noise,
-)
+from modeling_retainmix.data.recordings import MACHINE_COLUMNS, read_training_machines
+from modeling_retainmix.data.training_clips import prepare_training_clips
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.run_arguments import RunArguments
 
@@ -111,7 +108,7 @@ def _prepare_training(
         if args.should_save:
             print(f"{name}: {report}")
         description[f"preparation of {Path(name).name}"] = {"kept": report.kept, "dropped": report.counts()}
-        tables.append(table.select_columns(["audio", *MACHINE_COLUMNS]) if len(names) > 1 else table)
+        tables.append(table.select_columns(["audio", SCALE_COLUMN, *MACHINE_COLUMNS]) if len(names) > 1 else table)
     noise, report = prepare_training_clips(read_training_noise(noise_name), cache_dir, run_args.channel)
     if args.should_save:
         print(f"{noise_name}: {report}")
@@ -133,8 +130,8 @@ def _with_references(machines: Dataset, noise: Dataset, evaluation: list[Machine
     Raises:
         ValueError: every segment lies on a test.
     """
-    machine_columns, noise_columns = ["audio", *MACHINE_COLUMNS], ["audio", *NOISE_COLUMNS]
-    machine_tables = [machines.select_columns(machine_columns)]
+    machine_columns, noise_columns = (["audio", SCALE_COLUMN, *names] for names in (MACHINE_COLUMNS, NOISE_COLUMNS))
+    machine_tables = [with_scale(machines).select_columns(machine_columns)]
     on_references, on_tests = (
         np.concatenate(
             [rows[machine.is_reference == role] for machine in evaluation for rows in machine.noise_rows.values()]
@@ -143,12 +140,12 @@ def _with_references(machines: Dataset, noise: Dataset, evaluation: list[Machine
     )
     for machine in evaluation:
         references = machine.clean.select(machine.clean_rows[machine.is_reference])
-        machine_tables.append(references.select_columns(machine_columns))
+        machine_tables.append(with_scale(references).select_columns(machine_columns))
     segments = np.setdiff1d(on_references, on_tests)
     if len(segments) == 0:
         raise ValueError("--train_on_references: every noise segment lies on a test clip; add noise recordings")
-    reference_noise = evaluation[0].noise.select(segments).select_columns(noise_columns)  # one table for all types
+    reference_noise = with_scale(evaluation[0].noise.select(segments)).select_columns(noise_columns)  # for all types
     return (
         concatenate_datasets(machine_tables),
-        concatenate_datasets([noise.select_columns(noise_columns), reference_noise]),
+        concatenate_datasets([with_scale(noise).select_columns(noise_columns), reference_noise]),
     )

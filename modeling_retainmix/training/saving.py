@@ -17,6 +17,7 @@ from transformers.trainer_pt_utils import safe_globals
 from transformers.trainer_utils import get_last_checkpoint, rotate_checkpoints
 from transformers.utils import SAFE_WEIGHTS_NAME, WEIGHTS_NAME
 
+from modeling_retainmix.atomic import replace_folder
 from modeling_retainmix.detection.embedder import chosen_layers
 from modeling_retainmix.hub.card import write_unscored_card
 from modeling_retainmix.hub.push import push_folder, repository_name
@@ -192,9 +193,7 @@ class SafeSavingTrainer(Trainer):
 
 def _publish(staging: Path, checkpoint: Path) -> None:
     """Rename the staged checkpoint into place; one of the same step, of an earlier run, gives way."""
-    if checkpoint.exists():
-        checkpoint.rename(staging / "replaced")
-    (staging / checkpoint.name).rename(checkpoint)
+    replace_folder(staging / checkpoint.name, checkpoint)
     shutil.rmtree(staging)
 
 

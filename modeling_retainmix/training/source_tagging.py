@@ -60,7 +60,10 @@ class SourceTaggingTrainer(PairTrainer):
     ) -> Any:
         """Return the binary cross-entropy over all classes, mean over the 2 * batch clips."""
         with torch.no_grad():
-            waveforms = to_waveform(torch.cat([inputs["machine"], inputs["noise"]]))
+            waveforms = to_waveform(
+                torch.cat([inputs["machine"], inputs["noise"]]),
+                torch.cat([inputs["machine_scale"], inputs["noise_scale"]]),
+            )
             features = self.processing_class.extract_features(waveforms)
         classes = torch.cat([inputs["machine_class"], inputs["noise_class"]])
         outputs = model(input_values=features)

@@ -83,7 +83,7 @@ def test_when_tests_have_no_labels_then_the_ground_truth_is_asked_for_and_used(t
         file = tmp_path / f"truth/ground_truth_{kind}/ground_truth_fan_section_00_test.csv"
         file.parent.mkdir(parents=True)
         file.write_text("".join(f"{name},{value}\n" for name, value in rows))
-    with pytest.raises(ValueError, match=r"4 of 4 tests of the machine type fan \(section 00\) tell no label"):
+    with pytest.raises(ValueError, match=r"4 of 4 tests of the machine type fan \(section 00\) have no label"):
         load_benchmark(PROTOCOL, arguments(tmp_path / "cache", recordings, noise))
     truth = str(tmp_path / "truth")
     (fan,) = load_benchmark(PROTOCOL, arguments(tmp_path / "cache", recordings, noise, ground_truth=truth))

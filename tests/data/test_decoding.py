@@ -1,13 +1,17 @@
 """Decoding into int16 is exact, cached, and lists every broken file."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import soundfile as sf
 from datasets import Audio, Dataset
 
+from modeling_retainmix.audio import read_audio
 from modeling_retainmix.data import decoding as decode
+from modeling_retainmix.data.clips import read_clips, read_scales, to_waveform
 from modeling_retainmix.data.decoding import decode_table
 
 
@@ -60,7 +64,7 @@ def test_when_several_files_are_broken_then_one_error_lists_all_and_no_cache_is_
 
 def test_when_the_part_that_is_kept_is_silent_then_error_says_so(table, tmp_path):
     sf.write(table["path"][1], np.r_[np.zeros(5000, np.int16), np.arange(4000, dtype=np.int16)], 16000)
-    with pytest.raises(ValueError, match=r"clip_1\.wav is silent in its first 4000 samples"):
+    with pytest.raises(ValueError, match=r"clip_1\.wav is silent \(its first 4000 samples are 0"):
         decode_table(table, tmp_path / "cache", clip_seconds=0.25)
 
 
@@ -94,3 +98,35 @@ def test_when_files_are_stereo_then_the_channel_is_part_of_the_cache(tmp_path):
     for channel in (0, 1):
         decoded = decode_table(table, tmp_path / "cache", channel=channel)
         assert decoded["audio"][0] == stereo[:, channel].tolist()
+
+
+@pytest.mark.parametrize(
+    ("subtype", "level"), [("FLOAT", 45.0), ("PCM_24", 1e-5), ("PCM_16", 0.5), ("DOUBLE", 1e-9), ("FLOAT", 1.0)]
+)
+def test_tables_and_detector_hear_the_same_sound(tmp_path, subtype, level):
+    waveform = level * np.sin(0.1 * np.arange(4000))
+    sf.write(tmp_path / "a.wav", waveform, 16000, subtype=subtype)
+    heard = read_audio(tmp_path / "a.wav").astype(np.float64)
+    table = decode_table(Dataset.from_list([{"path": str(tmp_path / "a.wav")}]), tmp_path / "cache")
+    stored = to_waveform(read_clips(table, [0])[0], read_scales(table, [0]))[0].double().numpy()
+    assert np.square(stored - heard).sum() < 1e-8 * np.square(heard).sum()
+
+
+def test_when_a_decoding_was_killed_then_the_next_removes_what_it_left(table, tmp_path):
+    code = """
+import os, sys
+from datasets import Dataset
+from modeling_retainmix.data import decoding
+decoding.write_int16 = lambda table, sources, file, read: (file.write_bytes(b"part"), os._exit(9))
+decoding.decode_table(Dataset.from_dict({"path": [sys.argv[1]]}), sys.argv[2])
+"""
+    killed = subprocess.run([sys.executable, "-c", code, table["path"][0], str(tmp_path / "cache")])
+    assert killed.returncode == 9 and len(os.listdir(tmp_path / "cache")) == 1
+    decode_table(table, tmp_path / "cache")
+    (left,) = os.listdir(tmp_path / "cache")
+    assert left.startswith("decoded-")
+
+
+def test_when_a_table_was_decoded_without_scales_then_it_is_still_read(table, tmp_path):
+    decoded = decode_table(table, tmp_path / "cache").remove_columns("scale")
+    assert read_scales(decoded, [2, 0]).tolist() == [1.0, 1.0]

@@ -6,7 +6,8 @@ import soundfile as sf
 from datasets import Dataset
 
 from modeling_retainmix.data import int16_table
-from modeling_retainmix.data.int16_table import fingerprint, sound_sources, to_int16, write_int16
+from modeling_retainmix.data.clips import to_int16
+from modeling_retainmix.data.int16_table import fingerprint, sound_sources, write_int16
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def table(tmp_path):
 
 def read(source):
     clip = to_int16(source.load())
-    return "is the second" if len(clip) == 11 else clip
+    return "is the second" if len(clip.samples) == 11 else clip
 
 
 @pytest.mark.parametrize("batch", [2, 64])
@@ -28,8 +29,8 @@ def test_when_clips_are_refused_then_the_others_keep_their_columns_and_order(tab
     rows = []
 
     def accept(row, clip):
-        rows.append((row, len(clip)))
-        return "is too long" if len(clip) == 13 else None
+        rows.append((row, len(clip.samples)))
+        return "is too long" if len(clip.samples) == 13 else None
 
     refused = write_int16(table, sound_sources(table, None, 16000), tmp_path / "out.arrow", read, accept)
     assert refused == {1: "is the second", 3: "is too long"}
@@ -39,9 +40,22 @@ def test_when_clips_are_refused_then_the_others_keep_their_columns_and_order(tab
     assert written["audio"][:] == [list(range(length)) for length in (10, 12, 14)]
 
 
-def test_samples_are_rounded_and_clipped_to_16_bit():
-    waveform = np.array([-1.5, -1.0, -0.6 / 32768, 0.4 / 32768, 0.6 / 32768, 1.0], dtype=np.float32)
-    assert to_int16(waveform).tolist() == [-32768, -32768, -1, 0, 1, 32767]
+def test_when_clips_are_long_then_a_record_batch_holds_fewer(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(int16_table, "_BATCH_SAMPLES", 25)
+    assert write_int16(table, sound_sources(table, None, 16000), tmp_path / "out.arrow", read) == {1: "is the second"}
+    written = Dataset.from_file(str(tmp_path / "out.arrow"))
+    assert [len(chunk) for chunk in written.data.column("audio").chunks] == [3, 1]
+    assert written["audio"][:] == [list(range(length)) for length in (10, 12, 13, 14)]
+
+
+def test_when_a_clip_exceeds_full_scale_then_its_scale_is_written(table, tmp_path):
+    waveform = 45 * np.sin(np.arange(12, dtype=np.float32))
+    sf.write(table["path"][2], waveform, 16000, subtype="FLOAT")
+    write_int16(table, sound_sources(table, None, 16000), tmp_path / "out.arrow", read)
+    written = Dataset.from_file(str(tmp_path / "out.arrow"))
+    assert written["scale"][:] == [1.0, 64.0, 1.0, 1.0]
+    heard = np.array(written["audio"][1]) * 64.0 / 32768
+    np.testing.assert_allclose(heard, waveform, atol=64 / 65536)
 
 
 def test_when_rows_settings_or_files_differ_then_fingerprints_do(table):

@@ -5,7 +5,7 @@ import pytest
 from datasets import Dataset, Features, List, Value
 
 from modeling_retainmix.data import noise_segments
-from modeling_retainmix.data.clips import read_clips
+from modeling_retainmix.data.clips import read_clips, read_scales, to_int16, to_waveform
 from modeling_retainmix.data.noise_segments import make_noise_segments
 
 RATE = 1000  # a cross-fade is 10 samples
@@ -80,6 +80,24 @@ def test_segments_never_mix_classes_or_kinds():
     values = {row["kind"]: {row["audio"][index] for index in (0, 249, 499)} for row in table}
     assert values == {"stationary": {1}, "non_stationary": {7}}
     assert table["noise_class"][:] == ["press", "rain"]
+
+
+def test_when_recordings_differ_in_scale_then_each_segment_has_its_own():
+    waves = [np.sin(0.1 * np.arange(600)) * level for level in (40.0, 1e-4)]
+    clips = [to_int16(wave.astype(np.float32)) for wave in waves]
+    rows = [
+        {"audio": clip.samples, "scale": clip.scale, "noise_class": "a", "kind": "stationary", "factory": ""}
+        for clip in clips
+    ]
+    table = Dataset.from_list(rows, features=Features({**FEATURES, "scale": Value("float32")}))
+    segments = make_noise_segments(table, 0.1, sampling_rate=RATE)
+    assert {64.0, 2.0**-13} <= set(segments["scale"])
+    waveforms = to_waveform(read_clips(segments, range(11))[0], read_scales(segments, range(11))).numpy()
+    order = (0, 1) if np.abs(waveforms[0]).max() > 1 else (1, 0)
+    first = waves[order[0]]
+    np.testing.assert_allclose(waveforms[:5].ravel(), first[:500], atol=np.abs(first).max() * 1e-4)
+    second = waves[order[1]]
+    np.testing.assert_allclose(waveforms[7], second[110:210], atol=np.abs(second).max() * 1e-4)
 
 
 def test_order_depends_on_the_seed_alone():

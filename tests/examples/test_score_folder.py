@@ -37,13 +37,15 @@ def test_every_good_file_has_a_row_and_broken_ones_are_listed_with_their_cause(f
     assert [Path(row["file"]).name for row in whole] == ["0.wav", "1.wav", "2.wav"]
     (folder / "suspect" / "0a.wav").write_bytes(b"no sound")
     sf.write(folder / "suspect" / "1a.wav", np.zeros(8000), 16000)
+    (folder / "suspect" / "2a.m4a").touch()
     result = run(folder, "--output", str(output))
     assert result.returncode == 1
     assert " of 3 recordings are above the threshold of 10 % of false alarms, " in result.stdout
-    first, *causes = result.stderr.splitlines()[-3:]
-    assert first == "error: no row for 2 of 5 recordings:"
-    assert causes[0].startswith(f"{folder}/suspect/0a.wav cannot be decoded")
-    assert causes[1].startswith(f"{folder}/suspect/1a.wav is silent")
+    first, *causes = result.stderr.splitlines()[-4:]
+    assert first == "error: no row for 3 of 6 recordings:"
+    assert causes[0].startswith(f"{folder}/suspect/2a.m4a has the format m4a, which cannot be read")
+    assert causes[1].startswith(f"{folder}/suspect/0a.wav cannot be decoded")
+    assert causes[2].startswith(f"{folder}/suspect/1a.wav is silent")
     with output.open() as file:
         rows = list(csv.DictReader(file))
     assert [row["file"] for row in rows] == [row["file"] for row in whole]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from modeling_retainmix.csv_files import read_rows
 
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _DOMAINS = {0: "source", 1: "target"}
 
 
@@ -38,21 +39,21 @@ class Part(NamedTuple):
 
 
 def read_table(path: str | os.PathLike) -> dict[str, float]:
-    """Reads rows `file name,value`.
+    """Read rows `file name,value`.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a row has no finite number as its second cell, or a file name comes twice; the message names the
-            file and the line.
+        FileNotFoundError: the file does not exist.
+        ValueError: a row has not two cells with a finite number in the second one (as with a decimal comma), or a
+            file name comes twice; the message names the file and the line.
     """
     values: dict[str, float] = {}
     for line, row in read_rows(path):
-        try:
-            value = float(row[1])
-        except (IndexError, ValueError):
-            value = math.nan
+        value = float(row[1]) if len(row) == 2 and _NUMBER.fullmatch(row[1]) else math.nan
         if not math.isfinite(value):
-            raise ValueError(f"{path}, line {line}: {','.join(row)!r} is not `file name,number`")
+            raise ValueError(
+                f"{path}, line {line}: {','.join(row)!r} is not `file name,number`: write the number with a decimal "
+                "point, and nothing behind it"
+            )
         if row[0] in values:
             raise ValueError(f"{path}, line {line}: {row[0]} comes twice")
         values[row[0]] = value
@@ -60,7 +61,7 @@ def read_table(path: str | os.PathLike) -> dict[str, float]:
 
 
 def read_tables(folder: str | os.PathLike, prefix: str, year: int) -> dict[Part, dict[str, float]]:
-    """Reads all files of one prefix in a folder.
+    """Read all files of one prefix in a folder.
 
     Args:
         folder: folder of a system, or one of the ground truth.
@@ -71,7 +72,7 @@ def read_tables(folder: str | os.PathLike, prefix: str, year: int) -> dict[Part,
         {part: {file name: value}}, in string order of the file names.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no such file in it.
+        FileNotFoundError: the folder holds no such file.
         ValueError: a file name breaks the year's rule, or a file its format.
     """
     paths = sorted(Path(folder).glob(f"{prefix}_*.csv"))
@@ -88,7 +89,7 @@ def read_tables(folder: str | os.PathLike, prefix: str, year: int) -> dict[Part,
 
 
 def read_ground_truth(root: str | os.PathLike, year: int) -> list[dict[str, Any]]:
-    """Reads the official ground truth of an evaluation set.
+    """Read the official ground truth of an evaluation set.
 
     Args:
         root: folder with `ground_truth_data` and, from 2022 on, `ground_truth_domain` (2020: `eval_data_list.csv`).

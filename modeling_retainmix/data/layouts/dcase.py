@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from modeling_retainmix.audio import AUDIO_SUFFIXES
+from modeling_retainmix.audio_files import is_sound_file, walk_folder
 from modeling_retainmix.data.layouts.columns import SUPPLEMENTAL
 from modeling_retainmix.data.layouts.dcase_2020 import is_name_of_2020, read_dcase_2020
 from modeling_retainmix.data.layouts.dcase_sections import TEST_FOLDERS, read_dcase_sections
@@ -14,7 +14,7 @@ _BEGINNING = re.compile(r"section_\d|((normal|anomaly)_)?id_\d")  # of the name 
 
 
 def read_dcase_layouts(root: str | os.PathLike[str]) -> list[dict[str, str]]:
-    """Lists the recordings of every machine type below a folder.
+    """List the recordings of every machine type below a folder.
 
     A machine type is a folder that holds `train`, `test`, `source_test`, `target_test` or `supplemental`; it may lie
     at any depth, as in `dev_data/raw/fan`, or be the root itself. Its file names tell whether it is of 2020 or later.
@@ -49,22 +49,25 @@ def read_dcase_layouts(root: str | os.PathLike[str]) -> list[dict[str, str]]:
 
 def _machine_folders(root: Path) -> list[Path]:
     machines = []
-    for folder, children, _ in os.walk(os.path.abspath(root), followlinks=True):
+    for folder, children, _ in walk_folder(os.path.abspath(root)):
         if any(name in _FOLDERS for name in children):
-            machines.append(Path(folder))
+            machines.append(folder)
             children.clear()  # a machine type holds no other
-        children[:] = [name for name in children if not name.startswith(".")]
     return sorted(machines)
 
 
 def _read_machine(machine: Path) -> list[dict[str, str]]:
-    for path in (path for split in _FOLDERS for path in sorted((machine / split).rglob("*"))):
-        if _BEGINNING.match(path.name) and path.suffix.lower() not in AUDIO_SUFFIXES and path.is_file():
-            raise ValueError(
-                f"{path} is named as a recording but is no sound file that can be read ({', '.join(AUDIO_SUFFIXES)}): "
-                "complete the download, convert it or remove it"
-            )
-    files = (path for split in ("train", "test") for path in sorted((machine / split).glob("*")))
-    first = next((path for path in files if path.suffix.lower() in AUDIO_SUFFIXES), None)
-    of_2020 = first is not None and is_name_of_2020(first.stem)
-    return read_dcase_2020(machine) if of_2020 else read_dcase_sections(machine)
+    first = None
+    for split in _FOLDERS:
+        for folder, _, names in walk_folder(machine / split) if (machine / split).is_dir() else ():
+            for name in names:
+                is_sound = is_sound_file(folder / name)
+                if _BEGINNING.match(name) and not is_sound:
+                    raise ValueError(
+                        f"{folder / name} is named as a recording but is not a sound file that can be read: "
+                        "complete the download, convert it to WAV or FLAC, or remove it"
+                    )
+                if first is None and split in ("train", "test") and is_sound:
+                    first = Path(name)
+    is_2020 = first is not None and is_name_of_2020(first.stem)
+    return read_dcase_2020(machine) if is_2020 else read_dcase_sections(machine)

@@ -8,7 +8,7 @@
 import re
 from pathlib import Path
 
-from modeling_retainmix.audio import list_audio_files
+from modeling_retainmix.audio_files import list_audio_files
 
 _NAME = re.compile(r"(?:(?P<label>normal|anomaly)_)?id_(?P<section>\d+)_\d+")
 _RULE = "[<normal|anomaly>_]id_<NN>_<nnnnnnnn>"
@@ -20,7 +20,7 @@ def is_name_of_2020(stem: str) -> bool:
 
 
 def read_dcase_2020(machine: Path) -> list[dict[str, str]]:
-    """Lists the recordings in the folders `train` and `test` of a machine type.
+    """List the recordings in the folders `train` and `test` of a machine type.
 
     That year knew no domains: all recordings count as source. Machine ids are sections.
 

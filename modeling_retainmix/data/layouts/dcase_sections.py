@@ -12,7 +12,7 @@ Recordings of 2026 have two channels, which `decode_table` and the detector choo
 import re
 from pathlib import Path
 
-from modeling_retainmix.audio import list_audio_files
+from modeling_retainmix.audio_files import list_audio_files
 from modeling_retainmix.data.layouts.columns import SUPPLEMENTAL
 
 NEAR_CHANNEL, FAR_CHANNEL = 0, 1  # of recordings of 2026
@@ -32,7 +32,7 @@ _CURE = "rename or move it, or list all recordings in a metadata.csv"
 
 
 def read_dcase_sections(machine: Path) -> list[dict[str, str]]:
-    """Lists the recordings of a machine type: references, tests and supplemental ones.
+    """List the recordings of a machine type: references, tests and supplemental ones.
 
     Returns:
         Rows of a table of recordings, sorted by path within split. `label` and `domain` are empty where the name does

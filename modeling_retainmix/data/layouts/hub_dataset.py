@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from datasets import Audio, ClassLabel, Dataset, Features, Value, concatenate_datasets, load_dataset
 
-from modeling_retainmix.data.layouts.columns import COLUMNS, row_from_metadata
+from modeling_retainmix.data.layouts.columns import COLUMNS, METADATA_COLUMNS, check_columns, row_from_metadata
 from modeling_retainmix.data.layouts.metadata_csv import FILE_COLUMN
 
 
 def read_hub_table(name: str, split: str | None = None) -> Dataset:
-    """Lists the recordings of a data set.
+    """List the recordings of a data set.
 
     Args:
         name: of a data set with one audio column and columns as in `row_from_metadata` (those of RMIS: audio,
@@ -22,16 +22,17 @@ def read_hub_table(name: str, split: str | None = None) -> Dataset:
         where the data set has none) in place of `path`.
 
     Raises:
-        FileNotFoundError: there is no such data set, or no connection.
+        FileNotFoundError: the data set does not exist, or the Hub cannot be reached.
         ValueError: no audio column or several, a split that is neither, no recording, or a row that breaks a rule.
     """
     parts = []
     for part, table in load_splits(name).items():
-        told = [kind for kind in ("train", "test") if kind in part]
-        if "split" not in table.column_names and len(told) != 1 and split is None:
+        check_columns(table.column_names, ["audio", FILE_COLUMN, *METADATA_COLUMNS], f"{name}, split {part},")
+        kinds = [kind for kind in ("train", "test") if kind in part]
+        if "split" not in table.column_names and len(kinds) != 1 and split is None:
             raise ValueError(f"the split {part!r} of {name} names neither train nor test: add a column split")
-        if "split" in table.column_names or told == [split] or split is None:
-            recordings = _recordings(table, f"{name}, split {part}", told[0] if told else None)
+        if "split" in table.column_names or kinds == [split] or split is None:
+            recordings = _recordings(table, f"{name}, split {part}", kinds[0] if kinds else None)
             rows = [row for row, kind in enumerate(recordings["split"]) if split in (None, kind)]
             parts.append(recordings.select(rows))
     if not sum(map(len, parts)):

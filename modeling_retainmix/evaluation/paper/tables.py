@@ -23,7 +23,7 @@ from transformers import AutoFeatureExtractor, AutoModel, HfArgumentParser, set_
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, domains_of_tests
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.decoding import decode_table
-from modeling_retainmix.data.evaluation_recordings import read_evaluation_recordings
+from modeling_retainmix.data.recordings import read_evaluation_recordings
 from modeling_retainmix.detection.embedder import chosen_layers
 from modeling_retainmix.evaluation.compared_systems import BACKBONES, BY_KEY, LOG_MEL, RANDOM, SYSTEMS, TEACHER
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache

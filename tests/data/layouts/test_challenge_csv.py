@@ -19,6 +19,12 @@ def append(path: Path, *cells: str) -> None:
         ("a.wav,1\nb.wav\n", "line 2: 'b.wav' is not"),
         ("a.wav,nan\n", "line 1: 'a.wav,nan' is not"),
         ("a.wav,high\n", "line 1: 'a.wav,high' is not"),
+        ("a.wav,0,75\n", "line 1: 'a.wav,0,75' is not `file name,number`: write the number with a decimal point"),
+        ("a.wav,1,\n", "line 1: 'a.wav,1,' is not"),
+        ("a.wav,1_000\n", "line 1: 'a.wav,1_000' is not"),
+        ("a.wav,1e999\n", "line 1: 'a.wav,1e999' is not"),
+        ("a.wav;0.75\n", "line 1: 'a.wav;0.75' is not"),
+        ("a.wav,\u0663\n", "line 1: 'a.wav,\u0663' is not"),
         ("a.wav,1\n\na.wav,2\n", r"line 3: a\.wav comes twice"),
     ],
 )
@@ -27,6 +33,12 @@ def test_when_a_row_is_broken_then_error_names_file_and_line(tmp_path, text, mes
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"scores\.csv, {message}"):
         read_table(path)
+
+
+@pytest.mark.parametrize(("text", "value"), [("0.75", 0.75), (" -1e-3", -1e-3), ("+2.", 2.0), (".5", 0.5), ("7", 7.0)])
+def test_numbers_are_read_as_they_are_written(tmp_path, text, value):
+    (tmp_path / "scores.csv").write_text(f"a.wav,{text}\n")
+    assert read_table(tmp_path / "scores.csv") == {"a.wav": value}
 
 
 def test_when_a_table_is_not_in_utf_8_then_error_names_the_file(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from modeling_retainmix.data.layouts.columns import row_from_metadata
+from modeling_retainmix.data.layouts.columns import METADATA_COLUMNS, check_columns, row_from_metadata
 
 RMIS = {"mt": "fan", "sec": 3, "domain": "target", "status": "abnormal", "attri": "spd_2", "file_name": "a.wav"}
 
@@ -48,3 +48,27 @@ def test_when_label_is_no_state_of_a_machine_and_there_is_no_machine_type_then_i
 def test_when_a_value_breaks_a_rule_then_error_names_row_and_value(change, message):
     with pytest.raises(ValueError, match=rf"meta\.csv, line 7 .*{message}"):
         row_from_metadata(RMIS | change, "meta.csv, line 7", "test")
+
+
+@pytest.mark.parametrize(
+    ("column", "known"),
+    [
+        ("Domain", "domain"),
+        ("machine type", "machine_type"),
+        ("MachineType", "machine_type"),
+        ("labels", "label"),
+        ("sections", "section"),
+        ("domian", "domain"),
+        ("attribute", "attributes"),
+        ("Split", "split"),
+    ],
+)
+def test_when_a_column_looks_like_a_known_one_then_error_names_both(column, known):
+    for others in ((), (known,)):
+        with pytest.raises(ValueError, match=f"meta.csv has a column {column!r}, .* looks like {known!r}: rename it"):
+            check_columns([*others, column], METADATA_COLUMNS, "meta.csv")
+
+
+def test_when_columns_are_of_other_things_then_they_may_stand_there():
+    others = ["speed", "sector", "id", "microphone", "temperature", "status_text", "machine", "date", "site", "rpm"]
+    check_columns([*METADATA_COLUMNS, *others], METADATA_COLUMNS, "meta.csv")

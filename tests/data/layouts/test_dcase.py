@@ -63,5 +63,5 @@ def test_when_a_recording_is_of_a_format_that_is_not_read_then_error_names_it(tm
     write(tmp_path / "fan/train/notes.txt")
     assert len(read_dcase_layouts(tmp_path)) == 1
     write(tmp_path / "fan" / name)
-    with pytest.raises(ValueError, match=f"fan/{name} is named as a recording but is no sound file"):
+    with pytest.raises(ValueError, match=f"fan/{name} is named as a recording but is not a sound file"):
         read_dcase_layouts(tmp_path)

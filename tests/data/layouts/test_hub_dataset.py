@@ -5,8 +5,8 @@ import pytest
 import soundfile as sf
 from datasets import Audio, ClassLabel, Dataset, DatasetDict
 
-from modeling_retainmix.audio import iter_clips
-from modeling_retainmix.data.layouts import hub_dataset as hub_table
+from modeling_retainmix.audio import audio_sources
+from modeling_retainmix.data.layouts import hub_dataset
 from modeling_retainmix.data.layouts.hub_dataset import read_hub_table
 
 
@@ -22,7 +22,7 @@ def load(tmp_path, monkeypatch):
             name: Dataset.from_dict({"audio": paths, **columns}).cast_column("audio", Audio(decode=False))
             for name, columns in splits.items()
         }
-        monkeypatch.setattr(hub_table, "load_dataset", lambda name: DatasetDict(tables))
+        monkeypatch.setattr(hub_dataset, "load_dataset", lambda name: DatasetDict(tables))
         return tables
 
     return set_splits
@@ -40,18 +40,18 @@ def test_columns_of_rmis_are_read_from_every_split(load):
     assert table["section"][:] == ["00", "01"] * 2
     assert table["attributes"][:] == ["x", ""] * 2
     assert table["file_name"][:] == ["a.wav", "b.wav"] * 2
-    assert [float(clip[0]) for clip in iter_clips(table["audio"])] == pytest.approx([0.1, 0.2] * 2)
+    assert [float(source.load()[0]) for source in audio_sources(table["audio"])] == pytest.approx([0.1, 0.2] * 2)
 
 
 def test_when_labels_are_numbers_and_audio_has_another_name_then_both_are_read(load, monkeypatch):
     tables = load(test={"machine_type": ["fan", "pump"], "label": [1, 0]})
     named = tables["test"].cast_column("label", ClassLabel(names=["normal", "anomaly"]))
     named = DatasetDict(test=named.rename_column("audio", "sound"))
-    monkeypatch.setattr(hub_table, "load_dataset", lambda name: named)
+    monkeypatch.setattr(hub_dataset, "load_dataset", lambda name: named)
     table = read_hub_table("acme/machines")
     assert table["label"][:] == ["anomaly", "normal"]
     assert table["machine_type"][:] == ["fan", "pump"]
-    assert [float(clip[0]) for clip in iter_clips(table["audio"])] == pytest.approx([0.1, 0.2])
+    assert [float(source.load()[0]) for source in audio_sources(table["audio"])] == pytest.approx([0.1, 0.2])
 
 
 def test_when_a_row_or_a_split_breaks_a_rule_then_error_names_it(load):
@@ -74,7 +74,7 @@ def test_when_a_split_is_chosen_then_the_others_may_have_any_name(load):
 
 def test_when_there_is_no_audio_column_then_error_says_so(monkeypatch):
     tables = DatasetDict(train=Dataset.from_dict({"mt": ["fan"]}))
-    monkeypatch.setattr(hub_table, "load_dataset", lambda name: tables)
+    monkeypatch.setattr(hub_dataset, "load_dataset", lambda name: tables)
     with pytest.raises(ValueError, match="acme/machines has 0 audio columns"):
         read_hub_table("acme/machines")
 
@@ -83,6 +83,6 @@ def test_when_there_is_no_such_data_set_then_error_names_it(monkeypatch):
     def load_dataset(name):
         raise FileNotFoundError("no such repository")
 
-    monkeypatch.setattr(hub_table, "load_dataset", load_dataset)
+    monkeypatch.setattr(hub_dataset, "load_dataset", load_dataset)
     with pytest.raises(FileNotFoundError, match=r"acme/absent is neither a folder nor .*no such repository"):
         read_hub_table("acme/absent")

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from datasets import Dataset
 
-from modeling_retainmix.data.preparation import prepare_training_clips
+from modeling_retainmix.data.training_clips import prepare_training_clips
 
 RATE = 16000
 
@@ -65,7 +65,7 @@ def test_when_channel_is_given_then_clips_of_several_channels_are_kept(table, tm
 
 def test_when_prepared_before_then_the_result_and_its_report_are_opened(table, tmp_path, monkeypatch):
     _, first = prepare_training_clips(table, tmp_path / "cache")
-    monkeypatch.setattr("modeling_retainmix.data.preparation._prepare", None)
+    monkeypatch.setattr("modeling_retainmix.data.training_clips._prepare", None)
     clips, again = prepare_training_clips(table, tmp_path / "cache")
     assert again == first
     assert len(clips) == 2

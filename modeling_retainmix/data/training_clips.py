@@ -12,8 +12,9 @@ import numpy as np
 from datasets import Dataset
 
 from modeling_retainmix.atomic import whole_folder
-from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
-from modeling_retainmix.data.int16_table import fingerprint, sound_sources, to_int16, write_int16
+from modeling_retainmix.audio import SAMPLING_RATE, AudioSource, SilentClipError
+from modeling_retainmix.data.clips import Int16Clip, to_int16
+from modeling_retainmix.data.int16_table import fingerprint, sound_sources, write_int16
 
 SHORTEST_SECONDS = 0.175  # 2800 samples at 16 kHz: one patch of the encoders
 SHOWN_CLIPS = 5
@@ -52,7 +53,7 @@ def prepare_training_clips(
     channel: int | str | None = None,
     sampling_rate: int = SAMPLING_RATE,
 ) -> tuple[Dataset, PreparationReport]:
-    """Decodes, resamples and checks every recording, or opens what was prepared before.
+    """Decode, resamples and checks every recording, or opens what was prepared before.
 
     A killed preparation leaves nothing that is taken for one. Of two processes that prepare the same recordings, the
     first one's result stands.
@@ -64,8 +65,8 @@ def prepare_training_clips(
         sampling_rate: of the result, in Hz.
 
     Returns:
-        The usable recordings, with a memory-mapped column `audio` of int16 lists and the string columns of the table,
-        and the report on the others.
+        The usable recordings, with the memory-mapped columns `audio` (int16 lists) and `scale` (see `data.clips`) and
+        the string columns of the table; and the report on the others.
 
     Raises:
         FileNotFoundError: a file does not exist.
@@ -83,8 +84,9 @@ def prepare_training_clips(
 def _prepare(table: Dataset, sources: list[AudioSource], folder: Path, min_samples: int) -> None:
     first_of: dict[bytes, int] = {}  # content of a clip -> the first recording that has it
 
-    def duplicate(row: int, clip: np.ndarray) -> str | None:
-        original = first_of.setdefault(hashlib.sha256(clip.tobytes()).digest(), row)
+    def duplicate(row: int, clip: Int16Clip) -> str | None:
+        content = hashlib.sha256(clip.samples.tobytes() + np.float32(clip.scale).tobytes())
+        original = first_of.setdefault(content.digest(), row)
         return None if original == row else f"duplicate: of {sources[original].name}"
 
     read = partial(_read, min_samples=min_samples)
@@ -97,16 +99,14 @@ def _prepare(table: Dataset, sources: list[AudioSource], folder: Path, min_sampl
     (folder / "report.json").write_text(json.dumps({"kept": kept, "dropped": dropped}, indent=2), encoding="utf-8")
 
 
-def _read(source: AudioSource, min_samples: int) -> np.ndarray | str:
-    """The clip, int16 [samples], or why it is dropped."""
+def _read(source: AudioSource, min_samples: int) -> Int16Clip | str:
+    """The clip, or why it is dropped."""
     try:
         waveform = source.load()
-    except ValueError as error:
-        # read_audio finds silence before the conversion; its other complaints say themselves what they are
-        return f"{'silent' if 'is silent' in str(error) else 'undecodable'}: {error}"
-    clip = to_int16(waveform)
-    if len(clip) < min_samples:
-        return f"too short: {len(clip)} samples, at least {min_samples} are needed"
-    if clip.min() == clip.max():
-        return f"silent: all {len(clip)} samples are {clip[0]} in 16 bit"
-    return clip
+    except SilentClipError as error:
+        return f"silent: {error}"
+    except (OSError, ValueError) as error:
+        return f"undecodable: {error}"
+    if len(waveform) < min_samples:
+        return f"too short: {len(waveform)} samples, at least {min_samples} are needed"
+    return to_int16(waveform)

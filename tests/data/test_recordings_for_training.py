@@ -5,9 +5,10 @@ import pytest
 import soundfile
 from datasets import Audio, ClassLabel, Dataset, DatasetDict
 
-from modeling_retainmix.data.layouts import hub_dataset as hub_table
-from modeling_retainmix.data.preparation import prepare_training_clips
-from modeling_retainmix.data.training_sources import read_training_machines, read_training_noise
+from modeling_retainmix.data.layouts import hub_dataset
+from modeling_retainmix.data.layouts.noise import read_training_noise
+from modeling_retainmix.data.recordings import read_training_machines
+from modeling_retainmix.data.training_clips import prepare_training_clips
 
 
 def write(path, seed=0):
@@ -91,7 +92,7 @@ def hub(tmp_path, monkeypatch):
             raise FileNotFoundError(f"Couldn't find any data file at {name}")
         return DatasetDict(train=tables[name], validation=tables[name].select([0]))
 
-    monkeypatch.setattr(hub_table, "load_dataset", load)
+    monkeypatch.setattr(hub_dataset, "load_dataset", load)
     return paths
 
 
