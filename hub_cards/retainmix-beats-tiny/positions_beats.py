@@ -13,6 +13,7 @@ class BeatsPositionalConv1d(nn.Conv1d):
 
     def forward(self, signal: torch.Tensor) -> torch.Tensor:
         weight, bias = self.weight, self.bias
+        assert bias is not None  # as it is constructed
         if signal.device.type == "cpu" and weight.shape[1] % 16:
             # oneDNN's bfloat16 kernels give wrong sums unless the channels of a group are a multiple of 16.
             with torch.autocast("cpu", enabled=False):
