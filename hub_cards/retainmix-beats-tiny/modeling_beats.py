@@ -15,6 +15,7 @@ from transformers.activations import ACT2FN
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
@@ -22,14 +23,15 @@ from .configuration_beats import BeatsConfig
 from .gated_attention_beats import gated_attention
 from .modeling_encoder import (
     EncoderClassifierOutput,
-    attention_function,
     check_inputs,
     check_labels,
+    eager_attention_forward,
     embed_patches,
     layers_kept,
     real_frames,
     real_patches,
     skip_layer,
+    traceable,
     unused_parameters,
 )
 from .positions_beats import BeatsPositionalConvEmbedding, BeatsRelativePositionBias
@@ -112,7 +114,8 @@ class BeatsAttention(nn.Module):
             if self.config.gru_rel_pos:
                 position_bias = self.gate(query).to(query.dtype) * position_bias
             position_bias = position_bias.expand(batch, -1, -1, -1)
-        output, weights = attention_function(implementation)(
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(traceable(implementation), eager_attention_forward)
+        output, weights = attend(
             self,
             query,
             key,

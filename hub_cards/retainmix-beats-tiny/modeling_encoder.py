@@ -1,12 +1,10 @@
 """What the models of all encoder families share: outputs, eager attention, layerdrop, cut models, input checks."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import ModelOutput
 
 from .configuration_encoder import EncoderConfig
@@ -31,11 +29,9 @@ class EncoderClassifierOutput(ModelOutput):
     attentions: tuple[torch.Tensor, ...] | None = None
 
 
-def attention_function(implementation: str) -> Callable:
-    """The attention of that name; while TorchScript traces, the one written out, as it records fused kernels wrong."""
-    if torch.jit.is_tracing():
-        return eager_attention_forward
-    return ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
+def traceable(implementation: str) -> str:
+    """Return "eager" while TorchScript traces, which records fused kernels wrong, and the given name otherwise."""
+    return "eager" if torch.jit.is_tracing() else implementation
 
 
 def eager_attention_forward(

@@ -14,19 +14,21 @@ from transformers.activations import ACT2FN
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_eat import EatConfig
 from .modeling_encoder import (
     EncoderClassifierOutput,
-    attention_function,
     check_inputs,
     check_labels,
+    eager_attention_forward,
     embed_patches,
     layers_kept,
     real_patches,
     skip_layer,
+    traceable,
     unused_parameters,
 )
 
@@ -85,7 +87,9 @@ class EatAttention(nn.Module):
         batch, tokens, width = hidden_states.shape
         qkv = self.qkv(hidden_states).view(batch, tokens, 3, self.num_heads, self.head_dim)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(dim=0)
-        output, weights = attention_function(self.config._attn_implementation)(
+        implementation = traceable(self.config._attn_implementation)
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
+        output, weights = attend(
             self,
             query,
             key,

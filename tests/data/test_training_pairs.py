@@ -47,7 +47,7 @@ def test_when_machine_clip_is_short_then_both_clips_are_zero_beyond_its_end():
 def test_when_tables_have_scales_then_each_clip_comes_with_its_scale():
     machines = machine_table().add_column("scale", np.array([1, 4, 0.5], dtype=np.float32))
     batch = TrainingPairs(machines, noise_table(), 8, sampling_rate=1).__getitems__([Key(0, 2, 0), Key(1, 1, 1)])
-    assert batch["target_scale"].tolist() == [0.5, 4.0] and batch["noise_scale"].tolist() == [1.0, 1.0]
+    assert batch["machine_scale"].tolist() == [0.5, 4.0] and batch["noise_scale"].tolist() == [1.0, 1.0]
 
 
 def test_when_machine_clip_is_long_then_its_cut_depends_on_the_position_alone():

@@ -190,6 +190,7 @@ def test_sdpa_equals_eager_forward_and_backward(family, masked):
     results = []
     for implementation in ("eager", "sdpa"):
         model.set_attn_implementation(implementation)
+        assert model.config._attn_implementation == implementation
         with torch.no_grad():
             fused = model(features(), attention_mask=mask).last_hidden_state
         model.zero_grad()
@@ -208,6 +209,7 @@ def test_flex_attention_equals_eager(family, masked):
     with torch.no_grad():
         expected = model(features(), attention_mask=mask).last_hidden_state
         model.set_attn_implementation("flex_attention")
+        assert model.config._attn_implementation == "flex_attention"
         actual = model(features(), attention_mask=mask).last_hidden_state
     torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
 

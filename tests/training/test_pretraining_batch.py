@@ -33,7 +33,8 @@ def sources(pairs, keys):
     """Waveforms of the machines and noises of some examples, [n, samples] each."""
     machines, _ = read_clips(pairs.machines, [key[1] for key in keys], pairs.num_samples)
     noises, _ = read_clips(pairs.noise, [key[2] for key in keys], pairs.num_samples)
-    return to_waveform(machines), to_waveform(noises)
+    scales = np.ones(len(keys), np.float32)
+    return to_waveform(machines, scales), to_waveform(noises, scales)
 
 
 def test_when_batch_is_cut_then_the_parts_are_those_of_the_whole(build):
