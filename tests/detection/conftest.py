@@ -19,13 +19,14 @@ def tiny_model():
         num_conv_pos_embeddings=8,
         num_conv_pos_embedding_groups=4,
         embedding_layer=2,
+        padding_rule="fold",
     )
     return BeatsModel(config).eval()
 
 
 @pytest.fixture(scope="session")
 def feature_extractor():
-    return BeatsFeatureExtractor()
+    return BeatsFeatureExtractor(padding_rule="fold")
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ def test_when_encoder_runs_then_operations_are_those_counted_by_hand(tmp_path):
     tokens, width = 2 * 8, 16
     patches = 2 * tokens * (16 * 16 * 8 + 8 * width)
     positions = 2 * tokens * width * (width // 16) * 128  # a convolution over 128 steps in 16 groups
-    gate = 2 * tokens * 2 * 8 * 2  # 2 heads of width 8, 2 outputs
+    gate = 2 * tokens * 2 * 8 * 8  # 2 heads of width 8, 8 outputs
     layer = 2 * tokens * (4 * width**2 + 2 * width * 32) + 2 * 2 * tokens**2 * width + gate
     head = 2 * width * trainer.model.config.num_labels
     expected = patches + positions + 2 * layer + head
