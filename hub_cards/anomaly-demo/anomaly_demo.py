@@ -12,7 +12,7 @@ from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.audio import SAMPLING_RATE, read_audio
 from modeling_retainmix.data.factory import FactoryConfig
 from modeling_retainmix.data.factory.catalogue import MACHINE_TYPES
-from modeling_retainmix.data.factory.plan import planned_tables, synthesise
+from modeling_retainmix.data.factory.plan import planned_tables, synthesize
 from modeling_retainmix.detection.explanation import Explanation
 
 LOCAL_MODEL = Path(__file__).parents[1] / "retainmix-beats-tiny"
@@ -120,6 +120,6 @@ def example_clips(machine: str, fault: str, folder: str | os.PathLike[str]) -> t
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"{machine}_reference_{index:02d}.wav" for index in range(len(references))]
     paths = [str(folder / name) for name in (*names, f"{machine}_{fault or 'healthy'}.wav")]
-    for path, samples in zip(paths, synthesise([*references, test], EXAMPLE_CONFIG), strict=True):
+    for path, samples in zip(paths, synthesize([*references, test], EXAMPLE_CONFIG), strict=True):
         soundfile.write(path, samples, SAMPLING_RATE, subtype="PCM_16")
     return paths[:-1], paths[-1]

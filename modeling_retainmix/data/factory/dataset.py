@@ -21,7 +21,7 @@ from modeling_retainmix.data.factory.plan import (
     FactoryConfig,
     factory_fingerprint,
     planned_tables,
-    synthesise,
+    synthesize,
 )
 
 _BATCH_SIZE = 32  # clips that a worker hands over at a time
@@ -74,7 +74,7 @@ def _write_tables(folder: Path, plan: dict[str, list[Clip]], config: FactoryConf
         with tqdm(total=sum(map(len, plan.values())), desc="procedural factory", unit="clip") as progress:
             for table, clips in plan.items():
                 batches = [clips[start : start + _BATCH_SIZE] for start in range(0, len(clips), _BATCH_SIZE)]
-                audio = run(synthesise, batches, [config] * len(batches))
+                audio = run(synthesize, batches, [config] * len(batches))
                 _write_table(folder / f"{table}.arrow", batches, audio, progress)
     finally:
         if executor is not None:

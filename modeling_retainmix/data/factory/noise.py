@@ -1,4 +1,4 @@
-"""Noise of factories: an ambience of coloured noise and tones, and events that happen in it.
+"""Noise of factories: an ambience of colored noise and tones, and events that happen in it.
 
 Stationary and non-stationary noise of one factory share the ambience; the events, and the swelling of the ambience
 that comes with them, make the difference.
@@ -17,7 +17,7 @@ AMBIENCE_DBFS = (-32.0, 1.0)  # level of the ambience: mean and standard deviati
 SWELL_DB = -3.0  # level of the swelling ambience relative to the events proper
 SWELL_STD_DB = 6.0  # how strongly it swells
 CREST = 7.0  # peaks are clipped at this multiple of the RMS
-ZONES = 2  # places in a training factory, each with an ambience of its own colour
+ZONES = 2  # places in a training factory, each with an ambience of its own color
 
 
 def noise_clip(

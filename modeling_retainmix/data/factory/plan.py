@@ -95,7 +95,7 @@ class MachineClip:
     speed: float
     load: float
 
-    def synthesise(self, config: FactoryConfig) -> np.ndarray:
+    def synthesize(self, config: FactoryConfig) -> np.ndarray:
         """The clip, int16 [samples]."""
         rng = signals.keyed_generator(config.seed, "clip", *self.key)
         machine = _draw_machine(self.machine_type, config.seed, self.instance)
@@ -125,7 +125,7 @@ class NoiseClip:
     zone: int | None
     events: tuple[str, ...]
 
-    def synthesise(self, config: FactoryConfig) -> np.ndarray:
+    def synthesize(self, config: FactoryConfig) -> np.ndarray:
         """The clip, int16 [samples]."""
         rng = signals.keyed_generator(config.seed, "noise", *self.key)
         families: list[str] = []
@@ -149,16 +149,16 @@ def planned_tables(config: FactoryConfig, splits: Sequence[str]) -> dict[str, li
     return plan
 
 
-def synthesise(clips: Sequence[Clip], config: FactoryConfig) -> np.ndarray:
+def synthesize(clips: Sequence[Clip], config: FactoryConfig) -> np.ndarray:
     """The audio of some clips, int16 [clips, samples]."""
-    return np.stack([clip.synthesise(config) for clip in clips])
+    return np.stack([clip.synthesize(config) for clip in clips])
 
 
 def sample_hash(config: FactoryConfig, splits: Sequence[str]) -> str:
     """SHA-256 over the first and the last clip of every table of the splits."""
     digest = hashlib.sha256()
     for clips in planned_tables(config, splits).values():
-        digest.update(synthesise([clips[0], clips[-1]], config).astype("<i2").tobytes())
+        digest.update(synthesize([clips[0], clips[-1]], config).astype("<i2").tobytes())
     return digest.hexdigest()
 
 

@@ -17,7 +17,7 @@ def keyed_generator(seed: int, *key: str | int) -> np.random.Generator:
 
 
 def padded_length(num_samples: int) -> int:
-    """Samples to synthesise for a clip of `num_samples`: both margins, rounded up to a fast FFT length."""
+    """Samples to synthesize for a clip of `num_samples`: both margins, rounded up to a fast FFT length."""
     return int(fft.next_fast_len(num_samples + 2 * MARGIN, real=True))
 
 
@@ -49,12 +49,12 @@ def tilt(freq: np.ndarray, db_per_octave: float, pivot_hz: float = 1000.0) -> np
     return decibels(db_per_octave * np.log2(np.maximum(freq, 40.0) / pivot_hz))
 
 
-def bumps(freq: np.ndarray, centres_hz: np.ndarray, heights_db: np.ndarray, widths_octaves: np.ndarray) -> np.ndarray:
+def bumps(freq: np.ndarray, centers_hz: np.ndarray, heights_db: np.ndarray, widths_octaves: np.ndarray) -> np.ndarray:
     """Amplitude response of resonances that are Gaussian in log frequency; each argument [peaks], result [bins]."""
     octaves = np.log2(np.maximum(freq, 20.0))
     response_db = np.zeros(len(freq))
-    for centre, height, width in zip(centres_hz, heights_db, widths_octaves, strict=True):
-        response_db += height * np.exp(-0.5 * ((octaves - np.log2(centre)) / width) ** 2)
+    for center, height, width in zip(centers_hz, heights_db, widths_octaves, strict=True):
+        response_db += height * np.exp(-0.5 * ((octaves - np.log2(center)) / width) ** 2)
     return decibels(response_db)
 
 
@@ -70,12 +70,12 @@ def shaped_noise(generator: np.random.Generator, response: np.ndarray, length: i
     return unit_rms(fft.irfft((bins[0] + 1j * bins[1]) * response, length))
 
 
-def damped_modes(freq: np.ndarray, centres_hz: np.ndarray, decay_seconds: np.ndarray) -> np.ndarray:
-    """Complex response [bins] of resonators that ring at `centres_hz` [modes] and decay in `decay_seconds` [modes]."""
+def damped_modes(freq: np.ndarray, centers_hz: np.ndarray, decay_seconds: np.ndarray) -> np.ndarray:
+    """Complex response [bins] of resonators that ring at `centers_hz` [modes] and decay in `decay_seconds` [modes]."""
     s = 2j * np.pi * freq
     response = np.zeros(len(freq), dtype=np.complex128)
-    for centre, decay in zip(2 * np.pi * centres_hz, decay_seconds, strict=True):
-        response += (centre / decay) / ((s + 1.0 / decay) ** 2 + centre**2)
+    for center, decay in zip(2 * np.pi * centers_hz, decay_seconds, strict=True):
+        response += (center / decay) / ((s + 1.0 / decay) ** 2 + center**2)
     return response
 
 

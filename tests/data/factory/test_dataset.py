@@ -71,7 +71,7 @@ def test_some_splits_alone_hold_the_same_clips(tiny_factory, tiny_config, tmp_pa
 def test_a_finished_build_is_opened_and_not_made_again(tiny_config, tmp_path, monkeypatch):
     config = dataclasses.replace(tiny_config, tests_per_cell=1, segments_per_kind=1)
     first = build_factory(tmp_path, config, splits=["validation"])
-    monkeypatch.setattr(dataset, "synthesise", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(dataset, "synthesize", lambda *_: pytest.fail("made again"))
     assert _bytes(build_factory(tmp_path, config, splits=["validation"])) == _bytes(first)
 
 
@@ -79,7 +79,7 @@ def test_a_finished_build_is_opened_and_not_made_again(tiny_config, tmp_path, mo
 def test_an_interrupted_build_leaves_no_half_cache_and_can_be_repeated(
     tiny_config, tmp_path, monkeypatch, interruption
 ):
-    real, calls = dataset.synthesise, []
+    real, calls = dataset.synthesize, []
 
     def interrupted(clips, config):
         calls.append(len(clips))
@@ -87,7 +87,7 @@ def test_an_interrupted_build_leaves_no_half_cache_and_can_be_repeated(
             raise interruption
         return real(clips, config)
 
-    monkeypatch.setattr(dataset, "synthesise", interrupted)
+    monkeypatch.setattr(dataset, "synthesize", interrupted)
     with pytest.raises(interruption):
         build_factory(tmp_path, tiny_config, splits=["validation"])
     assert os.listdir(tmp_path) == []

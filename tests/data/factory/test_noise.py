@@ -15,8 +15,8 @@ def _clip(index, events=(), factory=PRINTING_WORKS, zone=None):
     return noise.noise_clip(factory, 0, rng, zone, list(events), SAMPLES).astype(float) / 32768
 
 
-def _colour_db(clips):
-    """Colour of what is heard in the quieter moments: levels in octave bands relative to their mean."""
+def _color_db(clips):
+    """Color of what is heard in the quieter moments: levels in octave bands relative to their mean."""
     frames = np.concatenate([clip.reshape(-1, 800) for clip in clips])
     power = np.abs(np.fft.rfft(frames * np.hanning(800))) ** 2
     bands = np.add.reduceat(power, [5, 10, 20, 40, 80, 160], axis=1)
@@ -25,9 +25,9 @@ def _colour_db(clips):
 
 
 def test_both_kinds_of_a_factory_share_the_ambience():
-    stationary = _colour_db([_clip(index) for index in range(6)])
-    with_bursts = _colour_db([_clip(index, ["bursts"]) for index in range(6, 12)])
-    elsewhere = _colour_db([_clip(index, factory=NOISE_FACTORIES["validation"][2]) for index in range(6)])
+    stationary = _color_db([_clip(index) for index in range(6)])
+    with_bursts = _color_db([_clip(index, ["bursts"]) for index in range(6, 12)])
+    elsewhere = _color_db([_clip(index, factory=NOISE_FACTORIES["validation"][2]) for index in range(6)])
     assert np.abs(stationary - with_bursts).mean() < 1.5
     assert np.abs(stationary - elsewhere).mean() > np.abs(stationary - with_bursts).mean()
 

@@ -7,7 +7,7 @@ import pytest
 
 from modeling_retainmix.data.factory import plan
 from modeling_retainmix.data.factory.catalogue import SPLITS
-from modeling_retainmix.data.factory.plan import FactoryConfig, factory_fingerprint, planned_tables, synthesise
+from modeling_retainmix.data.factory.plan import FactoryConfig, factory_fingerprint, planned_tables, synthesize
 
 
 def test_sample_clips_have_the_recorded_hash():
@@ -30,14 +30,14 @@ def test_a_larger_pool_keeps_the_clips_of_a_smaller_one(tiny_config):
     for table, clips in planned_tables(tiny_config, SPLITS).items():
         by_key = {clip.key: clip for clip in planned_tables(larger, SPLITS)[table]}
         last = clips[-1]
-        np.testing.assert_array_equal(last.synthesise(tiny_config), by_key[last.key].synthesise(larger))
+        np.testing.assert_array_equal(last.synthesize(tiny_config), by_key[last.key].synthesize(larger))
         assert last.row == by_key[last.key].row
 
 
 def test_another_seed_makes_other_clips(tiny_config):
     other = dataclasses.replace(tiny_config, seed=1)
     for clips in planned_tables(tiny_config, SPLITS).values():
-        assert not np.array_equal(synthesise(clips[:1], tiny_config), synthesise(clips[:1], other))
+        assert not np.array_equal(synthesize(clips[:1], tiny_config), synthesize(clips[:1], other))
 
 
 def test_every_fault_meets_every_condition():
