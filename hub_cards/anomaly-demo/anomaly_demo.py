@@ -22,7 +22,7 @@ EXAMPLES = [
 ]
 EXAMPLE_REFERENCES = 20
 # One test clip with each of the five faults of a type.
-EXAMPLE_CONFIG = FactoryConfig(source_references=EXAMPLE_REFERENCES, target_references=1, tests_per_cell=5)
+EXAMPLE_CONFIG = FactoryConfig(version=3, source_references=EXAMPLE_REFERENCES, target_references=1, tests_per_cell=5)
 
 
 @dataclass(frozen=True)

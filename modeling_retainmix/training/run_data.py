@@ -10,7 +10,7 @@ from datasets import Dataset, concatenate_datasets
 
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, build_benchmark
 from modeling_retainmix.data.benchmark_sources import factory_config, load_benchmark
-from modeling_retainmix.data.factory import FACTORY_VERSION, build_factory, factory_fingerprint
+from modeling_retainmix.data.factory import build_factory, factory_fingerprint
 from modeling_retainmix.data.noise_segments import make_noise_segments
 from modeling_retainmix.data.preparation import prepare_training_clips
 from modeling_retainmix.data.training_sources import (
@@ -73,7 +73,10 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
     splits = [split for split, needed in wanted.items() if needed]
     workers = run_args.data_workers or os.cpu_count()
     factory = build_factory(run_args.cache_dir, config, num_proc=workers, splits=splits) if splits else {}
-    description: dict[str, Any] = {"factory_version": FACTORY_VERSION, "factory_hash": factory_fingerprint(config)}
+    description: dict[str, Any] = {
+        "factory_version": str(config.version),
+        "factory_hash": factory_fingerprint(config),
+    }
     if run_args.train_data:
         machines, noise = _prepare_training(run_args, args, description)
     else:

@@ -26,7 +26,7 @@ class Ambience:
 
 
 def draw_ambience(factory: NoiseFactory, seed: int, zone: int | None = None) -> Ambience:
-    """Draws the ambience of a factory, or of one zone of it (other color, same tones at other levels)."""
+    """Draw the ambience of a factory, or of one zone of it (other color, same tones at other levels)."""
     rng = signals.keyed_generator(seed, "ambience", factory.name)
     color_hz = 2.0 ** np.arange(np.log2(62.5), np.log2(8000.0) + 0.1, 0.5)
     octaves = np.log2(color_hz / 1000.0)

@@ -7,7 +7,9 @@ import numpy as np
 
 from modeling_retainmix.data.factory import signals
 from modeling_retainmix.data.factory.machines import Machine, Motion, shaft_tones
+from modeling_retainmix.data.factory.sessions import Session
 from modeling_retainmix.data.factory.signals import SAMPLING_RATE, decibels
+from modeling_retainmix.data.factory.widths import Widths
 
 SEVERITY_STD_DB = 2.0  # severity from clip to clip
 
@@ -154,9 +156,16 @@ MECHANISMS = {
 
 
 def fault_sound(
-    mechanism: str, machine: Machine, motion: Motion, seed: int, rng: np.random.Generator
+    mechanism: str,
+    machine: Machine,
+    motion: Motion,
+    seed: int,
+    rng: np.random.Generator,
+    widths: Widths,
+    session: Session | None = None,
 ) -> tuple[np.ndarray, float]:
     """The sound of a fault before the body filter, [samples], and its severity in this clip in dB."""
     machine_rng = signals.keyed_generator(seed, "fault", machine.name, mechanism)
     severity_db = MECHANISMS[mechanism].severity_db + SEVERITY_STD_DB * rng.standard_normal()
+    severity_db += widths.severity_offset_db + (0.0 if session is None else session.severity_db)
     return MECHANISMS[mechanism].synthesize(machine, motion, machine_rng, rng), severity_db

@@ -28,7 +28,8 @@ def test_tables_have_the_columns_of_clean_and_noise_tables(tiny_factory):
     assert set(tiny_factory) == {f"{split}_{what}" for split in SPLITS for what in ("machines", "noise")}
     for name, table in tiny_factory.items():
         machines = name.endswith("_machines")
-        assert table.column_names == (MACHINE_COLUMNS if machines else ["audio", "noise_class", "kind", "factory"])
+        columns = [*MACHINE_COLUMNS, "session"] if machines else ["audio", "noise_class", "kind", "factory"]
+        assert table.column_names == columns
         assert table.features["audio"] == List(Value("int16"))
         clips, lengths = read_clips(table, np.arange(len(table)))
         assert (lengths == 16000).all()
@@ -60,6 +61,17 @@ def test_two_runs_and_one_or_four_workers_give_the_same_bytes(tiny_factory, tiny
     expected = _bytes(tiny_factory)
     assert _bytes(build_factory(tmp_path / "again", tiny_config)) == expected
     assert _bytes(build_factory(tmp_path / "workers", tiny_config, num_proc=4)) == expected
+
+
+@pytest.mark.slow
+def test_version_3_is_made_alike_by_one_and_by_four_workers_beside_version_4(tiny_factory, tiny_config, tmp_path):
+    config = dataclasses.replace(tiny_config, version=3)
+    build_factory(tmp_path, tiny_config, splits=["validation"])
+    first = build_factory(tmp_path, config, splits=["validation"])
+    assert len(os.listdir(tmp_path)) == 2
+    assert first["validation_machines"].column_names == MACHINE_COLUMNS
+    assert _bytes(build_factory(tmp_path / "workers", config, 4, ["validation"])) == _bytes(first)
+    assert _bytes(first)["validation_machines"] != _bytes(tiny_factory)["validation_machines"]
 
 
 def test_some_splits_alone_hold_the_same_clips(tiny_factory, tiny_config, tmp_path):

@@ -10,9 +10,9 @@ SAMPLES = 32000
 PRINTING_WORKS = NOISE_FACTORIES["validation"][1]
 
 
-def _clip(index, events=(), factory=PRINTING_WORKS, zone=None):
+def _clip(index, events=(), factory=PRINTING_WORKS, zone=None, version=3):
     rng = signals.keyed_generator(0, "test", index)
-    return noise.noise_clip(factory, 0, rng, zone, list(events), SAMPLES).astype(float) / 32768
+    return noise.noise_clip(factory, 0, rng, zone, list(events), SAMPLES, version).astype(float) / 32768
 
 
 def _color_db(clips):
@@ -50,3 +50,30 @@ def test_stationary_noise_is_steadier_than_noise_with_events():
 def test_peaks_stay_within_full_scale():
     for index in range(8):
         assert np.abs(_clip(index, ["impacts", "hammering"], NOISE_FACTORIES["validation"][2])).max() < 0.99
+
+
+def test_in_version_4_the_quiet_moments_of_both_kinds_are_of_the_same_ambience():
+    length = signals.padded_length(SAMPLES)
+
+    def ambience(index, events, factory=PRINTING_WORKS):
+        rng = signals.keyed_generator(0, "test", index)
+        return noise._hall_noise(factory, 0, rng, None, events, length)[signals.MARGIN : signals.MARGIN + SAMPLES]
+
+    def difference(index, **other):
+        return np.abs(_color_db([ambience(index, [])]) - _color_db([ambience(index, **other)])).mean()
+
+    with_bursts = np.median([difference(index, events=["bursts"]) for index in range(12)])
+    elsewhere = [difference(index, events=[], factory=NOISE_FACTORIES["validation"][2]) for index in range(12)]
+    assert with_bursts < 0.75 * np.median(elsewhere)
+
+
+def test_colors_of_version_4_differ_from_clip_to_clip():
+    new, old = (np.stack([_color_db([_clip(i, version=version)]) for i in range(20)]) for version in (4, 3))
+    assert new.std(axis=0).mean() > 2.5
+    assert old.std(axis=0).mean() < 1.0
+
+
+def test_peaks_of_version_4_stay_within_full_scale():
+    for index in range(8):
+        events = ["impacts", "hammering"]
+        assert np.abs(_clip(index, events, NOISE_FACTORIES["validation"][2], version=4)).max() < 0.99
