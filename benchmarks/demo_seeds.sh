@@ -19,5 +19,6 @@ for seed in 0 1 2; do
             --output_dir "$student"
     done
     python -m modeling_retainmix.evaluation.paper.tables --output_dir "outputs/seeds-$steps/tables" --teacher $teacher \
-        --models "${models[@]}" --seed $seed --benchmark_seed $seed --clip_seconds 4 --cpu_threads 1
+        --models "${models[@]}" --seed $seed --benchmark_seed $seed --clip_seconds 4 --cpu_threads 1 \
+        --factory_config '{"version": 3}'
 done

@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--cache_dir", default=str(Path(HF_HOME) / "retainmix"), help="folder of the factory's tables")
     args = parser.parse_args()
 
-    machines = build_factory(args.cache_dir, FactoryConfig())["validation_machines"]
+    machines = build_factory(args.cache_dir, FactoryConfig(version=3))["validation_machines"]
     types, splits, domains = (np.asarray(machines[name]) for name in ("machine_type", "split", "domain"))
     generator = np.random.default_rng(args.seed)
     found: dict[str, list[bool]] = {"contributions": [], "level deviations": []}

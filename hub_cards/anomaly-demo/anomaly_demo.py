@@ -12,7 +12,7 @@ from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.audio import SAMPLING_RATE, read_audio
 from modeling_retainmix.data.factory import FactoryConfig
 from modeling_retainmix.data.factory.catalogue import MACHINE_TYPES
-from modeling_retainmix.data.factory.plan import planned_tables, synthesise
+from modeling_retainmix.data.factory.plan import planned_tables, synthesize
 from modeling_retainmix.detection.explanation import Explanation
 
 LOCAL_MODEL = Path(__file__).parents[1] / "retainmix-beats-tiny"
@@ -22,7 +22,7 @@ EXAMPLES = [
 ]
 EXAMPLE_REFERENCES = 20
 # One test clip with each of the five faults of a type.
-EXAMPLE_CONFIG = FactoryConfig(source_references=EXAMPLE_REFERENCES, target_references=1, tests_per_cell=5)
+EXAMPLE_CONFIG = FactoryConfig(version=3, source_references=EXAMPLE_REFERENCES, target_references=1, tests_per_cell=5)
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,6 @@ def example_clips(machine: str, fault: str, folder: str | os.PathLike[str]) -> t
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"{machine}_reference_{index:02d}.wav" for index in range(len(references))]
     paths = [str(folder / name) for name in (*names, f"{machine}_{fault or 'healthy'}.wav")]
-    for path, samples in zip(paths, synthesise([*references, test], EXAMPLE_CONFIG), strict=True):
+    for path, samples in zip(paths, synthesize([*references, test], EXAMPLE_CONFIG), strict=True):
         soundfile.write(path, samples, SAMPLING_RATE, subtype="PCM_16")
     return paths[:-1], paths[-1]

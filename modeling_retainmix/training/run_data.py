@@ -11,7 +11,7 @@ from datasets import Dataset, concatenate_datasets
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, build_benchmark
 from modeling_retainmix.data.benchmark_sources import factory_config, load_benchmark
 from modeling_retainmix.data.clips import SCALE_COLUMN, with_scale
-from modeling_retainmix.data.factory import FACTORY_VERSION, build_factory, factory_fingerprint
+from modeling_retainmix.data.factory import build_factory, factory_fingerprint
 from modeling_retainmix.data.layouts.noise import NOISE_COLUMNS, read_training_noise
 from modeling_retainmix.data.noise_segments import make_noise_segments
 from modeling_retainmix.data.recordings import MACHINE_COLUMNS, read_training_machines
@@ -61,7 +61,10 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
     splits = [split for split, needed in wanted.items() if needed]
     workers = run_args.data_workers or os.cpu_count()
     factory = build_factory(run_args.cache_dir, config, num_proc=workers, splits=splits) if splits else {}
-    description: dict[str, Any] = {"factory_version": FACTORY_VERSION, "factory_hash": factory_fingerprint(config)}
+    description: dict[str, Any] = {
+        "factory_version": str(config.version),
+        "factory_hash": factory_fingerprint(config),
+    }
     if run_args.train_data:
         machines, noise = _prepare_training(run_args, args, description)
     else:

@@ -7,6 +7,7 @@ import soundfile
 from modeling_retainmix.data.benchmark import BenchmarkProtocol
 from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
 from modeling_retainmix.data.benchmark_sources import factory_config, load_benchmark
+from modeling_retainmix.data.factory import FACTORY_VERSION
 
 PROTOCOL = BenchmarkProtocol("tiny", 2, 1, 1, (0,), (0,), clip_seconds=1.0)
 
@@ -60,6 +61,8 @@ def test_when_no_folder_is_given_then_the_factory_has_as_many_clips_as_the_proto
 def test_when_sizes_are_given_then_they_stand_above_those_of_the_protocol():
     config = factory_config(PROTOCOL, 2.0, 5, {"tests_per_cell": 7})
     assert (config.clip_seconds, config.seed, config.source_references, config.tests_per_cell) == (2.0, 5, 2, 7)
+    assert config.version == FACTORY_VERSION
+    assert factory_config(PROTOCOL, 2.0, 5, {"version": 3}).version == 3
 
 
 def test_when_a_folder_is_given_then_the_seed_decides_which_noise_lies_on_which_clip(tmp_path, recordings, noise):

@@ -17,6 +17,20 @@ def test_when_nothing_is_given_then_the_demo_recipe_is_read():
     assert args.learning_rate == float(recipe["learning_rate"])
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], {"version": 3}),
+        (["--factory_config", '{"version": 4}'], {"version": 4}),
+        (["--config", "denoising"], {}),
+        (["--config", "denoising", "--factory_config", '{"version": 3}'], {"version": 3}),
+    ],
+)
+def test_the_demo_names_the_factory_of_its_published_numbers_and_an_option_chooses_another(options, expected):
+    run_args, _ = parse_arguments(options)
+    assert run_args.factory_options == expected
+
+
 def test_when_option_is_given_then_it_overrides_the_recipe(tmp_path):
     _, args = parse_arguments(["--max_steps", "7", "--snr_db", "-5", "5", "--output_dir", str(tmp_path)])
     assert (args.max_steps, args.snr_db, args.output_dir) == (7, [-5.0, 5.0], str(tmp_path))

@@ -2,11 +2,18 @@
 
 from modeling_retainmix.data.factory.dataset import build_factory
 from modeling_retainmix.data.factory.dcase_export import export_dcase
-from modeling_retainmix.data.factory.plan import FACTORY_SHA256, FACTORY_VERSION, FactoryConfig, factory_fingerprint
+from modeling_retainmix.data.factory.plan import (
+    FACTORY_SHA256,
+    FACTORY_VERSION,
+    FACTORY_VERSIONS,
+    FactoryConfig,
+    factory_fingerprint,
+)
 
 __all__ = [
     "FACTORY_SHA256",
     "FACTORY_VERSION",
+    "FACTORY_VERSIONS",
     "FactoryConfig",
     "build_factory",
     "export_dcase",

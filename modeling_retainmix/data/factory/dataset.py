@@ -15,13 +15,11 @@ from tqdm.auto import tqdm
 from modeling_retainmix.atomic import whole_folder
 from modeling_retainmix.data.factory.catalogue import SPLITS
 from modeling_retainmix.data.factory.plan import (
-    MACHINE_COLUMNS,
-    NOISE_COLUMNS,
     Clip,
     FactoryConfig,
     factory_fingerprint,
     planned_tables,
-    synthesise,
+    synthesize,
 )
 
 _BATCH_SIZE = 32  # clips that a worker hands over at a time
@@ -33,7 +31,7 @@ def build_factory(
     num_proc: int | None = None,
     splits: Sequence[str] = SPLITS,
 ) -> DatasetDict:
-    """Makes the procedural factory, or opens it where it has been made before.
+    """Make the procedural factory, or opens it where it has been made before.
 
     The tables are memory-mapped. A build of all splits serves requests for some of them. A build that is interrupted
     leaves nothing that is taken for one, and processes that build at the same time do not disturb each other.
@@ -46,8 +44,8 @@ def build_factory(
 
     Returns:
         For each split a table `<split>_machines` with columns audio (int16 list), machine_type, section, domain,
-        split, label, attributes, factory, fault, and a table `<split>_noise` with columns audio, noise_class, kind,
-        factory.
+        split, label, attributes, factory, fault and, from version 4 on, session (of the recording), and a table
+        `<split>_noise` with columns audio, noise_class, kind, factory.
 
     Raises:
         ValueError: an unknown split, or less than one worker.
@@ -74,7 +72,7 @@ def _write_tables(folder: Path, plan: dict[str, list[Clip]], config: FactoryConf
         with tqdm(total=sum(map(len, plan.values())), desc="procedural factory", unit="clip") as progress:
             for table, clips in plan.items():
                 batches = [clips[start : start + _BATCH_SIZE] for start in range(0, len(clips), _BATCH_SIZE)]
-                audio = run(synthesise, batches, [config] * len(batches))
+                audio = run(synthesize, batches, [config] * len(batches))
                 _write_table(folder / f"{table}.arrow", batches, audio, progress)
     finally:
         if executor is not None:
@@ -82,7 +80,7 @@ def _write_tables(folder: Path, plan: dict[str, list[Clip]], config: FactoryConf
 
 
 def _end_with_parent() -> None:
-    """Lets a worker end when the process that hands it work is killed; it would wait for ever."""
+    """Let a worker end when the process that hands it work is killed; it would wait for ever."""
 
     def wait() -> None:
         parent = multiprocessing.parent_process()
@@ -94,7 +92,7 @@ def _end_with_parent() -> None:
 
 
 def _write_table(path: Path, batches: list[list[Clip]], audio: Iterable[np.ndarray], progress: tqdm) -> None:
-    columns = MACHINE_COLUMNS if path.stem.endswith("_machines") else NOISE_COLUMNS
+    columns = tuple(batches[0][0].row)
     features = Features({"audio": List(Value("int16")), **{column: Value("string") for column in columns}})
     schema = features.arrow_schema
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:

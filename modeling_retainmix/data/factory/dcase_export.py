@@ -9,18 +9,23 @@ from datasets import DatasetDict
 from tqdm.auto import tqdm
 
 from modeling_retainmix.data.clips import read_clips
+from modeling_retainmix.data.factory.catalogue import NOISE_FACTORIES
 from modeling_retainmix.data.factory.signals import SAMPLING_RATE
+
+_TRAINING_FACTORIES = {factory.name for factory in NOISE_FACTORIES["train"]}
 
 
 def export_dcase(dataset_dict: DatasetDict, output_dir: str | os.PathLike[str]) -> None:
-    """Writes every clip of a built factory as a 16 bit FLAC file; samples stay as they are.
+    """Write every clip of a built factory as a 16 bit FLAC file; samples stay as they are.
 
         <output_dir>/<split>_machines/<machine_type>/<train or test>/
             section_<NN>_<domain>_<split>_<label>_<nnnn>_<attributes>.flac
         <output_dir>/<split>_noise/<stationary or non_stationary>/<noise_class>_<nnnn>.flac
 
     Numbers count the clips of a machine type's split, domain and label, and those of a noise class. Training types
-    have no test clips and so no `test` folder. Fault mechanisms are not part of a file name.
+    have no test clips and so no `test` folder. Fault mechanisms are not part of a file name. From version 4 on, the
+    attributes of validation and evaluation clips end with `session_<NN>`, counted within split, domain and label;
+    attributes of training clips do not, because they are the classes that a tagging loss learns.
 
     Args:
         dataset_dict: what `build_factory` returns.
@@ -51,7 +56,10 @@ def _machine_file(row: dict[str, str], counter: Counter[str]) -> Path:
     folder = Path(row["machine_type"]) / row["split"]
     number = counter[f"{folder}/{stem}"]
     counter[f"{folder}/{stem}"] += 1
-    return folder / f"{stem}_{number:04d}_{row['attributes']}.flac"
+    attributes = row["attributes"]
+    if "session" in row and row["factory"] not in _TRAINING_FACTORIES:
+        attributes += f"_session_{row['session'].rsplit('_', 1)[1]}"
+    return folder / f"{stem}_{number:04d}_{attributes}.flac"
 
 
 def _noise_file(row: dict[str, str], counter: Counter[str]) -> Path:

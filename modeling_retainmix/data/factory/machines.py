@@ -7,20 +7,21 @@ from scipy import fft
 
 from modeling_retainmix.data.factory import signals
 from modeling_retainmix.data.factory.catalogue import MachineType
+from modeling_retainmix.data.factory.sessions import Session
 from modeling_retainmix.data.factory.signals import MARGIN, SAMPLING_RATE, decibels
+from modeling_retainmix.data.factory.widths import Widths
 
 SPEED_JITTER = 0.003  # slow jitter of the shaft within a clip
-CLIP_SPEED_STD = 0.008  # speed from clip to clip
-CLIP_LEVEL_STD_DB = 1.0  # level of each part from clip to clip
-CLIP_TILT_STD = 0.25  # microphone from clip to clip, dB per octave
 FLOOR_DB = -14.0  # noise floor relative to the sum of the parts
 LEVEL_DBFS = (-32.0, 2.5)  # mean and standard deviation of the level of a finished clip
 CREST_RANGE = (2.6, 3.2)  # peaks are clipped at a multiple of the RMS drawn from this range
-IDLE = 0.3  # amplitude in the pauses of the on/off cycle
 TABLE_SIZE = 1 << 14
 
 # What more load does to the level of each part, in dB
 LOAD_DB = {"shaft": -1.0, "gear": 2.5, "blade": 1.0, "strokes": 1.5, "friction": 2.0}
+
+
+PARTS = tuple(LOAD_DB)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Motion:
     Attributes:
         phase: [samples] turns of the shaft.
         rotation_hz: mean turns per second.
-        envelope: [samples] 1 while the machine works, `IDLE` in pauses.
+        envelope: [samples] 1 while the machine works, less in pauses.
         freq: [bins] frequencies of the real FFT of the clip with its margins, Hz.
     """
 
@@ -81,7 +82,7 @@ class Motion:
 
 
 def draw_machine(machine_type: MachineType, seed: int, instance: int | None = None) -> Machine:
-    """Draws the details of a machine.
+    """Draw the details of a machine.
 
     Args:
         machine_type: the type.
@@ -159,10 +160,28 @@ def _lines(machine_type: MachineType, rng: np.random.Generator) -> tuple[np.ndar
     return np.concatenate(orders), all_amplitudes, np.array(groups)
 
 
-def draw_motion(machine: Machine, rng: np.random.Generator, speed: float, num_samples: int) -> Motion:
-    """Draws the course of the shaft and of the on/off cycle of a clip with its margins."""
+def draw_motion(
+    machine: Machine,
+    rng: np.random.Generator,
+    speed: float,
+    num_samples: int,
+    widths: Widths,
+    session: Session | None = None,
+) -> Motion:
+    """Draw the course of the shaft and of the on/off cycle of a clip with its margins.
+
+    Args:
+        machine: whose shaft it is.
+        rng: of the clip.
+        speed: factor of the machine's speed.
+        num_samples: length of the clip.
+        widths: how much clips differ.
+        session: in which it is recorded.
+    """
     length = signals.padded_length(num_samples)
-    rotation_hz = machine.rotation_hz * speed * (1.0 + CLIP_SPEED_STD * rng.standard_normal())
+    rotation_hz = machine.rotation_hz * speed * (1.0 + widths.clip_speed_std * rng.standard_normal())
+    if session is not None:
+        rotation_hz *= session.speed
     jitter = signals.slow_curve(rng, length, SPEED_JITTER, 0.25)
     phase = np.cumsum(rotation_hz * (1.0 + jitter)) / SAMPLING_RATE + rng.uniform()
     envelope = np.ones(length)
@@ -171,7 +190,7 @@ def draw_motion(machine: Machine, rng: np.random.Generator, speed: float, num_sa
         position = (np.arange(length) / SAMPLING_RATE * rate + rng.uniform()) % 1.0
         edge = 0.03
         rise = np.minimum(position, machine.cycle_duty - position) / edge
-        envelope = IDLE + (1.0 - IDLE) * np.clip(rise, 0.0, 1.0)
+        envelope = widths.idle + (1.0 - widths.idle) * np.clip(rise, 0.0, 1.0)
     return Motion(phase, rotation_hz, envelope, signals.frequencies(length))
 
 
@@ -183,19 +202,30 @@ def shaft_tones(phase: np.ndarray, orders: np.ndarray, amplitudes: np.ndarray, p
     return table[((phase % 1.0) * TABLE_SIZE).astype(np.int64) % TABLE_SIZE]
 
 
-def machine_sound(machine: Machine, motion: Motion, rng: np.random.Generator, load: float) -> np.ndarray:
-    """The machine without its body filter, with margins, [samples]."""
-    length = len(motion.phase)
+def machine_sound(
+    machine: Machine,
+    motion: Motion,
+    rng: np.random.Generator,
+    load: float,
+    widths: Widths,
+    session: Session | None = None,
+) -> np.ndarray:
+    """Return the machine without its body filter, with margins, [samples]; arguments as in `draw_motion`."""
+    length, line_amplitudes = len(motion.phase), machine.amplitudes
+    if session is not None:
+        load, line_amplitudes = load + session.load, line_amplitudes * session.lines
     parts_db = {
-        part: level + load * LOAD_DB[part] + CLIP_LEVEL_STD_DB * rng.standard_normal()
+        part: level + load * LOAD_DB[part] + widths.clip_level_std_db * rng.standard_normal()
         for part, level in machine.levels_db.items()
     }
+    if session is not None:
+        parts_db = {part: level + session.levels_db[part] for part, level in parts_db.items()}
     audible = machine.orders * motion.rotation_hz < 0.47 * SAMPLING_RATE
-    amplitudes = np.where(audible, machine.amplitudes, 0.0)
+    amplitudes = np.where(audible, line_amplitudes, 0.0)
     for part in set(machine.groups.tolist()):
-        of_part = machine.groups == part
-        power = np.sum(np.square(amplitudes[of_part])) / 2
-        amplitudes[of_part] *= decibels(parts_db[part]) / np.sqrt(power)
+        lines = machine.groups == part
+        power = np.sum(np.square(amplitudes[lines])) / 2
+        amplitudes[lines] *= decibels(parts_db[part]) / np.sqrt(power)
     sound = shaft_tones(motion.phase, machine.orders, amplitudes, machine.phases)
     friction = signals.shaped_noise(rng, signals.band(motion.freq, *machine.friction_hz), length)
     friction *= 1.0 + machine.friction_depth * np.cos(2 * np.pi * motion.phase)
@@ -209,7 +239,7 @@ def machine_sound(machine: Machine, motion: Motion, rng: np.random.Generator, lo
 
 
 def body_response(machine: Machine, freq: np.ndarray) -> np.ndarray:
-    """Amplitude response [bins] of the machine's body."""
+    """Return the amplitude response [bins] of the machine's body."""
     return signals.bumps(freq, machine.body_hz, machine.body_db, machine.body_octaves) * signals.tilt(
         freq, machine.body_tilt
     )
@@ -224,6 +254,8 @@ def finish_clip(
     severity_db: float,
     is_target: bool,
     num_samples: int,
+    widths: Widths,
+    session: Session | None = None,
 ) -> np.ndarray:
     """Body, fault, noise floor, microphone, peaks and level: the clip as recorded.
 
@@ -235,6 +267,8 @@ def finish_clip(
         severity_db: level of the fault relative to the machine, both as heard.
         is_target: the clip is recorded by the microphone of the target domain.
         num_samples: length of the clip.
+        widths: how much clips differ.
+        session: in which the clip is recorded.
 
     Returns:
         int16 [num_samples]. Its level is drawn here, after the fault is in: it tells nothing.
@@ -246,9 +280,10 @@ def finish_clip(
     if fault is not None:
         heard += signals.unit_rms(fft.irfft(fft.rfft(fault) * body, length)) * decibels(severity_db)
     floor = signals.shaped_noise(rng, signals.tilt(motion.freq, -2.0), length)
-    heard = heard + floor * decibels(FLOOR_DB)
-    microphone = CLIP_TILT_STD * rng.standard_normal() + (machine.target_tilt if is_target else 0.0)
-    heard = fft.irfft(fft.rfft(heard) * signals.tilt(motion.freq, microphone), length)
+    heard = heard + floor * decibels(FLOOR_DB if session is None else FLOOR_DB + session.floor_db)
+    microphone = widths.clip_tilt_std * rng.standard_normal() + (machine.target_tilt if is_target else 0.0)
+    path = signals.tilt(motion.freq, microphone)
+    heard = fft.irfft(fft.rfft(heard) * (path if session is None else path * session.path), length)
     clip = signals.limit_peaks(heard[MARGIN : MARGIN + num_samples], rng.uniform(*CREST_RANGE))
     mean, std = LEVEL_DBFS
     return signals.to_int16(clip * decibels(rng.normal(mean, std)))

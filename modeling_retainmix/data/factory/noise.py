@@ -1,191 +1,36 @@
-"""Noise of factories: an ambience of coloured noise and tones, and events that happen in it.
+"""Noise of factories: an ambience of colored noise and tones, and events that happen in it.
 
 Stationary and non-stationary noise of one factory share the ambience; the events, and the swelling of the ambience
 that comes with them, make the difference.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import fft
 
 from modeling_retainmix.data.factory import signals
+from modeling_retainmix.data.factory.ambience import ambience_sound, draw_ambience
 from modeling_retainmix.data.factory.catalogue import NoiseFactory
-from modeling_retainmix.data.factory.signals import MARGIN, SAMPLING_RATE, decibels
+from modeling_retainmix.data.factory.events import EVENTS
+from modeling_retainmix.data.factory.hall import draw_hall, draw_path, draw_place, draw_scene, scene_sound
+from modeling_retainmix.data.factory.signals import MARGIN, decibels
 
 EVENT_DB = (5.0, 2.0)  # level of events and swell over the ambience: mean, standard deviation from clip to clip
+FAMILY_STD_DB = 6.0  # level of one family beside another, from clip to clip (version 4)
 AMBIENCE_DBFS = (-32.0, 1.0)  # level of the ambience: mean and standard deviation from clip to clip
 SWELL_DB = -3.0  # level of the swelling ambience relative to the events proper
 SWELL_STD_DB = 6.0  # how strongly it swells
 CREST = 7.0  # peaks are clipped at this multiple of the RMS
-ZONES = 2  # places in a training factory, each with an ambience of its own colour
-
-
-@dataclass(frozen=True)
-class Ambience:
-    """What is always heard in a factory.
-
-    Attributes:
-        colour_db: level at `colour_hz` [knots], the spectrum of the noise.
-        tones_hz, tones_db: [tones] frequencies and levels relative to the noise.
-    """
-
-    colour_hz: np.ndarray
-    colour_db: np.ndarray
-    tones_hz: np.ndarray
-    tones_db: np.ndarray
-
-
-def draw_ambience(factory: NoiseFactory, seed: int, zone: int | None = None) -> Ambience:
-    """Draws the ambience of a factory, or of one zone of it (other colour, same tones at other levels)."""
-    rng = signals.keyed_generator(seed, "ambience", factory.name)
-    colour_hz = 2.0 ** np.arange(np.log2(62.5), np.log2(8000.0) + 0.1, 0.5)
-    octaves = np.log2(colour_hz / 1000.0)
-    colour_db = rng.uniform(-5.0, -3.5) * octaves + rng.normal(0.0, 2.5, len(octaves))
-    num_tones = 6
-    tones_hz = 2 ** rng.uniform(np.log2(90), np.log2(3000), num_tones)
-    tones_db = rng.uniform(-18.0, -10.0, num_tones)
-    if zone is not None:
-        rng = signals.keyed_generator(seed, "ambience", factory.name, zone)
-        colour_db = colour_db + rng.normal(0.0, 2.5, len(octaves))
-        tones_db = tones_db + rng.normal(0.0, 4.0, num_tones)
-    return Ambience(colour_hz, colour_db, tones_hz, tones_db)
-
-
-def ambience_sound(ambience: Ambience, rng: np.random.Generator, length: int) -> np.ndarray:
-    """One stretch of ambience of unit RMS, [length]: colour and tones differ a little from clip to clip."""
-    freq = signals.frequencies(length)
-    colour_db = ambience.colour_db + rng.normal(0.0, 0.7, len(ambience.colour_db))
-    octaves = np.log2(np.maximum(freq, 31.25))
-    response = decibels(np.interp(octaves, np.log2(ambience.colour_hz), colour_db))
-    sound = signals.shaped_noise(rng, response, length)
-    sound *= decibels(signals.slow_curve(rng, length, 0.7, 0.5))
-    # tones on bins of the long FFT: one inverse transform for all of them
-    tones = np.zeros(len(freq), dtype=np.complex128)
-    detuned_hz = ambience.tones_hz * (1.0 + 0.002 * rng.standard_normal(len(ambience.tones_hz)))
-    amplitudes = np.sqrt(2) * decibels(ambience.tones_db + rng.normal(0.0, 1.0, len(ambience.tones_db)))
-    phases = rng.uniform(0.0, 2 * np.pi, len(amplitudes))
-    np.add.at(tones, np.rint(detuned_hz / freq[1]).astype(np.int64), amplitudes * np.exp(1j * phases) * length / 2)
-    sound += fft.irfft(tones, length)
-    return signals.unit_rms(sound)
-
-
-Event = Callable[[np.random.Generator, np.random.Generator, int], np.ndarray]
-
-
-def _moments(rng: np.random.Generator, length: int, count: int) -> np.ndarray:
-    """Random sample positions at which something begins that the clip without its margins can hear."""
-    return rng.integers(MARGIN, length - 2 * MARGIN, count)
-
-
-def _bursts_envelope(
-    rng: np.random.Generator, length: int, per_second: float, seconds: tuple[float, float], attack: float
-) -> np.ndarray:
-    """Bumps that rise within `attack` seconds and fall exponentially, at random times, [length]."""
-    count = max(1, rng.poisson(per_second * length / SAMPLING_RATE))
-    starts = _moments(rng, length, count)
-    levels = decibels(rng.normal(0.0, 3.0, count))
-    envelope = np.zeros(length)
-    for start, level, decay in zip(starts, levels, rng.uniform(*seconds, count), strict=True):
-        t = np.arange(min(length - start, int(6 * decay * SAMPLING_RATE))) / SAMPLING_RATE
-        envelope[start : start + len(t)] += level * (1.0 - np.exp(-t / attack)) * np.exp(-t / decay)
-    return envelope
-
-
-def impacts(factory: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """Metal on metal: strokes that ring for a tenth of a second."""
-    centres = 2 ** factory.uniform(np.log2(400), np.log2(5000), 5)
-    count = max(2, rng.poisson(factory.uniform(1.5, 4.0) * length / SAMPLING_RATE))
-    modes = signals.damped_modes(
-        signals.frequencies(length), centres * 2 ** rng.normal(0, 0.15, 5), rng.uniform(0.03, 0.15, 5)
-    )
-    return signals.ring(_moments(rng, length, count), decibels(rng.normal(0, 4, count)), modes, length)
-
-
-def babble(factory: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """Voices: gliding harmonic tones with the rhythm of syllables behind formants."""
-    freq = signals.frequencies(length)
-    pitch = factory.uniform(100, 180)
-    sound = np.zeros(length)
-    for _ in range(3):
-        f0 = pitch * 2 ** (rng.normal(0, 0.3) + signals.slow_curve(rng, length, 0.12, 0.2))
-        voice = (np.cumsum(f0) / SAMPLING_RATE) % 1.0 - 0.5
-        syllables = np.maximum(signals.slow_curve(rng, length, 1.0, 0.12), 0.0)
-        formants = 2 ** rng.uniform(np.log2([300, 900, 2200]), np.log2([800, 1900, 3200]))
-        response = signals.bumps(freq, formants, np.full(3, 18.0), np.full(3, 0.2)) * signals.band(freq, 150, 3500)
-        sound += signals.unit_rms(fft.irfft(fft.rfft(voice * syllables) * response, length)) * rng.uniform(0.5, 1.0)
-    return sound
-
-
-def bursts(factory: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """Compressed air let off: hisses of a fifth of a second."""
-    low = factory.uniform(800, 2200) * 2 ** rng.normal(0, 0.2)
-    hiss = signals.shaped_noise(rng, signals.band(signals.frequencies(length), low, 4 * low), length)
-    return hiss * _bursts_envelope(rng, length, factory.uniform(0.8, 2.0), (0.1, 0.4), 0.02)
-
-
-def horns(factory: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """A horn: a steady chord of harmonics that sounds for half a second."""
-    pitch = factory.uniform(250, 450) * 2 ** rng.normal(0, 0.08)
-    seconds = np.arange(length) / SAMPLING_RATE
-    chord = sum(0.75**h * np.cos(2 * np.pi * (pitch * h * seconds + rng.uniform())) for h in range(1, 10))
-    return chord * _bursts_envelope(rng, length, 0.7, (0.2, 0.5), 0.05)
-
-
-def hammering(factory: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """A hammer: dull strokes in a steady rhythm, with pauses."""
-    interval = factory.uniform(0.15, 0.4) * 2 ** rng.normal(0, 0.1)
-    strokes = np.arange(rng.uniform(0, interval), length / SAMPLING_RATE, interval)
-    heard = signals.slow_curve(rng, len(strokes), 1.0, 4 / SAMPLING_RATE) > -0.6  # a knot every four strokes
-    heard[len(heard) // 2] = True  # no clip without a stroke
-    centres = 2 ** factory.uniform(np.log2(200), np.log2(1800), 4)
-    modes = signals.damped_modes(signals.frequencies(length), centres, rng.uniform(0.015, 0.05, 4))
-    samples = (strokes[heard] * SAMPLING_RATE).astype(np.int64)
-    return signals.ring(samples, decibels(rng.normal(0, 2, len(samples))), modes, length)
-
-
-def alarms(factory: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """A reversing vehicle: beeps at a steady rate."""
-    pitch = factory.uniform(1000, 1800) * (1.0 + 0.01 * rng.standard_normal())
-    seconds = np.arange(length) / SAMPLING_RATE
-    beep = np.cos(2 * np.pi * pitch * seconds) + 0.3 * np.cos(6 * np.pi * pitch * seconds)
-    position = (seconds * factory.uniform(1.0, 2.0) + rng.uniform()) % 1.0
-    return beep * np.clip(np.minimum(position, 0.5 - position) * 50, 0.0, 1.0)
-
-
-def trolley(factory: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """A trolley on a rough floor: dense knocks that come nearer and go."""
-    count = int(factory.uniform(30, 60) * length / SAMPLING_RATE)
-    positions = rng.integers(0, length, count)
-    centres = 2 ** factory.uniform(np.log2(250), np.log2(3000), 5)
-    modes = signals.damped_modes(signals.frequencies(length), centres, np.full(5, 0.012))
-    nearness = decibels(12.0 * np.cos(2 * np.pi * (np.arange(length) / length * 0.7 + rng.uniform())))
-    return signals.ring(positions, decibels(rng.normal(0, 4, count)), modes, length, nearness)
-
-
-def drilling(factory: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """A drill: a buzz whose pitch sags under load, with scraping noise."""
-    f0 = factory.uniform(180, 320) * 2 ** signals.slow_curve(rng, length, 0.05, 0.3)
-    buzz = signals.unit_rms((np.cumsum(f0) / SAMPLING_RATE) % 1.0 - 0.5)
-    scrape = signals.shaped_noise(rng, signals.band(signals.frequencies(length), 1500, 5000), length)
-    return (buzz + 0.6 * scrape) * _bursts_envelope(rng, length, 0.8, (0.3, 0.6), 0.08)
-
-
-EVENTS: dict[str, Event] = {
-    "impacts": impacts,
-    "babble": babble,
-    "bursts": bursts,
-    "horns": horns,
-    "hammering": hammering,
-    "alarms": alarms,
-    "trolley": trolley,
-    "drilling": drilling,
-}
+ZONES = 2  # places in a training factory, each with an ambience of its own color
 
 
 def noise_clip(
-    factory: NoiseFactory, seed: int, rng: np.random.Generator, zone: int | None, events: list[str], num_samples: int
+    factory: NoiseFactory,
+    seed: int,
+    rng: np.random.Generator,
+    zone: int | None,
+    events: list[str],
+    num_samples: int,
+    version: int,
 ) -> np.ndarray:
     """One segment of factory noise.
 
@@ -196,22 +41,54 @@ def noise_clip(
         zone: of a training factory; None: the one place of a validation or evaluation factory.
         events: families that happen in the clip; none: stationary noise.
         num_samples: length of the clip.
+        version: of the factory.
 
     Returns:
         int16 [num_samples].
     """
     length = signals.padded_length(num_samples)
     kept = slice(MARGIN, MARGIN + num_samples)
+    if version >= 4:
+        sound = fft.rfft(_hall_noise(factory, seed, rng, zone, events, length)) * draw_place(rng, length)
+        return _level(fft.irfft(sound, length)[kept], rng)
     ambience = draw_ambience(factory, seed, zone)
     sound = signals.unit_rms(ambience_sound(ambience, rng, length)[kept])
     if events:
         happening = np.zeros(num_samples)
         for family in events:
-            parameters = signals.keyed_generator(seed, "event", factory.name, family)
-            happening += signals.unit_rms(EVENTS[family](parameters, rng, length)[kept])
+            site_rng = signals.keyed_generator(seed, "event", factory.name, family)
+            happening += signals.unit_rms(EVENTS[family](site_rng, rng, length)[kept])
         # work makes the whole hall louder: part of it is heard as a swelling of the ambience
         swell = ambience_sound(ambience, rng, length) * decibels(signals.slow_curve(rng, length, SWELL_STD_DB, 0.3))
         happening = signals.unit_rms(happening) + signals.unit_rms(swell[kept]) * decibels(SWELL_DB)
         sound = sound + signals.unit_rms(happening) * decibels(rng.normal(*EVENT_DB))
-    rms = np.sqrt(np.mean(np.square(sound)))
-    return signals.to_int16(signals.limit_peaks(sound, CREST) * rms * decibels(rng.normal(*AMBIENCE_DBFS)))
+    return _level(sound, rng)
+
+
+def _hall_noise(
+    factory: NoiseFactory, seed: int, rng: np.random.Generator, zone: int | None, events: list[str], length: int
+) -> np.ndarray:
+    """Return noise of version 4, [length]: what a clip hears of the hall, and events somewhere in it."""
+    kept = slice(MARGIN, length - MARGIN)
+    hall = draw_hall(factory, seed, zone)
+    ambience = scene_sound(hall, draw_scene(hall, rng), rng, length)
+    if not events:
+        return ambience
+    happening = np.zeros(length)
+    for family in events:
+        site_rng = signals.keyed_generator(seed, "event", factory.name, family)
+        event = fft.irfft(fft.rfft(EVENTS[family](site_rng, rng, length)) * draw_path(rng, hall, length), length)
+        happening += event / _rms(event[kept]) * decibels(rng.normal(0.0, FAMILY_STD_DB))
+    # another moment of the same scene: half a clip away
+    swell = np.roll(ambience, length // 2) * decibels(signals.slow_curve(rng, length, SWELL_STD_DB, 0.3))
+    happening = happening / _rms(happening[kept]) + swell / _rms(swell[kept]) * decibels(SWELL_DB)
+    return ambience / _rms(ambience[kept]) + happening / _rms(happening[kept]) * decibels(rng.normal(*EVENT_DB))
+
+
+def _rms(sound: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(sound))))
+
+
+def _level(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the clip as recorded, int16 [samples]: its peaks limited, its level that of the ambience and events."""
+    return signals.to_int16(signals.limit_peaks(sound, CREST) * _rms(sound) * decibels(rng.normal(*AMBIENCE_DBFS)))

@@ -15,16 +15,25 @@ import numpy as np
 from modeling_retainmix.data.factory import machines, noise, signals
 from modeling_retainmix.data.factory.catalogue import MACHINE_TYPES, NOISE_FACTORIES, MachineType, NoiseFactory
 from modeling_retainmix.data.factory.faults import fault_sound
+from modeling_retainmix.data.factory.sessions import draw_session
+from modeling_retainmix.data.factory.widths import WIDTHS
 
-# A change of any sample of any clip is a new version, with a new hash of the sample clips.
-FACTORY_VERSION = "3"
-FACTORY_SHA256 = "b1a2dbf1a2b6a944b0d214051f5f0fa8c0fe3a2af876faf0b4c3d5c500254173"
+# A change of any sample of any clip is a new version, with a new hash of the sample clips: {version: hash}.
+FACTORY_SHA256 = {
+    3: "b1a2dbf1a2b6a944b0d214051f5f0fa8c0fe3a2af876faf0b4c3d5c500254173",
+    4: "8e6ab2ebc669561fe46a87b3944d04cc7ff4d2bf7aee4cfd99a53458b3c86eb1",
+}
+FACTORY_VERSIONS = tuple(FACTORY_SHA256)
+FACTORY_VERSION = max(FACTORY_VERSIONS)
 
 SOURCE_SPEEDS = (0.88, 1.0, 1.12)
 TARGET_SPEED = 1.3
 LOADS = (0, 1)
 
+CLIPS_PER_SESSION = 5  # from version 4 on; a faulty session holds each of a type's faults once
+
 MACHINE_COLUMNS = ("machine_type", "section", "domain", "split", "label", "attributes", "factory", "fault")
+SESSION_COLUMN = "session"  # of machine clips, from version 4 on
 NOISE_COLUMNS = ("noise_class", "kind", "factory")
 
 
@@ -41,6 +50,7 @@ class FactoryConfig:
         tests_per_cell: test clips per cell of domain x label, per validation and evaluation type.
         clips_per_noise_class: clips of each class of training noise.
         segments_per_kind: noise segments of each kind, per validation and evaluation factory.
+        version: of the generator; earlier ones make the clips that they always made.
 
     Raises:
         ValueError: a value is out of its range.
@@ -55,14 +65,17 @@ class FactoryConfig:
     tests_per_cell: int = 20
     clips_per_noise_class: int = 60
     segments_per_kind: int = 190
+    version: int = FACTORY_VERSION
 
     def __post_init__(self) -> None:
         if not 1.0 <= self.clip_seconds <= 60.0:
             raise ValueError(f"clip_seconds must be between 1 and 60, not {self.clip_seconds}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative: {self.seed}")
+        if self.version not in FACTORY_VERSIONS:
+            raise ValueError(f"version of the factory must be one of {FACTORY_VERSIONS}, not {self.version}")
         for field in fields(self):
-            if field.type is int and field.name != "seed" and getattr(self, field.name) < 1:
+            if field.type is int and field.name not in ("seed", "version") and getattr(self, field.name) < 1:
                 raise ValueError(f"{field.name} must be at least 1, not {getattr(self, field.name)}")
 
     @property
@@ -73,8 +86,10 @@ class FactoryConfig:
 
 def factory_fingerprint(config: FactoryConfig) -> str:
     """Name of the data that `config` makes: the generator's version, a hash of its samples and the configuration."""
-    content = json.dumps({"samples": FACTORY_SHA256, **asdict(config)}, sort_keys=True)
-    return f"factory-v{FACTORY_VERSION}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+    values = asdict(config)
+    version = values.pop("version")  # it is told by the name and by the hash of the samples
+    content = json.dumps({"samples": FACTORY_SHA256[version], **values}, sort_keys=True)
+    return f"factory-v{version}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,7 @@ class MachineClip:
         key: its name, which its random draws depend on.
         machine_type, instance: the machine; instance None: the one machine of a validation or evaluation type.
         speed, load: how it runs.
+        session: name of the recording session, which its offsets depend on; None: without any (before version 4).
     """
 
     row: dict[str, str]
@@ -94,18 +110,32 @@ class MachineClip:
     instance: int | None
     speed: float
     load: float
+    session: tuple[str | int, ...] | None
 
-    def synthesise(self, config: FactoryConfig) -> np.ndarray:
+    def synthesize(self, config: FactoryConfig) -> np.ndarray:
         """The clip, int16 [samples]."""
         rng = signals.keyed_generator(config.seed, "clip", *self.key)
-        machine = _draw_machine(self.machine_type, config.seed, self.instance)
-        motion = machines.draw_motion(machine, rng, self.speed, config.num_samples)
-        sound = machines.machine_sound(machine, motion, rng, self.load)
+        machine, widths = _draw_machine(self.machine_type, config.seed, self.instance), WIDTHS[config.version]
+        session = None
+        if self.session is not None and widths.session is not None:
+            session = _draw_session(
+                widths.session,
+                config.seed,
+                self.session,
+                self.machine_type.factory,
+                machines.PARTS,
+                len(machine.orders),
+                signals.padded_length(config.num_samples),
+            )
+        motion = machines.draw_motion(machine, rng, self.speed, config.num_samples, widths, session)
+        sound = machines.machine_sound(machine, motion, rng, self.load, widths, session)
         fault, severity_db = None, 0.0
         if self.row["fault"]:
-            fault, severity_db = fault_sound(self.row["fault"], machine, motion, config.seed, rng)
+            fault, severity_db = fault_sound(self.row["fault"], machine, motion, config.seed, rng, widths, session)
         is_target = self.row["domain"] == "target"
-        return machines.finish_clip(machine, motion, rng, sound, fault, severity_db, is_target, config.num_samples)
+        return machines.finish_clip(
+            machine, motion, rng, sound, fault, severity_db, is_target, config.num_samples, widths, session
+        )
 
 
 @dataclass(frozen=True)
@@ -125,18 +155,21 @@ class NoiseClip:
     zone: int | None
     events: tuple[str, ...]
 
-    def synthesise(self, config: FactoryConfig) -> np.ndarray:
+    def synthesize(self, config: FactoryConfig) -> np.ndarray:
         """The clip, int16 [samples]."""
         rng = signals.keyed_generator(config.seed, "noise", *self.key)
         families: list[str] = []
         if self.events:
             families = sorted(rng.choice(self.events, rng.integers(1, len(self.events) + 1), replace=False).tolist())
-        return noise.noise_clip(self.factory, config.seed, rng, self.zone, families, config.num_samples)
+        return noise.noise_clip(
+            self.factory, config.seed, rng, self.zone, families, config.num_samples, config.version
+        )
 
 
 Clip = MachineClip | NoiseClip
 
 _draw_machine = lru_cache(maxsize=64)(machines.draw_machine)
+_draw_session = lru_cache(maxsize=8)(draw_session)  # clips of a session follow one another
 
 
 def planned_tables(config: FactoryConfig, splits: Sequence[str]) -> dict[str, list[Clip]]:
@@ -149,16 +182,16 @@ def planned_tables(config: FactoryConfig, splits: Sequence[str]) -> dict[str, li
     return plan
 
 
-def synthesise(clips: Sequence[Clip], config: FactoryConfig) -> np.ndarray:
+def synthesize(clips: Sequence[Clip], config: FactoryConfig) -> np.ndarray:
     """The audio of some clips, int16 [clips, samples]."""
-    return np.stack([clip.synthesise(config) for clip in clips])
+    return np.stack([clip.synthesize(config) for clip in clips])
 
 
 def sample_hash(config: FactoryConfig, splits: Sequence[str]) -> str:
     """SHA-256 over the first and the last clip of every table of the splits."""
     digest = hashlib.sha256()
     for clips in planned_tables(config, splits).values():
-        digest.update(synthesise([clips[0], clips[-1]], config).astype("<i2").tobytes())
+        digest.update(synthesize([clips[0], clips[-1]], config).astype("<i2").tobytes())
     return digest.hexdigest()
 
 
@@ -166,11 +199,12 @@ def _training_clips(config: FactoryConfig) -> Iterator[MachineClip]:
     for machine_type in MACHINE_TYPES["train"]:
         for instance in range(config.instances_per_type):
             load = signals.keyed_generator(config.seed, "load", machine_type.name, instance).uniform()
-            row = _machine_row(machine_type, "source", "train", "normal", f"instance_{instance:03d}")
+            attributes = f"instance_{instance:03d}"
             for index in range(config.clips_per_instance):
-                yield MachineClip(
-                    row, (machine_type.name, "train", instance, index), machine_type, instance, 1.0, load
-                )
+                key = (machine_type.name, "train", instance)
+                row = _machine_row(machine_type, "source", "train", "normal", attributes)
+                session = _add_session(row, f"source_train_normal_{attributes}", key, index, config)
+                yield MachineClip(row, (*key, index), machine_type, instance, 1.0, load, session)
 
 
 def _benchmark_clips(split: str, config: FactoryConfig) -> Iterator[MachineClip]:
@@ -182,16 +216,29 @@ def _benchmark_clips(split: str, config: FactoryConfig) -> Iterator[MachineClip]
         for domain, part, label, count in cells:
             speeds = SOURCE_SPEEDS if domain == "source" else (TARGET_SPEED,)
             conditions = [(speed, load) for speed in speeds for load in LOADS]
+            key = (machine_type.name, part, domain, label)
             for index in range(count):
-                fault, turn = "", index
-                if label == "anomaly":  # all faults in turn; over the turns every fault meets all conditions
-                    fault = machine_type.faults[index % len(machine_type.faults)]
-                    turn = index + index // (len(machine_type.faults) * len(conditions))
+                # all faults in turn; over the turns every fault meets all conditions
+                fault = machine_type.faults[index % len(machine_type.faults)] if label == "anomaly" else ""
+                if config.version >= 4:  # a session runs at one condition; a few sessions meet all speeds
+                    turn = -(index // CLIPS_PER_SESSION)
+                else:
+                    turn = index + (index // (len(machine_type.faults) * len(conditions)) if fault else 0)
                 speed, load = conditions[turn % len(conditions)]
                 row = _machine_row(machine_type, domain, part, label, f"speed_{speed:.2f}_load_{load}", fault)
-                yield MachineClip(
-                    row, (machine_type.name, part, domain, label, index), machine_type, None, speed, load
-                )
+                session = _add_session(row, f"{domain}_{part}_{label}", key, index, config)
+                yield MachineClip(row, (*key, index), machine_type, None, speed, load, session)
+
+
+def _add_session(
+    row: dict[str, str], name: str, key: tuple[str | int, ...], index: int, config: FactoryConfig
+) -> tuple[str | int, ...] | None:
+    """Write the session of a clip into its row, and return the session's key; version 3 has none."""
+    if config.version < 4:
+        return None
+    session = index // CLIPS_PER_SESSION
+    row[SESSION_COLUMN] = f"{name}_{session:02d}"
+    return (*key, session)
 
 
 def _machine_row(

@@ -14,6 +14,7 @@ from modeling_retainmix import csv_files
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
 from modeling_retainmix.data.benchmark_sources import load_benchmark
+from modeling_retainmix.data.factory import FACTORY_VERSION, FACTORY_VERSIONS
 from modeling_retainmix.detection.embedder import Embedder, chosen_layers
 
 PROTOCOL = replace(PROTOCOLS["small"], clip_seconds=4.0)  # the demo's
@@ -46,6 +47,7 @@ def factory_parser(description: str | None, output: bool = True) -> argparse.Arg
     parser.add_argument(
         "--evaluation", action="store_true", help="score the evaluation machines, not the validation machines"
     )
+    parser.add_argument("--factory_version", type=int, choices=FACTORY_VERSIONS, default=FACTORY_VERSION)
     parser.add_argument("--seed", type=int, default=0, help="of the factory and of the choice of clips")
     parser.add_argument("--cache_dir", default=str(Path(HF_HOME) / "retainmix"), help="folder of the factory's tables")
     parser.add_argument("--num_proc", type=int, help="processes that make the tables; default: this one")
@@ -66,11 +68,17 @@ def load_encoder_and_machines(args: argparse.Namespace) -> EncoderOnFactory:
     extractor = AutoFeatureExtractor.from_pretrained(args.model)
     embedder = Embedder(AutoModel.from_pretrained(args.model), extractor, [layer], args.device)
     split: Literal["validation", "evaluation"] = "evaluation" if args.evaluation else "validation"
-    benchmark = BenchmarkArguments(cache_dir=args.cache_dir, benchmark_seed=args.seed, data_workers=args.num_proc or 1)
+    benchmark = BenchmarkArguments(
+        cache_dir=args.cache_dir,
+        benchmark_seed=args.seed,
+        factory_config={"version": args.factory_version},
+        data_workers=args.num_proc or 1,
+    )
     machines = load_benchmark(PROTOCOL, benchmark, split)
     sentence = (
-        f"{split.capitalize()} machines of the procedural factory (seed {args.seed}), protocol `{PROTOCOL.name}`, "
-        f"clips of {PROTOCOL.clip_seconds:g} s; `{Path(args.model).name}`, layer {layer}."
+        f"{split.capitalize()} machines of the procedural factory (version {args.factory_version}, seed "
+        f"{args.seed}), protocol `{PROTOCOL.name}`, clips of {PROTOCOL.clip_seconds:g} s; "
+        f"`{Path(args.model).name}`, layer {layer}."
     )
     return EncoderOnFactory(machines, PROTOCOL, embedder, sentence)
 

@@ -1,8 +1,8 @@
 """The catalogue keeps the rules of a benchmark: splits apart, enough types, mechanisms and unheard events."""
 
 from modeling_retainmix.data.factory.catalogue import MACHINE_TYPES, NOISE_FACTORIES, SPLITS
+from modeling_retainmix.data.factory.events import EVENTS
 from modeling_retainmix.data.factory.faults import MECHANISMS
-from modeling_retainmix.data.factory.noise import EVENTS
 
 
 def test_splits_share_no_machine_type_and_no_factory():

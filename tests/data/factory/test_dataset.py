@@ -28,7 +28,8 @@ def test_tables_have_the_columns_of_clean_and_noise_tables(tiny_factory):
     assert set(tiny_factory) == {f"{split}_{what}" for split in SPLITS for what in ("machines", "noise")}
     for name, table in tiny_factory.items():
         machines = name.endswith("_machines")
-        assert table.column_names == (MACHINE_COLUMNS if machines else ["audio", "noise_class", "kind", "factory"])
+        columns = [*MACHINE_COLUMNS, "session"] if machines else ["audio", "noise_class", "kind", "factory"]
+        assert table.column_names == columns
         assert table.features["audio"] == List(Value("int16"))
         clips, lengths = read_clips(table, np.arange(len(table)))
         assert (lengths == 16000).all()
@@ -62,6 +63,17 @@ def test_two_runs_and_one_or_four_workers_give_the_same_bytes(tiny_factory, tiny
     assert _bytes(build_factory(tmp_path / "workers", tiny_config, num_proc=4)) == expected
 
 
+@pytest.mark.slow
+def test_version_3_is_made_alike_by_one_and_by_four_workers_beside_version_4(tiny_factory, tiny_config, tmp_path):
+    config = dataclasses.replace(tiny_config, version=3)
+    build_factory(tmp_path, tiny_config, splits=["validation"])
+    first = build_factory(tmp_path, config, splits=["validation"])
+    assert len(os.listdir(tmp_path)) == 2
+    assert first["validation_machines"].column_names == MACHINE_COLUMNS
+    assert _bytes(build_factory(tmp_path / "workers", config, 4, ["validation"])) == _bytes(first)
+    assert _bytes(first)["validation_machines"] != _bytes(tiny_factory)["validation_machines"]
+
+
 def test_some_splits_alone_hold_the_same_clips(tiny_factory, tiny_config, tmp_path):
     alone = build_factory(tmp_path, tiny_config, splits=["validation"])
     assert set(alone) == {"validation_machines", "validation_noise"}
@@ -71,7 +83,7 @@ def test_some_splits_alone_hold_the_same_clips(tiny_factory, tiny_config, tmp_pa
 def test_a_finished_build_is_opened_and_not_made_again(tiny_config, tmp_path, monkeypatch):
     config = dataclasses.replace(tiny_config, tests_per_cell=1, segments_per_kind=1)
     first = build_factory(tmp_path, config, splits=["validation"])
-    monkeypatch.setattr(dataset, "synthesise", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(dataset, "synthesize", lambda *_: pytest.fail("made again"))
     assert _bytes(build_factory(tmp_path, config, splits=["validation"])) == _bytes(first)
 
 
@@ -79,7 +91,7 @@ def test_a_finished_build_is_opened_and_not_made_again(tiny_config, tmp_path, mo
 def test_an_interrupted_build_leaves_no_half_cache_and_can_be_repeated(
     tiny_config, tmp_path, monkeypatch, interruption
 ):
-    real, calls = dataset.synthesise, []
+    real, calls = dataset.synthesize, []
 
     def interrupted(clips, config):
         calls.append(len(clips))
@@ -87,7 +99,7 @@ def test_an_interrupted_build_leaves_no_half_cache_and_can_be_repeated(
             raise interruption
         return real(clips, config)
 
-    monkeypatch.setattr(dataset, "synthesise", interrupted)
+    monkeypatch.setattr(dataset, "synthesize", interrupted)
     with pytest.raises(interruption):
         build_factory(tmp_path, tiny_config, splits=["validation"])
     assert os.listdir(tmp_path) == []

@@ -1,5 +1,6 @@
 """FLAC files in the DCASE layout: the readers of the public layouts read them, and no sample changes."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import soundfile
 
 from modeling_retainmix.data.clips import read_clips
-from modeling_retainmix.data.factory import export_dcase
+from modeling_retainmix.data.factory import build_factory, export_dcase
 from modeling_retainmix.data.layouts.noise import read_noise_folder
 from modeling_retainmix.data.recordings import read_recordings
 
@@ -24,10 +25,25 @@ def test_the_dcase_reader_finds_every_clip_with_its_columns(exported, tiny_facto
     columns = ["machine_type", "section", "domain", "split", "label", "attributes"]
     read, written = read_recordings(exported / f"{split}_machines"), tiny_factory[f"{split}_machines"]
 
-    def rows(table):
-        return sorted(zip(*(table[name] for name in columns), strict=True))
+    def rows(table, sessions):
+        attributes = [a + s for a, s in zip(table["attributes"], sessions, strict=True)]
+        return sorted(zip(*(table[name] for name in columns[:-1]), attributes, strict=True))
 
-    assert rows(read) == rows(written)
+    sessions = [f"_session_{name[-2:]}" for name in written["session"]]
+    assert rows(read, [""] * len(read)) == rows(written, sessions)
+
+
+def test_attributes_of_training_clips_are_the_instances_alone(exported, tiny_factory):
+    read = read_recordings(exported / "train_machines")
+    assert sorted(read["attributes"]) == sorted(tiny_factory["train_machines"]["attributes"])
+
+
+def test_clips_of_a_version_without_sessions_keep_their_names(tiny_config, tmp_path):
+    config = dataclasses.replace(tiny_config, version=3, tests_per_cell=1, segments_per_kind=1)
+    export_dcase(build_factory(tmp_path / "cache", config, splits=["validation"]), tmp_path / "files")
+    names = [path.stem for path in (tmp_path / "files").rglob("section_*.flac")]
+    assert len(names) == 6 * 7
+    assert not any("session" in name for name in names)
 
 
 def test_the_noise_reader_finds_every_segment_with_its_class(exported, tiny_factory):
@@ -40,7 +56,7 @@ def test_the_noise_reader_finds_every_segment_with_its_class(exported, tiny_fact
 def test_samples_are_unchanged(exported, tiny_factory):
     table = tiny_factory["evaluation_machines"]
     row = table.remove_columns("audio")[0]
-    stem = "section_00_source_train_normal_0000_" + row["attributes"]
+    stem = "section_00_source_train_normal_0000_" + row["attributes"] + "_session_00"
     audio, rate = soundfile.read(
         exported / "evaluation_machines" / row["machine_type"] / "train" / f"{stem}.flac", dtype="int16"
     )

@@ -7,15 +7,16 @@ from modeling_retainmix.data.factory import signals
 from modeling_retainmix.data.factory.catalogue import MACHINE_TYPES
 from modeling_retainmix.data.factory.faults import MECHANISMS, SEVERITY_STD_DB, fault_sound
 from modeling_retainmix.data.factory.machines import draw_machine, draw_motion
+from modeling_retainmix.data.factory.widths import WIDTHS
 
 REDUCTION_GEAR = MACHINE_TYPES["validation"][1]
 
 
-def _sound(mechanism, index, machine_type=REDUCTION_GEAR, speed=1.0):
+def _sound(mechanism, index, machine_type=REDUCTION_GEAR, speed=1.0, version=3):
     machine = draw_machine(machine_type, seed=0)
     rng = signals.keyed_generator(0, "test", index)
-    motion = draw_motion(machine, rng, speed, 16000)
-    return (*fault_sound(mechanism, machine, motion, 0, rng), motion)
+    motion = draw_motion(machine, rng, speed, 16000, WIDTHS[3])
+    return (*fault_sound(mechanism, machine, motion, 0, rng, WIDTHS[version]), motion)
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
@@ -51,3 +52,9 @@ def test_the_hum_does_not_follow_the_speed():
         power = np.abs(np.fft.rfft(sound)) ** 2
         multiples = np.abs((motion.freq + 50) % 100 - 50) < 8
         assert power[multiples].sum() > 0.9 * power.sum()
+
+
+def test_faults_of_version_4_are_louder_by_its_offset():
+    earlier, later = (_sound("leak", 0, version=version)[1] for version in (3, 4))
+    assert later - earlier == pytest.approx(WIDTHS[4].severity_offset_db)
+    assert later > earlier

@@ -7,18 +7,26 @@ from modeling_retainmix.data.factory import machines, signals
 from modeling_retainmix.data.factory.catalogue import MACHINE_TYPES
 from modeling_retainmix.data.factory.faults import fault_sound
 from modeling_retainmix.data.factory.machines import draw_machine, draw_motion, finish_clip, machine_sound
+from modeling_retainmix.data.factory.sessions import draw_session
+from modeling_retainmix.data.factory.widths import WIDTHS
 
 SAMPLES = 16000
 
 
-def _clip(machine_type, index, fault="", is_target=False, severity_db=None):
+def _session(machine, name, widths=WIDTHS[4].session):
+    length = signals.padded_length(SAMPLES)
+    return draw_session(widths, 0, ("test", name), "hall", machines.PARTS, len(machine.orders), length)
+
+
+def _clip(machine_type, index, fault="", is_target=False, severity_db=None, session=None, version=4):
     machine = draw_machine(machine_type, seed=0)
     rng = signals.keyed_generator(0, "test", index)
-    motion = draw_motion(machine, rng, 1.0, SAMPLES)
-    sound = machine_sound(machine, motion, rng, load=0)
-    added, severity = fault_sound(fault, machine, motion, 0, rng) if fault else (None, 0.0)
+    how = (WIDTHS[version], None if session is None else _session(machine, session))
+    motion = draw_motion(machine, rng, 1.0, SAMPLES, *how)
+    sound = machine_sound(machine, motion, rng, 0, *how)
+    added, severity = fault_sound(fault, machine, motion, 0, rng, *how) if fault else (None, 0.0)
     severity = severity if severity_db is None else severity_db
-    return finish_clip(machine, motion, rng, sound, added, severity, is_target, SAMPLES)
+    return finish_clip(machine, motion, rng, sound, added, severity, is_target, SAMPLES, *how)
 
 
 def _spectrum_db(clips):
@@ -70,7 +78,7 @@ def test_instances_differ_from_one_another_and_are_drawn_alike_each_time():
 
 def test_on_off_cycles_leave_pauses():
     machine = draw_machine(MACHINE_TYPES["validation"][3], seed=0)
-    motion = draw_motion(machine, np.random.default_rng(0), 1.0, 4 * SAMPLES)
+    motion = draw_motion(machine, np.random.default_rng(0), 1.0, 4 * SAMPLES, WIDTHS[3])
     working = np.mean(motion.envelope > 0.5)
     assert machine.cycle_hz > 0
     assert 0.35 < working < 0.85
@@ -78,7 +86,29 @@ def test_on_off_cycles_leave_pauses():
 
 def test_speed_is_slowly_jittered_around_its_mean():
     machine = draw_machine(MACHINE_TYPES["validation"][0], seed=0)
-    motion = draw_motion(machine, np.random.default_rng(0), 1.3, SAMPLES)
+    motion = draw_motion(machine, np.random.default_rng(0), 1.3, SAMPLES, WIDTHS[3])
     rotation = np.diff(motion.phase) * signals.SAMPLING_RATE
     assert motion.rotation_hz == pytest.approx(1.3 * machine.rotation_hz, rel=0.04)
     assert 0 < rotation.std() / rotation.mean() < 2 * machines.SPEED_JITTER
+
+
+def test_clips_of_one_session_are_more_alike_than_those_of_several():
+    fan = MACHINE_TYPES["validation"][0]
+    within = np.stack([_spectrum_db([_clip(fan, index, session=0)]) for index in range(8)])
+    between = np.stack([_spectrum_db([_clip(fan, index, session=index)]) for index in range(8)])
+    assert within.std(axis=0).mean() < 0.6 * between.std(axis=0).mean()
+
+
+def test_a_session_changes_speed_and_severity_alike_in_all_its_clips():
+    fan = MACHINE_TYPES["validation"][0]
+    machine, session = draw_machine(fan, 0), _session(draw_machine(fan, 0), "x")
+    with_session, without = (
+        draw_motion(machine, np.random.default_rng(0), 1.0, SAMPLES, WIDTHS[4], each) for each in (session, None)
+    )
+    assert with_session.rotation_hz == pytest.approx(session.speed * without.rotation_hz)
+    severities = [
+        fault_sound("rub", machine, without, 0, np.random.default_rng(0), WIDTHS[4], each)[1]
+        for each in (session, None)
+    ]
+    assert severities[0] - severities[1] == pytest.approx(session.severity_db)
+    assert session.severity_db != 0

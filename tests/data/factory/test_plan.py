@@ -7,11 +7,20 @@ import pytest
 
 from modeling_retainmix.data.factory import plan
 from modeling_retainmix.data.factory.catalogue import SPLITS
-from modeling_retainmix.data.factory.plan import FactoryConfig, factory_fingerprint, planned_tables, synthesise
+from modeling_retainmix.data.factory.plan import FactoryConfig, factory_fingerprint, planned_tables, synthesize
 
 
-def test_sample_clips_have_the_recorded_hash():
-    assert plan.sample_hash(FactoryConfig(), SPLITS) == plan.FACTORY_SHA256
+@pytest.mark.parametrize("version", plan.FACTORY_VERSIONS)
+def test_sample_clips_of_every_version_have_the_recorded_hash(version):
+    assert plan.sample_hash(FactoryConfig(version=version), SPLITS) == plan.FACTORY_SHA256[version]
+
+
+def test_the_default_is_the_newest_version():
+    assert FactoryConfig().version == plan.FACTORY_VERSION == max(plan.FACTORY_SHA256)
+
+
+def test_fingerprints_of_version_3_are_those_of_its_published_results():
+    assert factory_fingerprint(FactoryConfig(version=3)) == "factory-v3-0af0b8320349"
 
 
 def test_default_counts_fit_the_small_protocol():
@@ -30,22 +39,49 @@ def test_a_larger_pool_keeps_the_clips_of_a_smaller_one(tiny_config):
     for table, clips in planned_tables(tiny_config, SPLITS).items():
         by_key = {clip.key: clip for clip in planned_tables(larger, SPLITS)[table]}
         last = clips[-1]
-        np.testing.assert_array_equal(last.synthesise(tiny_config), by_key[last.key].synthesise(larger))
+        np.testing.assert_array_equal(last.synthesize(tiny_config), by_key[last.key].synthesize(larger))
         assert last.row == by_key[last.key].row
 
 
 def test_another_seed_makes_other_clips(tiny_config):
     other = dataclasses.replace(tiny_config, seed=1)
     for clips in planned_tables(tiny_config, SPLITS).values():
-        assert not np.array_equal(synthesise(clips[:1], tiny_config), synthesise(clips[:1], other))
+        assert not np.array_equal(synthesize(clips[:1], tiny_config), synthesize(clips[:1], other))
 
 
-def test_every_fault_meets_every_condition():
-    config = FactoryConfig(tests_per_cell=30)
+@pytest.mark.parametrize("version", plan.FACTORY_VERSIONS)
+def test_every_fault_meets_every_condition(version):
+    config = FactoryConfig(tests_per_cell=30, version=version)
     clips = planned_tables(config, ["validation"])["validation_machines"]
-    of_type = [c for c in clips if c.machine_type.name == "cooling_fan" and c.row["domain"] == "source"]
-    met = {(c.row["fault"], c.speed, c.load) for c in of_type if c.row["label"] == "anomaly"}
+    fan = [c for c in clips if c.machine_type.name == "cooling_fan" and c.row["domain"] == "source"]
+    met = {(c.row["fault"], c.speed, c.load) for c in fan if c.row["label"] == "anomaly"}
     assert len(met) == 5 * 6
+
+
+def test_a_session_holds_five_clips_of_one_cell_at_one_condition():
+    clips = planned_tables(FactoryConfig(), ["validation"])["validation_machines"]
+    sessions: dict = {}
+    for clip in clips:
+        sessions.setdefault(clip.session, []).append(clip)
+    assert len(sessions) == 6 * (20 + 2 + 4 * 4)
+    for held in sessions.values():
+        assert len(held) == 5
+        assert len({(c.row["split"], c.row["domain"], c.row["label"], c.row["session"]) for c in held}) == 1
+        assert len({(c.speed, c.load) for c in held}) == 1
+        assert len({c.row["fault"] for c in held}) == (5 if held[0].row["label"] == "anomaly" else 1)
+
+
+def test_the_four_sessions_of_a_cell_of_tests_meet_all_speeds():
+    clips = planned_tables(FactoryConfig(), ["evaluation"])["evaluation_machines"]
+    speeds = {c.speed for c in clips if c.row["split"] == "test" and c.row["domain"] == "source"}
+    assert speeds == set(plan.SOURCE_SPEEDS)
+
+
+def test_clips_of_a_training_instance_share_sessions_and_version_3_has_none():
+    for version, names in ((3, {None}), (4, {0, 1})):
+        clips = planned_tables(FactoryConfig(version=version), ["train"])["train_machines"][:8]
+        assert {clip.session and clip.session[-1] for clip in clips} == names
+        assert all(("session" in clip.row) == (version == 4) for clip in clips)
 
 
 def test_domains_differ_in_speed_and_normals_have_no_fault():
@@ -58,6 +94,7 @@ def test_domains_differ_in_speed_and_normals_have_no_fault():
     ("values", "message"),
     [
         ({"clip_seconds": 0.5}, r"clip_seconds must be between 1 and 60, not 0\.5"),
+        ({"version": 2}, r"version of the factory must be one of \(3, 4\), not 2"),
         ({"seed": -1}, "seed must not be negative: -1"),
         ({"instances_per_type": 0}, "instances_per_type must be at least 1, not 0"),
         ({"segments_per_kind": -3}, "segments_per_kind must be at least 1, not -3"),
@@ -68,9 +105,10 @@ def test_when_a_value_is_out_of_range_then_the_error_names_it(values, message):
         FactoryConfig(**values)
 
 
-def test_fingerprint_tells_version_and_configuration(monkeypatch):
-    names = {factory_fingerprint(FactoryConfig()), factory_fingerprint(FactoryConfig(seed=1))}
-    for constant in ("FACTORY_VERSION", "FACTORY_SHA256"):
-        monkeypatch.setattr(plan, constant, "next")
-        names.add(factory_fingerprint(FactoryConfig()))
-    assert len(names) == 4
+def test_fingerprint_tells_version_samples_and_configuration(monkeypatch):
+    configs = [FactoryConfig(), FactoryConfig(seed=1), FactoryConfig(version=3), FactoryConfig(version=3, seed=1)]
+    names = {factory_fingerprint(config) for config in configs}
+    monkeypatch.setitem(plan.FACTORY_SHA256, 4, "next")
+    names.add(factory_fingerprint(FactoryConfig()))
+    assert len(names) == 5
+    assert {name.split("-")[1] for name in names} == {"v3", "v4"}

@@ -56,13 +56,13 @@ def test_shaped_noise_has_unit_rms_and_the_power_of_its_response():
 
 
 def test_damped_modes_are_the_transform_of_decaying_sines():
-    length, centre, decay = 1 << 15, 700.0, 0.01
+    length, center, decay = 1 << 15, 700.0, 0.01
     seconds = np.arange(length) / signals.SAMPLING_RATE
-    naive = np.exp(-seconds / decay) * np.sin(2 * np.pi * centre * seconds)
+    naive = np.exp(-seconds / decay) * np.sin(2 * np.pi * center * seconds)
     expected = np.fft.rfft(naive) / signals.SAMPLING_RATE / decay
     freq = signals.frequencies(length)
     low = freq < 1500  # the continuous resonator has no aliases
-    modes = signals.damped_modes(freq, np.array([centre]), np.array([decay]))
+    modes = signals.damped_modes(freq, np.array([center]), np.array([decay]))
     assert np.abs(modes[low] - expected[low]).max() < 0.02 * np.abs(expected).max()
 
 
