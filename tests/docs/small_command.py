@@ -15,6 +15,7 @@ import runpy
 import sys
 from pathlib import Path
 
+PACKAGE = "modeling_retainmix"
 FACTORY = {
     "instances_per_type": 2,
     "clips_per_instance": 1,
@@ -44,8 +45,11 @@ TABLES = [
     *("--factory_config", json.dumps(FACTORY), "--clip_seconds", "1", "--embedding_layer", "1", "--cpu_threads", "1"),
     *("--data_workers", "1", "--disable_tqdm", "True"),
 ]
-LOCALIZATION = ["--references", "3", "--clips", "1"]
-PACKAGE = "modeling_retainmix"
+SMALLER = {  # further options by program
+    f"{PACKAGE}.evaluation.paper.tables": TABLES,
+    "benchmarks/localization.py": ["--references", "3", "--clips", "1"],
+    "benchmarks/scoring.py": ["--size=tiny", "--files=8", "--seconds=1", "--rounds=1"],
+}
 
 
 def accelerate(arguments: list[str]) -> None:
@@ -62,11 +66,7 @@ def make(arguments: list[str]) -> None:
 def python(arguments: list[str]) -> None:
     is_module = arguments[0] == "-m"
     name, options = (arguments[1], arguments[2:]) if is_module else (arguments[0], arguments[1:])
-    if name == f"{PACKAGE}.evaluation.paper.tables":
-        options = [*options, *TABLES]
-    if name == "benchmarks/localization.py":
-        options = [*options, *LOCALIZATION]
-    sys.argv = [name, *options]
+    sys.argv = [name, *options, *SMALLER.get(name, [])]
     sys.path[0] = os.getcwd() if is_module else str(Path(name).parent)
     if is_module and name.startswith(f"{PACKAGE}.evaluation.studies."):
         _shrink_benchmark()
