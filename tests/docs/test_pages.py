@@ -1,4 +1,4 @@
-"""What the documents claim that can be checked without running them: size, links, tables, names of modules, metadata."""
+"""What the documents claim that needs no run: length, links, tables, names of modules and files, metadata."""
 
 import csv
 import re
@@ -98,7 +98,7 @@ def test_modules_that_a_page_names_exist(page):
             if file.is_file():
                 break
         rest = parts[size:]
-        if len(rest) > 1 or (rest and not re.search(rf"\b{rest[0]}\b", file.read_text(encoding="utf-8"))):
+        if rest and not re.search(rf"\b{rest[0]}\b", file.read_text(encoding="utf-8")):
             missing.append(dotted)
     assert not missing, f"{name(page)} names {', '.join(sorted(missing))}"
 
