@@ -65,6 +65,8 @@ def make(arguments: list[str]) -> None:
 
 def python(arguments: list[str]) -> None:
     is_module = arguments[0] == "-m"
+    if not is_module and arguments[0].startswith("-"):
+        os.execv(sys.executable, [sys.executable, *arguments])
     name, options = (arguments[1], arguments[2:]) if is_module else (arguments[0], arguments[1:])
     sys.argv = [name, *options, *SMALLER.get(name, [])]
     sys.path[0] = os.getcwd() if is_module else str(Path(name).parent)
