@@ -20,10 +20,10 @@ FACTORY = {
     "instances_per_type": 2,
     "clips_per_instance": 1,
     "clips_per_noise_class": 2,
-    "source_references": 4,
-    "target_references": 2,
+    "source_references": 6,
+    "target_references": 6,
     "tests_per_cell": 2,
-    "segments_per_kind": 14,
+    "segments_per_kind": 20,
 }
 ENCODER = {
     "hidden_size": 32,
@@ -74,7 +74,7 @@ def python(arguments: list[str]) -> None:
         _shrink_benchmark()
         module = importlib.import_module(name)
         if name.endswith(".thresholds"):
-            module.CASES = (("source", 3), ("target", 2))  # type: ignore[attr-defined]
+            module.CASES = (("source", 4), ("target", 4))  # type: ignore[attr-defined]
         module.main()
     elif name == "benchmarks/localization.py":
         _shrink_factory()

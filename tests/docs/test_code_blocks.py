@@ -5,7 +5,7 @@ small sizes (`small_command.py`); the Hub is the one of `hub_server.py`. A comme
 
     <!-- test: files NAME -->         files that the reader would bring, see `FILES`
     <!-- test: set NAME=VALUE ... --> environment of a shell block
-    <!-- test: output -->             of a `text` block: what the block before it prints; numbers may differ by 2 %
+    <!-- test: output -->             of a `text` block: what the block above prints, give or take 2 % or 0.1
     <!-- test: skip REASON -->        for installation alone
 
 A `yaml` block has a title, under which it is written (```yaml title="my_recipe.yaml").
@@ -83,7 +83,7 @@ def read_blocks(page: Path) -> list[Block]:
 
 
 def check_output(block: Block, output: str) -> None:
-    """Assert that an output block shows what was printed, but for white space and 2 % of each number."""
+    """Assert that an output block shows what was printed, but for white space and 2 % or 0.1 of each number."""
     shown, printed = (" ".join(text.split()).replace("[ ", "[") for text in (block.text, output))
     assert NUMBER.sub("#", shown) == NUMBER.sub("#", printed), f"{block} shows\n{block.text}\nprinted is\n{output}"
     numbers = ([float(number) for number in NUMBER.findall(text)] for text in (shown, printed))
