@@ -3,13 +3,14 @@
 # and write outputs/seeds-STEPS/tables/summary.md. Run it in the root of a checkout; call it again to resume.
 #     benchmarks/demo_seeds.sh                  # every method, the demo's 300 steps
 #     benchmarks/demo_seeds.sh 2000 both_0db    # one method, trained longer
+#     SEEDS="3 4" benchmarks/demo_seeds.sh      # other seeds
 set -euo pipefail
 export OMP_NUM_THREADS=1
 steps=${1:-300}
 methods=("${@:2}")
 [ $# -gt 1 ] || methods=(denoising tagging_0db mixture_0db both_0db)
 teacher=hub_cards/retainmix-beats-tiny-teacher
-for seed in 0 1 2; do
+for seed in ${SEEDS:-0 1 2}; do
     models=()
     for method in "${methods[@]}"; do
         student=outputs/seeds-$steps/$method-$seed
