@@ -63,7 +63,7 @@ class MachineBenchmark:
         machine_type: name of the machine type; where it has several sections, with this one: `fan/01`.
         clean: table of recordings (int16 column `audio`), `clean_rows` [n] the rows in use.
         noise: table of noise segments, `noise_rows[kind]` [n] the segment of each recording.
-        is_reference, is_anomaly, is_target: [n] bool, what each recording is.
+        is_reference, is_anomaly, is_target_domain: [n] bool, what each recording is.
         num_samples: length of a clip in samples.
         clean_power, noise_power[kind]: mean of squares over all samples of the machine type's clips in use, full
             scale = 1.
@@ -78,7 +78,7 @@ class MachineBenchmark:
     noise_rows: dict[str, np.ndarray]
     is_reference: np.ndarray
     is_anomaly: np.ndarray
-    is_target: np.ndarray
+    is_target_domain: np.ndarray
     num_samples: int
     clean_power: float
     noise_power: dict[str, float]
@@ -121,8 +121,8 @@ class MachineBenchmark:
         """Number of clips of each role, as a table of results prints them."""
         test = ~self.is_reference
         return {
-            "source references": int((self.is_reference & ~self.is_target).sum()),
-            "target references": int((self.is_reference & self.is_target).sum()),
+            "source references": int((self.is_reference & ~self.is_target_domain).sum()),
+            "target references": int((self.is_reference & self.is_target_domain).sum()),
             "normal tests": int((test & ~self.is_anomaly).sum()),
             "anomalous tests": int((test & self.is_anomaly).sum()),
         }
@@ -202,7 +202,7 @@ def build_benchmark(
                     noise_rows={kind: dealt[first:last] for kind, dealt in noise_rows.items()},
                     is_reference=columns["split"][section_rows] == "train",
                     is_anomaly=columns["label"][section_rows] == "anomaly",
-                    is_target=columns["domain"][section_rows] == "target",
+                    is_target_domain=columns["domain"][section_rows] == "target",
                     num_samples=num_samples,
                     clean_power=clean_power,
                     noise_power=noise_power,
@@ -215,8 +215,8 @@ def build_benchmark(
 
 def domains_of_tests(benchmark: Sequence[MachineBenchmark]) -> list[str]:
     """The domains that tests are of: "source", "target" or both; the official score is another one without both."""
-    is_target = np.concatenate([machine.is_target[~machine.is_reference] for machine in benchmark])
-    return [domain for domain in DOMAINS if (is_target == (domain == "target")).any()]
+    is_target_domain = np.concatenate([machine.is_target_domain[~machine.is_reference] for machine in benchmark])
+    return [domain for domain in DOMAINS if (is_target_domain == (domain == "target")).any()]
 
 
 def with_snr(protocol: BenchmarkProtocol, snr_db: tuple[float, ...]) -> BenchmarkProtocol:

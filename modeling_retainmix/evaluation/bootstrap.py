@@ -41,11 +41,11 @@ def replicate_counts(clips: ClipScores, benchmark: str, num_replicates: int, see
     counts = np.zeros((num_replicates, len(clips.machine_types)))
     for machine_type in np.unique(clips.machine_types).tolist():
         generator = np.random.default_rng([seed, *benchmark.encode(), *machine_type.encode()])
-        for is_target in (False, True):
+        for is_target_domain in (False, True):
             for is_anomaly in (False, True):
                 stratum = np.flatnonzero(
                     (clips.machine_types == machine_type)
-                    & (clips.is_target == is_target)
+                    & (clips.is_target_domain == is_target_domain)
                     & (clips.is_anomaly == is_anomaly)
                 )
                 if len(stratum):
@@ -65,13 +65,13 @@ def official_scores(scores: np.ndarray, clips: ClipScores, counts: np.ndarray) -
     Returns:
         [replicates] fractions in [0, 1].
     """
-    domains = [clips.is_target == domain for domain in np.unique(clips.is_target)]
+    domains = [clips.is_target_domain == domain for domain in np.unique(clips.is_target_domain)]
     if clips.rules == 2020:
-        auc_parts = pauc_parts = [np.ones_like(clips.is_target)]
+        auc_parts = pauc_parts = [np.ones_like(clips.is_target_domain)]
     elif clips.rules == 2021:
         auc_parts = pauc_parts = domains
     else:  # anomalies of both domains are positives; if all tests are of one domain, its AUC is that of all
-        auc_parts, pauc_parts = [clips.is_anomaly | part for part in domains], [np.ones_like(clips.is_target)]
+        auc_parts, pauc_parts = [clips.is_anomaly | part for part in domains], [np.ones_like(clips.is_target_domain)]
     figures = []
     for machine_type in np.unique(clips.machine_types):
         for parts, max_fpr in ((auc_parts, 1.0), (pauc_parts, MAX_FPR)):

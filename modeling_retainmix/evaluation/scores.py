@@ -23,14 +23,14 @@ class ClipScores:
 
     Attributes:
         machine_types: [clips] str, with the section if a machine type has several.
-        is_anomaly, is_target: [clips] bool.
+        is_anomaly, is_target_domain: [clips] bool.
         scores: {(subset, snr_db): [clips] float64}, higher means more anomalous.
         rules: year of DCASE Task 2 whose official score they have (`dcase_score`).
     """
 
     machine_types: np.ndarray
     is_anomaly: np.ndarray
-    is_target: np.ndarray
+    is_target_domain: np.ndarray
     scores: dict[tuple[str, float], np.ndarray]
     rules: int = 2023
 
@@ -113,7 +113,7 @@ def score_benchmark(
             ClipScores(
                 machine_types=np.concatenate([np.full((~m.is_reference).sum(), m.machine_type) for m in machines]),
                 is_anomaly=np.concatenate([m.is_anomaly[~m.is_reference] for m in machines]),
-                is_target=np.concatenate([m.is_target[~m.is_reference] for m in machines]),
+                is_target_domain=np.concatenate([m.is_target_domain[~m.is_reference] for m in machines]),
                 scores={cell: np.concatenate(parts) for cell, parts in by_cell.items()},
                 rules=machines[0].rules,
             ),
@@ -125,8 +125,8 @@ def score_benchmark(
 
 def _official_scores(clips: ClipScores, protocol: BenchmarkProtocol) -> BenchmarkScores:
     labels, machine_types = clips.is_anomaly.astype(np.int64), clips.machine_types.tolist()
-    both = len(set(clips.is_target.tolist())) == 2
-    domains = np.where(clips.is_target, "target", "source").tolist() if both else None
+    both = len(set(clips.is_target_domain.tolist())) == 2
+    domains = np.where(clips.is_target_domain, "target", "source").tolist() if both else None
     cells = {
         subset: {
             snr_db: dcase_score(clips.scores[subset, snr_db], labels, domains, machine_types, rules=clips.rules)
@@ -146,7 +146,7 @@ def _anomaly_scores(
 ) -> np.ndarray:
     """Score the test clips, [tests] float64; every recording has an embedding in both arguments."""
     is_reference = torch.from_numpy(machine.is_reference)
-    is_target_domain = torch.from_numpy(machine.is_target)[is_reference]
+    is_target_domain = torch.from_numpy(machine.is_target_domain)[is_reference]
     recording_index = torch.arange(len(is_target_domain))
     scores = DomainScores(settings, references[is_reference], recording_index, is_target_domain, num_bands)
     return scores.scores(tests[~is_reference])

@@ -22,12 +22,12 @@ def clips():
     generator = np.random.default_rng(0)
     machine_types = np.repeat(["fan", "pump"], 60)
     is_anomaly = np.tile([False, True], 60)
-    is_target = np.tile([False, False, True], 40)
+    is_target_domain = np.tile([False, False, True], 40)
     scores = {
         ("Factory A", 0): generator.normal(size=120) + is_anomaly,
         ("Factory A", 10): np.round(generator.normal(size=120) + is_anomaly, 1),  # ties
     }
-    return ClipScores(machine_types, is_anomaly, is_target, scores)
+    return ClipScores(machine_types, is_anomaly, is_target_domain, scores)
 
 
 @pytest.mark.parametrize("rules", [2020, 2021, 2023])
@@ -41,7 +41,7 @@ def test_when_clips_are_drawn_then_every_draw_scores_as_the_metric_scores_the_re
         expected = dcase_score(
             clips.scores[cell][rows],
             clips.is_anomaly[rows].astype(int),
-            np.where(clips.is_target, "target", "source")[rows].tolist(),
+            np.where(clips.is_target_domain, "target", "source")[rows].tolist(),
             clips.machine_types[rows].tolist(),
             rules=rules,
         )
@@ -50,7 +50,7 @@ def test_when_clips_are_drawn_then_every_draw_scores_as_the_metric_scores_the_re
 
 @pytest.mark.parametrize("rules", [2020, 2021, 2023])
 def test_when_all_tests_are_of_one_domain_then_the_score_is_the_metrics_without_domains(clips, rules):
-    alone = replace(clips, is_target=np.zeros(120, dtype=bool), rules=rules)
+    alone = replace(clips, is_target_domain=np.zeros(120, dtype=bool), rules=rules)
     found = official_scores(clips.scores["Factory A", 0], alone, np.ones((1, 120)))
     labels = clips.is_anomaly.astype(int)
     expected = dcase_score(clips.scores["Factory A", 0], labels, machines=clips.machine_types, rules=rules)
@@ -72,11 +72,11 @@ def test_when_no_clip_repeats_then_the_area_is_that_of_scikit_learn(max_fpr, dec
 def test_when_clips_are_drawn_then_every_cell_of_domain_and_label_keeps_its_size(clips):
     counts = replicate_counts(clips, "benchmark", num_replicates=50, seed=0)
     for machine_type in ("fan", "pump"):
-        for is_target in (False, True):
+        for is_target_domain in (False, True):
             for is_anomaly in (False, True):
                 stratum = (
                     (clips.machine_types == machine_type)
-                    & (clips.is_target == is_target)
+                    & (clips.is_target_domain == is_target_domain)
                     & (clips.is_anomaly == is_anomaly)
                 )
                 assert (counts[:, stratum].sum(axis=1) == stratum.sum()).all()
@@ -92,7 +92,7 @@ def test_when_the_benchmark_is_the_same_then_so_are_the_draws_and_else_not(clips
 
 def test_when_the_interval_is_taken_then_it_covers_the_score_and_narrows_with_more_clips(clips):
     many = ClipScores(
-        *(np.tile(column, 9) for column in (clips.machine_types, clips.is_anomaly, clips.is_target)),
+        *(np.tile(column, 9) for column in (clips.machine_types, clips.is_anomaly, clips.is_target_domain)),
         {cell: np.tile(scores, 9) for cell, scores in clips.scores.items()},
     )
     few_low, few_high = confidence_interval(bootstrap_replicates(clips, "benchmark")["Factory A", 0])

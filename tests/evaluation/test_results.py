@@ -73,8 +73,8 @@ def test_when_tests_are_of_one_domain_then_the_score_is_of_auc_and_pauc_and_the_
 
 def source_tests(machine):
     """The benchmark of a machine type without its tests of the target domain."""
-    kept = machine.is_reference | ~machine.is_target
-    columns = ("clean_rows", "is_reference", "is_anomaly", "is_target")
+    kept = machine.is_reference | ~machine.is_target_domain
+    columns = ("clean_rows", "is_reference", "is_anomaly", "is_target_domain")
     noise_rows = {kind: rows[kept] for kind, rows in machine.noise_rows.items()}
     return replace(machine, noise_rows=noise_rows, **{name: getattr(machine, name)[kept] for name in columns})
 

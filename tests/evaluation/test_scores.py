@@ -28,7 +28,7 @@ def naive_official(machine, cells, subset, snr_db):
     references = cells[reference_kind, snr_db][machine.is_reference].numpy()
     tests = cells[test_kind, snr_db][~machine.is_reference].numpy()
     scores = np.array([min(np.linalg.norm(test - reference) for reference in references) for test in tests])
-    anomaly, target = machine.is_anomaly[~machine.is_reference], machine.is_target[~machine.is_reference]
+    anomaly, target = machine.is_anomaly[~machine.is_reference], machine.is_target_domain[~machine.is_reference]
     source_part, target_part = ~target | anomaly, target | anomaly
     return hmean(
         [
@@ -79,8 +79,8 @@ def test_with_sub_bands_and_normalization_the_scores_are_the_detectors(tiny_benc
         tests = embeddings["stationary", -10][~machine.is_reference].double().numpy()
         references = embeddings["non_stationary", -10][machine.is_reference].double().numpy()
         columns = []
-        for is_target in (False, True):
-            own = references[machine.is_target[machine.is_reference] == is_target]
+        for is_target_domain in (False, True):
+            own = references[machine.is_target_domain[machine.is_reference] == is_target_domain]
             left_out = [distance(own[row], np.delete(own, row, axis=0)) for row in range(len(own))]
             columns.append([(distance(test, own) - np.mean(left_out)) / np.std(left_out) for test in tests])
         anomaly = machine.is_anomaly[~machine.is_reference]
@@ -105,7 +105,7 @@ def test_when_a_machine_type_has_sections_then_references_serve_their_own_and_th
             test = cells["stationary", 0][position].numpy()
             columns["predictions"].append(min(np.linalg.norm(test - reference) for reference in references))
             columns["references"].append(int(unit.is_anomaly[position]))
-            columns["domains"].append("target" if unit.is_target[position] else "source")
+            columns["domains"].append("target" if unit.is_target_domain[position] else "source")
             columns["sections"].append(unit.machine_type)
     expected = dcase_score(**columns, rules=rules)["official_score"]
     view = scores["spectrum"]
@@ -123,7 +123,7 @@ def test_when_benchmark_is_scored_then_the_scores_of_its_test_clips_are_kept(sco
     for machine in tiny_benchmark:
         of_machine, tests = clips.machine_types == machine.machine_type, ~machine.is_reference
         assert np.array_equal(clips.is_anomaly[of_machine], machine.is_anomaly[tests])
-        assert np.array_equal(clips.is_target[of_machine], machine.is_target[tests])
+        assert np.array_equal(clips.is_target_domain[of_machine], machine.is_target_domain[tests])
         values = clips.scores["Factory B", 0][of_machine]
         expected = scores["spectrum"].cells["Factory B"][0]["machines"][machine.machine_type]["auc"]
         assert roc_auc_score(machine.is_anomaly[tests], values) == pytest.approx(expected, abs=1e-12)

@@ -252,7 +252,7 @@ def finish_clip(
     sound: np.ndarray,
     fault: np.ndarray | None,
     severity_db: float,
-    is_target: bool,
+    is_target_domain: bool,
     num_samples: int,
     widths: Widths,
     session: Session | None = None,
@@ -265,7 +265,7 @@ def finish_clip(
         sound: [samples with margins] the machine before its body filter.
         fault: the same of the fault; None for a normal clip.
         severity_db: level of the fault relative to the machine, both as heard.
-        is_target: the clip is recorded by the microphone of the target domain.
+        is_target_domain: the clip is recorded by the microphone of the target domain.
         num_samples: length of the clip.
         widths: how much clips differ.
         session: in which the clip is recorded.
@@ -281,7 +281,7 @@ def finish_clip(
         heard += signals.unit_rms(fft.irfft(fft.rfft(fault) * body, length)) * decibels(severity_db)
     floor = signals.shaped_noise(rng, signals.tilt(motion.freq, -2.0), length)
     heard = heard + floor * decibels(FLOOR_DB if session is None else FLOOR_DB + session.floor_db)
-    microphone = widths.clip_tilt_std * rng.standard_normal() + (machine.target_tilt if is_target else 0.0)
+    microphone = widths.clip_tilt_std * rng.standard_normal() + (machine.target_tilt if is_target_domain else 0.0)
     path = signals.tilt(motion.freq, microphone)
     heard = fft.irfft(fft.rfft(heard) * (path if session is None else path * session.path), length)
     clip = signals.limit_peaks(heard[MARGIN : MARGIN + num_samples], rng.uniform(*CREST_RANGE))

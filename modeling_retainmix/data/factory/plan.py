@@ -132,9 +132,9 @@ class MachineClip:
         fault, severity_db = None, 0.0
         if self.row["fault"]:
             fault, severity_db = fault_sound(self.row["fault"], machine, motion, config.seed, rng, widths, session)
-        is_target = self.row["domain"] == "target"
+        is_target_domain = self.row["domain"] == "target"
         return machines.finish_clip(
-            machine, motion, rng, sound, fault, severity_db, is_target, config.num_samples, widths, session
+            machine, motion, rng, sound, fault, severity_db, is_target_domain, config.num_samples, widths, session
         )
 
 

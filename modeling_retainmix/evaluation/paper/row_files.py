@@ -76,7 +76,7 @@ def write_row(
         "clip_scores": {
             "machine_types": clips.machine_types.tolist(),
             "is_anomaly": clips.is_anomaly.tolist(),
-            "is_target": clips.is_target.tolist(),
+            "is_target": clips.is_target_domain.tolist(),
             "rules": clips.rules,
             "scores": [[subset, snr_db, values.tolist()] for (subset, snr_db), values in clips.scores.items()],
         },

@@ -130,7 +130,7 @@ def official_score(table: LogMelTable, references: str, tests: str, fault: str |
         test &= ~machine.is_anomaly | (table.faults == fault)
     queries, bank = table.features[tests][torch.from_numpy(test)], table.features[references]
     distance = knn_distance(queries, bank[torch.from_numpy(machine.is_reference)])
-    domains = np.where(machine.is_target[test], "target", "source").tolist()
+    domains = np.where(machine.is_target_domain[test], "target", "source").tolist()
     result = dcase_score(distance.double().numpy(), machine.is_anomaly[test].astype(np.int64), domains=domains)
     return 100.0 * float(result["official_score"])
 

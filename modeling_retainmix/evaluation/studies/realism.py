@@ -71,7 +71,7 @@ Values = dict[tuple[str, str], float]  # {(name of a row, its unit): value}
 def machine_values(machines: MachineSet, noise: np.ndarray) -> Values:
     """Return the statistics of a machine set; segments of noise [segments, samples] are mixed with it at 0 dB."""
     stats, normal = machines.statistics, ~machines.is_anomaly
-    groups = np.char.add(machines.unit, np.where(machines.is_target, " target", " source"))
+    groups = np.char.add(machines.unit, np.where(machines.is_target_domain, " target", " source"))
     within, between = statistics.variance_components(
         stats.spectrum[normal], machines.recording[normal], groups[normal]
     )
@@ -128,11 +128,13 @@ def _aucs(label: str, features: np.ndarray, machines: MachineSet) -> Values:
     bank, queries = features[reference], features[test]
     scores = {
         "nearest reference": cdist(queries, bank).min(axis=1),
-        "whitened nearest reference": statistics.whitened_distances(queries, bank, machines.is_target[reference]),
+        "whitened nearest reference": statistics.whitened_distances(
+            queries, bank, machines.is_target_domain[reference]
+        ),
     }
     return {
         (f"log-mel mean, {name}, {label}", "AUC %"): statistics.mean_auc(
-            score, machines.is_anomaly[test], machines.is_target[test]
+            score, machines.is_anomaly[test], machines.is_target_domain[test]
         )
         for name, score in scores.items()
     }
@@ -151,7 +153,7 @@ def _directions(machines: MachineSet) -> float:
         )
         residuals = machines.statistics.spectrum[rows][:, bands]
         for domain in (False, True):
-            in_domain = machines.is_target[rows] == domain
+            in_domain = machines.is_target_domain[rows] == domain
             if in_domain.any():
                 residuals[in_domain] -= residuals[in_domain].mean(axis=0)
         counts.append(statistics.directions_for(residuals))

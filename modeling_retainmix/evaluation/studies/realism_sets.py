@@ -36,7 +36,7 @@ class MachineSet:
         unit: [clips] name of the machine (motor, sensor) that a clip is of.
         recording: [clips] name of the recording that a clip is cut from.
         fault: [clips] name of its fault, "" for a normal clip.
-        is_target, is_reference: [clips] bool.
+        is_target_domain, is_reference: [clips] bool.
         statistics: of the clips.
     """
 
@@ -45,7 +45,7 @@ class MachineSet:
     unit: np.ndarray
     recording: np.ndarray
     fault: np.ndarray
-    is_target: np.ndarray
+    is_target_domain: np.ndarray
     is_reference: np.ndarray
     statistics: ClipStatistics = field(init=False)
 
@@ -177,7 +177,7 @@ def make_factory_sets(
                 unit=np.full(len(rows), machine_type.name),
                 recording=np.array(["/".join(row.get(key, "") for key in keys) for row in rows]),
                 fault=np.array([row["fault"] for row in rows]),
-                is_target=np.array([row["domain"] == "target" for row in rows]),
+                is_target_domain=np.array([row["domain"] == "target" for row in rows]),
                 is_reference=np.array([row["split"] == "train" for row in rows]),
             )
         )

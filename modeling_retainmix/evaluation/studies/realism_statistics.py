@@ -175,7 +175,7 @@ def fault_effect(values: np.ndarray, faults: np.ndarray, recordings: np.ndarray,
     return np.sqrt(np.mean(np.square(effects), axis=0) / np.maximum(within + between, 1e-9))
 
 
-def whitened_distances(queries: np.ndarray, references: np.ndarray, is_target: np.ndarray) -> np.ndarray:
+def whitened_distances(queries: np.ndarray, references: np.ndarray, is_target_domain: np.ndarray) -> np.ndarray:
     """Return the distance of each query [n, D] to its nearest reference [m, D] in a whitened space, [n].
 
     The covariance is shared by both domains: the scatter S of the references about their own domain's mean, shrunk to
@@ -184,12 +184,12 @@ def whitened_distances(queries: np.ndarray, references: np.ndarray, is_target: n
 
     Args:
         queries, references: features.
-        is_target: [m] bool, the domain of each reference.
+        is_target_domain: [m] bool, the domain of each reference.
     """
     residuals = references.astype(np.float64).copy()
-    domains = np.unique(is_target)
+    domains = np.unique(is_target_domain)
     for domain in domains:
-        residuals[is_target == domain] -= residuals[is_target == domain].mean(axis=0)
+        residuals[is_target_domain == domain] -= residuals[is_target_domain == domain].mean(axis=0)
     scatter = residuals.T @ residuals / len(residuals)
     mean_variance = float(np.trace(scatter)) / len(scatter)
     if mean_variance == 0.0:
@@ -200,12 +200,12 @@ def whitened_distances(queries: np.ndarray, references: np.ndarray, is_target: n
     return cdist(queries @ root, references @ root).min(axis=1)
 
 
-def mean_auc(score: np.ndarray, is_anomaly: np.ndarray, is_target: np.ndarray) -> float:
+def mean_auc(score: np.ndarray, is_anomaly: np.ndarray, is_target_domain: np.ndarray) -> float:
     """Return the AUC in % of scores [tests], averaged over the domains that have normal and anomalous tests."""
     aucs = [
-        roc_auc_score(is_anomaly[is_target == domain], score[is_target == domain])
+        roc_auc_score(is_anomaly[is_target_domain == domain], score[is_target_domain == domain])
         for domain in (False, True)
-        if len(set(is_anomaly[is_target == domain].tolist())) == 2
+        if len(set(is_anomaly[is_target_domain == domain].tolist())) == 2
     ]
     return 100.0 * float(np.mean(aucs)) if aucs else float("nan")
 

@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for machine in tqdm(loaded.machines, desc="machine types", disable=None):
         (embeddings,) = embed_mixtures(machine, protocol, loaded.embedder.embed).values()
         for domain, num_references in CASES:
-            normal = ~machine.is_anomaly & (machine.is_target == (domain == "target"))
+            normal = ~machine.is_anomaly & (machine.is_target_domain == (domain == "target"))
             machine_rates = false_alarm_rates(
                 embeddings["stationary", 0.0][torch.from_numpy(normal)],
                 num_references,

@@ -18,7 +18,7 @@ def _session(machine, name, widths=WIDTHS[4].session):
     return draw_session(widths, 0, ("test", name), "hall", machines.PARTS, len(machine.orders), length)
 
 
-def _clip(machine_type, index, fault="", is_target=False, severity_db=None, session=None, version=4):
+def _clip(machine_type, index, fault="", is_target_domain=False, severity_db=None, session=None, version=4):
     machine = draw_machine(machine_type, seed=0)
     rng = signals.keyed_generator(0, "test", index)
     how = (WIDTHS[version], None if session is None else _session(machine, session))
@@ -26,7 +26,7 @@ def _clip(machine_type, index, fault="", is_target=False, severity_db=None, sess
     sound = machine_sound(machine, motion, rng, 0, *how)
     added, severity = fault_sound(fault, machine, motion, 0, rng, *how) if fault else (None, 0.0)
     severity = severity if severity_db is None else severity_db
-    return finish_clip(machine, motion, rng, sound, added, severity, is_target, SAMPLES, *how)
+    return finish_clip(machine, motion, rng, sound, added, severity, is_target_domain, SAMPLES, *how)
 
 
 def _spectrum_db(clips):
@@ -63,7 +63,7 @@ def test_the_target_microphone_tilts_the_spectrum():
     fan = MACHINE_TYPES["validation"][0]
     slope = draw_machine(fan, 0).target_tilt
     source = _spectrum_db([_clip(fan, index) for index in range(12)])
-    target = _spectrum_db([_clip(fan, index, is_target=True) for index in range(12)])
+    target = _spectrum_db([_clip(fan, index, is_target_domain=True) for index in range(12)])
     assert np.sign((target - source)[-1] - (target - source)[0]) == np.sign(slope)
 
 

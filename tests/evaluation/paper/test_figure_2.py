@@ -19,12 +19,12 @@ from modeling_retainmix.evaluation.scores import ClipScores
 
 def make_scores(data="benchmark", encoder="Frozen teacher", seed=0):
     generator = np.random.default_rng(seed)
-    is_anomaly, is_target = np.tile([False, True], 20), np.tile([False, False, True, True], 10)
+    is_anomaly, is_target_domain = np.tile([False, True], 20), np.tile([False, False, True, True], 10)
     layers = {
         layer: ClipScores(
             np.full(40, "fan"),
             is_anomaly,
-            is_target,
+            is_target_domain,
             {("Mismatch", snr_db): generator.normal(size=40) + layer * is_anomaly for snr_db in (-10, 0)},
         )
         for layer in (1, 2)

@@ -24,10 +24,13 @@ MEAN = Figure("mean", ALL, (-10.0, 0.0))
 
 def make_row(key, seed, shift=0.0, benchmark="benchmark", recordings=False):
     generator = np.random.default_rng(seed)
-    is_anomaly, is_target = np.tile([False, True], 20), np.tile([False, False, True, True], 10)
+    is_anomaly, is_target_domain = np.tile([False, True], 20), np.tile([False, False, True, True], 10)
     noise = {(subset, snr_db): generator.normal(size=40) for subset in SUBSETS for snr_db in (-10.0, 0.0)}
     clips = ClipScores(
-        np.full(40, "fan"), is_anomaly, is_target, {cell: v + (0.5 + shift) * is_anomaly for cell, v in noise.items()}
+        np.full(40, "fan"),
+        is_anomaly,
+        is_target_domain,
+        {cell: v + (0.5 + shift) * is_anomaly for cell, v in noise.items()},
     )
     scores = {subset: {-10.0: 50.0 + shift + seed, 0.0: 60.0 + shift + seed} for subset in SUBSETS}
     per_machine = {subset: {snr: {"fan": value} for snr, value in cells.items()} for subset, cells in scores.items()}

@@ -55,7 +55,7 @@ def test_when_a_row_is_read_then_it_is_as_it_was_written(folder, scores):
     assert row.scores["Mismatch"][-10] == 100 * scores[1].official("Mismatch", -10)
     for cell, values in scores[1].clips.scores.items():
         assert (row.clips.scores[cell] == values).all()
-    assert (row.clips.is_target == scores[1].clips.is_target).all()
+    assert (row.clips.is_target_domain == scores[1].clips.is_target_domain).all()
 
 
 def test_when_clips_are_scored_by_another_years_rules_then_the_row_keeps_them(tmp_path, scores, context):

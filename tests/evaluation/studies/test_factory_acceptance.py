@@ -62,7 +62,7 @@ def test_official_score_equals_a_naive_computation(tables, fault):
     bank = features[machine.is_reference]
     test = ~machine.is_reference & (~machine.is_anomaly | (table.faults == fault) | (fault is None))
     distance = np.array([min(np.linalg.norm(query - b) for b in bank) for query in features[test]])
-    anomaly, target = machine.is_anomaly[test], machine.is_target[test]
+    anomaly, target = machine.is_anomaly[test], machine.is_target_domain[test]
     aucs = [roc_auc_score(anomaly[part], distance[part]) for part in (anomaly | ~target, anomaly | target)]
     naive = hmean([*aucs, roc_auc_score(anomaly, distance, max_fpr=0.1)])
     assert acceptance.official_score(table, "clean", "clean", fault) == pytest.approx(100 * naive, abs=1e-6)

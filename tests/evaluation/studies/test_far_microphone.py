@@ -48,14 +48,14 @@ def naive_official(machine, cells, far_weight):
     near, far = np.split(cells["stationary", -10].double().numpy()[~machine.is_reference], 2, axis=1)
     tests = near - far_weight * far
     columns = []
-    for is_target in (False, True):
-        own = references[machine.is_target[machine.is_reference] == is_target]
+    for is_target_domain in (False, True):
+        own = references[machine.is_target_domain[machine.is_reference] == is_target_domain]
         left_out = np.concatenate(
             [mahalanobis(own[row : row + 1], np.delete(own, row, axis=0)) for row in range(len(own))]
         )
         columns.append((mahalanobis(tests, own) - left_out.mean()) / left_out.std())
     scores = np.min(columns, axis=0)
-    anomaly, target = machine.is_anomaly[~machine.is_reference], machine.is_target[~machine.is_reference]
+    anomaly, target = machine.is_anomaly[~machine.is_reference], machine.is_target_domain[~machine.is_reference]
     source_part, target_part = ~target | anomaly, target | anomaly
     return hmean(
         [

@@ -50,7 +50,7 @@ def test_machines_are_read_from_every_manifest_and_cut_to_pieces(folder):
     assert gear.waveforms.shape == (3, 40000)
     assert gear.unit.tolist() == ["a1", "a1", "a2"]
     assert gear.recording.tolist() == ["repo:h0.csv#a1", "repo:h0.csv#a1", "repo:b0.csv#a2"]
-    assert gear.is_anomaly.tolist() == gear.is_target.tolist() == [False, False, True]
+    assert gear.is_anomaly.tolist() == gear.is_target_domain.tolist() == [False, False, True]
     assert gear.is_reference.tolist() == [True, True, False]
     assert (fan.unit.tolist(), fan.recording.tolist()) == (["M1"], ["Healthy_1"])
     samples, _ = soundfile.read(folder / "rig/gear/train/a.flac")

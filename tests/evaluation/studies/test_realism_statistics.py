@@ -123,11 +123,11 @@ def test_effect_without_faults_is_not_a_number():
 @pytest.mark.parametrize(("source", "target"), [(1, 0), (2, 0), (2, 1), (5, 1), (100, 10)])
 def test_whitened_distances_equal_a_naive_computation(source, target):
     rng = np.random.default_rng(source)
-    is_target = np.arange(source + target) >= source
-    references = rng.normal(0, np.arange(1, 9), (source + target, 8)) + 20.0 * is_target[:, None]
+    is_target_domain = np.arange(source + target) >= source
+    references = rng.normal(0, np.arange(1, 9), (source + target, 8)) + 20.0 * is_target_domain[:, None]
     queries = rng.normal(0, 5, (6, 8))
-    means = {domain: references[is_target == domain].mean(axis=0) for domain in set(is_target.tolist())}
-    residuals = np.array([x - means[domain] for x, domain in zip(references, is_target.tolist(), strict=True)])
+    means = {domain: references[is_target_domain == domain].mean(axis=0) for domain in set(is_target_domain.tolist())}
+    residuals = np.array([x - means[domain] for x, domain in zip(references, is_target_domain.tolist(), strict=True)])
     n, dim = residuals.shape
     scatter = sum(np.outer(r, r) for r in residuals) / n
     mu = np.trace(scatter) / dim
@@ -141,7 +141,7 @@ def test_whitened_distances_equal_a_naive_computation(source, target):
         covariance = (1 - rho) * scatter + rho * mu * identity
     inverse = np.linalg.inv(covariance)
     naive = [min(np.sqrt((q - r) @ inverse @ (q - r)) for r in references) for q in queries]
-    np.testing.assert_allclose(statistics.whitened_distances(queries, references, is_target), naive, rtol=1e-9)
+    np.testing.assert_allclose(statistics.whitened_distances(queries, references, is_target_domain), naive, rtol=1e-9)
 
 
 def test_mean_auc_averages_over_the_domains_that_have_both_labels():
