@@ -1,12 +1,10 @@
 """What the models of all encoder families share: outputs, eager attention, layerdrop, cut models, input checks."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import ModelOutput
 
 from .configuration_encoder import EncoderConfig
@@ -29,13 +27,6 @@ class EncoderClassifierOutput(ModelOutput):
     last_hidden_state: torch.Tensor | None = None
     hidden_states: tuple[torch.Tensor, ...] | None = None
     attentions: tuple[torch.Tensor, ...] | None = None
-
-
-def attention_function(implementation: str) -> Callable:
-    """The attention of that name; while TorchScript traces, the one written out, as it records fused kernels wrong."""
-    if torch.jit.is_tracing():
-        return eager_attention_forward
-    return ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
 
 
 def eager_attention_forward(

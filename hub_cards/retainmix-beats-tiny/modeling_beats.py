@@ -5,6 +5,7 @@ Chen et al., "BEATs: Audio Pre-Training with Acoustic Tokenizers", ICML 2023. Th
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from transformers.activations import ACT2FN
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
@@ -22,9 +24,9 @@ from .configuration_beats import BeatsConfig
 from .gated_attention_beats import gated_attention
 from .modeling_encoder import (
     EncoderClassifierOutput,
-    attention_function,
     check_inputs,
     check_labels,
+    eager_attention_forward,
     embed_patches,
     layers_kept,
     real_frames,
@@ -97,8 +99,9 @@ class BeatsAttention(nn.Module):
         key = self.k_proj(hidden_states).view(shape).transpose(1, 2)
         value = self.v_proj(hidden_states).view(shape).transpose(1, 2)
         dropout = self.config.attention_dropout if self.training else 0.0
-        implementation = self.config._attn_implementation
-        if implementation == "sdpa" and query.device.type == "cpu" and not torch.jit.is_tracing():
+        # TorchScript records fused kernels wrong.
+        implementation = "eager" if torch.jit.is_tracing() else self.config._attn_implementation
+        if implementation == "sdpa" and query.device.type == "cpu":
             plain = attention_mask is None and dropout == 0 and not torch.compiler.is_compiling()
             if plain and position_bias is not None and self.config.gru_rel_pos:
                 gate, position_bias = self.gate(query).to(query.dtype), position_bias.to(query.dtype)
@@ -112,7 +115,8 @@ class BeatsAttention(nn.Module):
             if self.config.gru_rel_pos:
                 position_bias = self.gate(query).to(query.dtype) * position_bias
             position_bias = position_bias.expand(batch, -1, -1, -1)
-        output, weights = attention_function(implementation)(
+        attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
+        output, weights = attend(
             self,
             query,
             key,
@@ -288,7 +292,7 @@ class BeatsModel(BeatsPreTrainedModel):
         layer_keep: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutput:
-        r"""Encodes a batch.
+        r"""Encode a batch.
 
         Args:
             input_values: [batch, frames, mel bins], normalised log-mel features of `BeatsFeatureExtractor`; float32
@@ -345,7 +349,7 @@ class BeatsForAudioClassification(BeatsPreTrainedModel):
         layer_keep: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> EncoderClassifierOutput:
-        r"""Classifies a batch.
+        r"""Classify a batch.
 
         Args:
             input_values: [batch, frames, mel bins], as for [`BeatsModel`].

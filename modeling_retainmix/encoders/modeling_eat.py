@@ -4,6 +4,7 @@ Chen et al., "EAT: Self-Supervised Pre-Training with Efficient Audio Transformer
 ICLR 2025) is the same network with other weights.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,15 +15,16 @@ from transformers.activations import ACT2FN
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_eat import EatConfig
 from .modeling_encoder import (
     EncoderClassifierOutput,
-    attention_function,
     check_inputs,
     check_labels,
+    eager_attention_forward,
     embed_patches,
     layers_kept,
     real_patches,
@@ -85,7 +87,9 @@ class EatAttention(nn.Module):
         batch, tokens, width = hidden_states.shape
         qkv = self.qkv(hidden_states).view(batch, tokens, 3, self.num_heads, self.head_dim)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(dim=0)
-        output, weights = attention_function(self.config._attn_implementation)(
+        implementation = "eager" if torch.jit.is_tracing() else self.config._attn_implementation
+        attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
+        output, weights = attend(
             self,
             query,
             key,
@@ -205,7 +209,7 @@ class EatModel(EatPreTrainedModel):
         layer_keep: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutput:
-        r"""Encodes a batch.
+        r"""Encode a batch.
 
         Args:
             input_values: [batch, frames, mel bins], normalised log-mel features of `EatFeatureExtractor`; float32 also
@@ -255,7 +259,7 @@ class EatForAudioClassification(EatPreTrainedModel):
         layer_keep: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> EncoderClassifierOutput:
-        r"""Classifies a batch.
+        r"""Classify a batch.
 
         Args:
             input_values: [batch, frames, mel bins], as for [`EatModel`].
