@@ -78,7 +78,7 @@ class _GatedAttention(torch.autograd.Function):
 
 
 class _GatedAttentionGradients(torch.autograd.Function):
-    """The backward of `_GatedAttention` as a function of its own, so that `vmap` reaches it: gradients per sample."""
+    """The backward of `_GatedAttention` as a separate function, so that `vmap` reaches it: gradients per sample."""
 
     @staticmethod
     def forward(

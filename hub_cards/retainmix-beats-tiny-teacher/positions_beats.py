@@ -1,4 +1,4 @@
-"""The two ways in which BEATs tells its tokens where they are: a long convolution, and a bias of the attention."""
+"""The two sources of positions in BEATs: a long convolution, and a bias of the attention."""
 
 import math
 

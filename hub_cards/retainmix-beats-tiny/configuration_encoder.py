@@ -142,7 +142,7 @@ class EncoderConfig(PreTrainedConfig):
         return {}
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> None:
-        """Writes `config.json` and beside it the code of the family, which `auto_map` names.
+        """Write `config.json` and beside it the code of the family, which `auto_map` names.
 
         Models save their configuration by this method: so every saved folder loads without this package.
         """

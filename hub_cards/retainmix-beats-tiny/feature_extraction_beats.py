@@ -89,7 +89,7 @@ class BeatsFeatureExtractor(LogMelFeatureExtractor):
         return FRAME_LENGTH if self.padding_rule == "conv" else super().shortest_clip
 
     def _prepare(self, waveforms: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Repeats each short clip by itself, whatever lies beside it; warns of padding under the rule "fold"."""
+        """Repeat each short clip by itself, whatever lies beside it; warn of padding under the rule "fold"."""
         num_samples = waveforms.shape[1]
         if self.padding_rule == "fold":
             if bool((lengths < num_samples).any()):

@@ -72,7 +72,7 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
     def save_pretrained(
         self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any
     ) -> list[str]:
-        """Writes `preprocessor_config.json` and beside it the code of the class, which `auto_map` names."""
+        """Write `preprocessor_config.json` and beside it the code of the class, which `auto_map` names."""
         # The library then copies the file of the class, and those that it imports.
         self.register_for_auto_class()
         self.auto_map: dict[str, str] = {}  # entries of where the class was loaded from; the library fills it

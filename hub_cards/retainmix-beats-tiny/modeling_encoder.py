@@ -29,11 +29,6 @@ class EncoderClassifierOutput(ModelOutput):
     attentions: tuple[torch.Tensor, ...] | None = None
 
 
-def traceable(implementation: str) -> str:
-    """Return "eager" while TorchScript traces, which records fused kernels wrong, and the given name otherwise."""
-    return "eager" if torch.jit.is_tracing() else implementation
-
-
 def eager_attention_forward(
     module: nn.Module,
     query: torch.Tensor,

@@ -19,9 +19,9 @@ def convert_checkpoint(
     allow_pickle: bool = False,
     labels_csv: str | Path | None = None,
 ) -> PreTrainedModel:
-    """Writes a transformers folder (safetensors, configuration, feature extractor) from an original checkpoint.
+    """Write a transformers folder (safetensors, configuration, feature extractor) from an original checkpoint.
 
-    BEATs, OpenBEATs, EAT and SSLAM, pre-trained and fine-tuned, are told apart by their content. What was found is
+    BEATs, OpenBEATs, EAT and SSLAM, pre-trained and fine-tuned, are distinguished by their content. What was found is
     printed.
 
     Args:
@@ -71,7 +71,7 @@ def _convert(
         if {"cfg", "model"} <= checkpoint.keys():
             return convert_beats(checkpoint, source)
     found = ", ".join(map(str, list(checkpoint)[:5])) if isinstance(checkpoint, dict) else type(checkpoint).__name__
-    raise ValueError(f"{weights} is no checkpoint of BEATs, OpenBEATs, EAT or SSLAM: it holds {found}")
+    raise ValueError(f"{weights} is not a checkpoint of BEATs, OpenBEATs, EAT or SSLAM: it holds {found}")
 
 
 def _rename_labels(model: PreTrainedModel, labels_csv: Path) -> None:

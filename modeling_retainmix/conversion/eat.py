@@ -100,7 +100,9 @@ def rename_tensors(tensors: dict[str, Any], source: str | Path) -> dict[str, tor
             raise ValueError(f"{source} holds a tensor {name!r}, which no EAT encoder has")
     for needed in ("embeddings.class_token", "layers.0.feed_forward.fc1.bias"):
         if needed not in renamed:
-            raise ValueError(f"{source} lacks the tensor that becomes {needed}: it is no whole EAT encoder")
+            raise ValueError(
+                f"{source} lacks the tensor that becomes {needed}: the EAT encoder is not whole, use another file"
+            )
     return renamed
 
 

@@ -31,14 +31,16 @@ def find_folder_or_file(name: str | Path, patterns: tuple[str, ...] = WEIGHT_PAT
         return path
     try:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
-            raise HFValidationError(f"no repository can be called {name}")
+            raise HFValidationError(f"{name} is not a name of a repository")
         return Path(snapshot_download(str(name), allow_patterns=list(patterns)))
     except LocalEntryNotFoundError as error:
-        raise FileNotFoundError(f"{name} is no path here, and the Hub cannot be reached: download it first") from error
+        raise FileNotFoundError(
+            f"{name} is not a path here, and the Hub cannot be reached: download it first"
+        ) from error
     except (HFValidationError, RepositoryNotFoundError) as error:
         raise FileNotFoundError(f"{name} is neither a path here nor a repository on the Hub: check it") from error
     except (HfHubHTTPError, OSError) as error:
-        raise FileNotFoundError(f"{name} is no path here, and the Hub answered with an error: {error}") from error
+        raise FileNotFoundError(f"{name} is not a path here, and the Hub answered with an error: {error}") from error
 
 
 def find_weights(location: Path) -> Path:
@@ -84,12 +86,12 @@ def read_config(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds no configuration but {type(content).__name__}")
+        raise ValueError(f"{path} holds a {type(content).__name__}, not a configuration: use a mapping")
     return content
 
 
 def load_weights(path: Path, allow_pickle: bool = False) -> Any:
-    """Reads a file of weights on the CPU; without `allow_pickle` nothing in it is run.
+    """Read a file of weights on the CPU; without `allow_pickle` nothing in it is run.
 
     Raises:
         ValueError: no torch or safetensors file, a damaged one, or one that holds more than tensors and plain values.
@@ -99,7 +101,7 @@ def load_weights(path: Path, allow_pickle: bool = False) -> Any:
     with path.open("rb") as file:
         start = file.read(2)
     if start not in (b"PK", b"\x80\x02"):  # a zip archive, or a pickle as torch wrote it before 1.6
-        raise ValueError(f"{path} is no torch checkpoint (it starts with {start!r}): download it again")
+        raise ValueError(f"{path} is not a torch checkpoint (it starts with {start!r}): download it again")
     try:
         return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
     except pickle.UnpicklingError as error:
@@ -113,7 +115,7 @@ def load_weights(path: Path, allow_pickle: bool = False) -> Any:
 
 
 def load_exactly(model: torch.nn.Module, tensors: dict[str, torch.Tensor], source: str | Path) -> None:
-    """Loads tensors that must be exactly the model's, by name and shape.
+    """Load tensors that must be exactly the model's, by name and shape.
 
     Raises:
         ValueError: one is missing, unknown or of another shape; the first is named.

@@ -94,10 +94,10 @@ def base_config(
     name = base or base_name(config, source)
     location = find_folder_or_file(name, CONFIG_PATTERNS)
     if location.is_file() and location.suffix != ".yaml":
-        own = None  # a configuration beside it may be that of the fine-tuned model
+        beside = None  # a configuration beside it may be that of the fine-tuned model
     else:
-        own = read_config(location) if location.is_file() else find_config(location, location / "weights")
-    found = ((own or {}).get("encoder_conf") or {}).get("beats_config")
+        beside = read_config(location) if location.is_file() else find_config(location, location / "weights")
+    found = ((beside or {}).get("encoder_conf") or {}).get("beats_config")
     if found is None and location.suffix != ".yaml":
         found = load_weights(find_weights(find_folder_or_file(name)), allow_pickle).get("cfg")
     if found is None:

@@ -5,6 +5,7 @@ Chen et al., "BEATs: Audio Pre-Training with Acoustic Tokenizers", ICML 2023. Th
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -31,7 +32,6 @@ from .modeling_encoder import (
     real_frames,
     real_patches,
     skip_layer,
-    traceable,
     unused_parameters,
 )
 from .positions_beats import BeatsPositionalConvEmbedding, BeatsRelativePositionBias
@@ -99,8 +99,9 @@ class BeatsAttention(nn.Module):
         key = self.k_proj(hidden_states).view(shape).transpose(1, 2)
         value = self.v_proj(hidden_states).view(shape).transpose(1, 2)
         dropout = self.config.attention_dropout if self.training else 0.0
-        implementation = self.config._attn_implementation
-        if implementation == "sdpa" and query.device.type == "cpu" and not torch.jit.is_tracing():
+        # TorchScript records fused kernels wrong.
+        implementation = "eager" if torch.jit.is_tracing() else self.config._attn_implementation
+        if implementation == "sdpa" and query.device.type == "cpu":
             plain = attention_mask is None and dropout == 0 and not torch.compiler.is_compiling()
             if plain and position_bias is not None and self.config.gru_rel_pos:
                 gate, position_bias = self.gate(query).to(query.dtype), position_bias.to(query.dtype)
@@ -114,7 +115,7 @@ class BeatsAttention(nn.Module):
             if self.config.gru_rel_pos:
                 position_bias = self.gate(query).to(query.dtype) * position_bias
             position_bias = position_bias.expand(batch, -1, -1, -1)
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(traceable(implementation), eager_attention_forward)
+        attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
         output, weights = attend(
             self,
             query,
@@ -291,7 +292,7 @@ class BeatsModel(BeatsPreTrainedModel):
         layer_keep: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutput:
-        r"""Encodes a batch.
+        r"""Encode a batch.
 
         Args:
             input_values: [batch, frames, mel bins], normalised log-mel features of `BeatsFeatureExtractor`; float32
@@ -348,7 +349,7 @@ class BeatsForAudioClassification(BeatsPreTrainedModel):
         layer_keep: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> EncoderClassifierOutput:
-        r"""Classifies a batch.
+        r"""Classify a batch.
 
         Args:
             input_values: [batch, frames, mel bins], as for [`BeatsModel`].

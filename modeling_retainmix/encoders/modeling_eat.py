@@ -4,6 +4,7 @@ Chen et al., "EAT: Self-Supervised Pre-Training with Efficient Audio Transformer
 ICLR 2025) is the same network with other weights.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -28,7 +29,6 @@ from .modeling_encoder import (
     layers_kept,
     real_patches,
     skip_layer,
-    traceable,
     unused_parameters,
 )
 
@@ -87,8 +87,8 @@ class EatAttention(nn.Module):
         batch, tokens, width = hidden_states.shape
         qkv = self.qkv(hidden_states).view(batch, tokens, 3, self.num_heads, self.head_dim)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(dim=0)
-        implementation = traceable(self.config._attn_implementation)
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
+        implementation = "eager" if torch.jit.is_tracing() else self.config._attn_implementation
+        attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
         output, weights = attend(
             self,
             query,
@@ -209,7 +209,7 @@ class EatModel(EatPreTrainedModel):
         layer_keep: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutput:
-        r"""Encodes a batch.
+        r"""Encode a batch.
 
         Args:
             input_values: [batch, frames, mel bins], normalised log-mel features of `EatFeatureExtractor`; float32 also
@@ -259,7 +259,7 @@ class EatForAudioClassification(EatPreTrainedModel):
         layer_keep: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> EncoderClassifierOutput:
-        r"""Classifies a batch.
+        r"""Classify a batch.
 
         Args:
             input_values: [batch, frames, mel bins], as for [`EatModel`].

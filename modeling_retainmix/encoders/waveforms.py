@@ -51,7 +51,7 @@ def collect_waveforms(
         if waveforms.ndim == 3:
             waveforms = _take_channel(waveforms, channel, "the batch")
         if waveforms.shape[0] == 0:
-            raise ValueError("there is no clip: pass at least one")
+            raise ValueError("the list of clips is empty: pass at least one clip")
         waveforms = waveforms[:, :cut]
         lengths = torch.full((waveforms.shape[0],), waveforms.shape[1], device=waveforms.device)
     else:
@@ -95,7 +95,7 @@ def _list_of_clips(raw_speech: Any) -> list[Any]:
     if not isinstance(raw_speech, (list, tuple)) or (len(raw_speech) > 0 and _is_number(raw_speech[0])):
         return [raw_speech]
     if len(raw_speech) == 0:
-        raise ValueError("there is no clip: pass at least one")
+        raise ValueError("the list of clips is empty: pass at least one clip")
     if len(raw_speech) == 2 and _is_number(raw_speech[1]):
         raise ValueError(
             f"raw_speech is a pair of a waveform and the number {raw_speech[1]}: pass the waveform alone, and "

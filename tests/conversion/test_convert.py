@@ -82,7 +82,7 @@ def test_missing_file_is_named(tmp_path):
 
 def test_file_that_is_no_checkpoint_is_named(tmp_path):
     (tmp_path / "text.pt").write_text("<html>404</html>")
-    with pytest.raises(ValueError, match=r"text\.pt is no torch checkpoint"):
+    with pytest.raises(ValueError, match=r"text\.pt is not a torch checkpoint"):
         convert_checkpoint(tmp_path / "text.pt", tmp_path / "out")
 
 

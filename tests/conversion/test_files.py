@@ -31,7 +31,7 @@ def test_nearest_configuration_counts(tmp_path):
 
 def test_configuration_that_is_no_mapping_is_named(tmp_path):
     (tmp_path / "config.yaml").write_text("- a list")
-    with pytest.raises(ValueError, match=r"config\.yaml holds no configuration but list"):
+    with pytest.raises(ValueError, match=r"config\.yaml holds a list, not a configuration"):
         read_config(tmp_path / "config.yaml")
 
 

@@ -58,3 +58,10 @@ def test_no_attention_weights_are_kept_for_the_backward():
     with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
         gated_attention(*tensors, SCALING)
     assert kept == [tensor.shape for tensor in tensors]
+
+
+def test_when_differentiated_twice_then_error_names_the_attention_that_can():
+    tensors = inputs(torch.float32)
+    (gradient,) = torch.autograd.grad(gated_attention(*tensors, SCALING).sum(), tensors[:1], create_graph=True)
+    with pytest.raises(RuntimeError, match=r'set_attn_implementation\("eager"\)'):
+        gradient.sum().backward()

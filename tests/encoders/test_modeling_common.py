@@ -1,4 +1,4 @@
-"""What transformers expects of any model, for every encoder family: the list is that of its own common model tests."""
+"""What transformers expects of any model, for every encoder family: the list is that of its common model tests."""
 
 import pytest
 import torch
@@ -199,6 +199,15 @@ def test_sdpa_equals_eager_forward_and_backward(family, masked):
         results.append((fused, output.detach(), [parameter.grad.clone() for parameter in model.parameters()]))
     for actual, expected in zip(results[1], results[0], strict=True):
         torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
+
+
+def test_attention_can_be_set_on_encoder_and_classifier(family):
+    # The library reads in the file of the class whether it can be, and otherwise only warns.
+    for model in (family.model(), family.classifier()):
+        assert model.config._attn_implementation == "sdpa"
+        model.set_attn_implementation("eager")
+        assert model.config._attn_implementation == "eager"
+        assert model(features(), output_attentions=True).attentions[0] is not None
 
 
 @pytest.mark.slow
