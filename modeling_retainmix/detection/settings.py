@@ -10,6 +10,7 @@ from huggingface_hub.errors import StrictDataclassFieldValidationError
 
 from modeling_retainmix.detection.backends.build import BACKENDS, backend_options
 from modeling_retainmix.detection.backends.mahalanobis import Covariance
+from modeling_retainmix.detection.backends.whitened import LeftOutCovariance
 from modeling_retainmix.detection.nearest_search import Metric
 from modeling_retainmix.detection.pooling import DEFAULT_GAMMA, DEFAULT_P, PoolingMode, keeps_bands
 from modeling_retainmix.detection.windows import Reduction, Windows
@@ -32,7 +33,13 @@ _BOUNDS = {  # smallest and largest valid value
     "window_seconds": (0.01, 600),
     "hop_seconds": (0.01, 600),
 }
-_SEARCH_OPTIONS = ("k", "metric", "memmixup_neighbors", "covariance")  # refused where a backend does not read them
+_SEARCH_OPTIONS = (
+    "k",
+    "metric",
+    "memmixup_neighbors",
+    "covariance",
+    "left_out_covariance",
+)  # refused where a backend does not read them
 
 
 @strict
@@ -61,6 +68,8 @@ class DetectorSettings:
             references as those of one domain. "varmin" always shares them.
         shrinkage: of the covariance of "mahalanobis".
         covariance: of "mahalanobis", "domain" for one of each domain or "shared" for one of both.
+        left_out_covariance: of "whitened" when a reference is left out, for thresholds and normalization: "held", the
+            one of all references, or "refit", that of the others (see `WhitenedBackend` for their false alarms).
         explained_variance: share of the references' variance inside the subspace of "pca".
         density_neighbors: of a reference, whose mean distance is the density of "density" and "varmin".
         k: number of nearest references whose mean distance is the score.
@@ -90,6 +99,7 @@ class DetectorSettings:
     bank: Bank = "domain"
     shrinkage: float | int = 0.1
     covariance: Covariance = "domain"
+    left_out_covariance: LeftOutCovariance = "held"
     explained_variance: float | int = 0.95
     density_neighbors: int = 4
     k: int = 1

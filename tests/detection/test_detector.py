@@ -120,6 +120,24 @@ def test_with_every_backend_scores_are_those_of_domain_scores_and_survive_saving
     assert normalized.threshold(0.4, "gamma") < normalized.threshold(0.05, "gamma")
 
 
+@pytest.mark.parametrize("pooling", ["time_rdp", "time_generalized_mean", "time_mean_std"])
+def test_bands_of_every_pooling_over_time_are_matched_one_by_one(
+    tiny_checkpoint, tiny_model, feature_extractor, references, tests, pooling
+):
+    detector = load(tiny_checkpoint, backend="varmin", pooling=pooling, pooling_p=2.0, rdp_gamma=4.0)
+    detector.fit(references, RATE, DOMAINS)
+
+    def vectors(waveforms):
+        features = feature_extractor.extract_features(torch.from_numpy(waveforms))
+        with torch.no_grad():
+            hidden = tiny_model(features, output_hidden_states=True).hidden_states[2]
+        return pool_tokens(hidden, 8, pooling, p=2.0, gamma=4.0)
+
+    scores = DomainScores(detector.settings, vectors(references), torch.arange(8), torch.arange(8) >= 5, 8)
+    assert scores.domains == ["source"]  # one bank for both
+    np.testing.assert_allclose(detector.score(tests, RATE), scores.scores(vectors(tests)), rtol=1e-3, atol=1e-6)
+
+
 def test_with_test_normalization_scores_follow_the_published_rule(tiny_checkpoint, references, tests):
     scores = load(tiny_checkpoint, normalization="test").fit(references, RATE, DOMAINS).score(tests, RATE)
     by_domain = [

@@ -28,6 +28,7 @@ def test_when_settings_pass_through_json_then_they_are_equal():
         ("whitened", {"metric": "cosine"}),
         ("varmin", {"k": 2}),
         ("knn", {"covariance": "shared"}),
+        ("mahalanobis", {"left_out_covariance": "refit"}),
     ],
 )
 def test_when_a_setting_is_not_read_by_the_backend_then_error_names_both(backend, unused):
@@ -74,6 +75,7 @@ def test_when_the_hop_is_longer_than_the_window_then_error_names_both():
         ("rdp_gamma", [-1.0, 101, nan, inf]),
         ("bank", ["joint", None]),
         ("covariance", ["full", None]),
+        ("left_out_covariance", ["kept", True]),
         ("backend", ["svm", None, ["knn"]]),
         ("shrinkage", [0.0, 1e-7, 1.1, nan, "0.1", True]),
         ("explained_variance", [0.0, 1.0, nan]),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 
 from modeling_retainmix.detection.backends.base import Backend, Contrast, References
-from modeling_retainmix.detection.backends.within_domain import WithinDomainScatter
+from modeling_retainmix.detection.backends.within_domain import ReducedScatter, WithinDomainScatter
 from modeling_retainmix.detection.nearest_search import nearest_neighbors
 
 Covariance = Literal["domain", "shared"]
@@ -62,11 +62,9 @@ class MahalanobisBackend(Backend):
         return ((inside.square() / along).sum(dim=1) + outside.square() / across).sqrt().float().cpu()
 
     def leave_one_out(self) -> torch.Tensor:
-        """[m] distances of the references; each recording is taken out of mean and covariance by a low-rank update.
+        """[m] distances of the references; each recording is taken out of mean and covariance (`ReducedScatter`).
 
-        With u_j = x_j - mean for the w vectors of a recording and m' = m - w vectors left in its domain, the mean
-        moves by -sum(u_j) / m' and the scatter loses A A^T, A = [u_1, ..., u_w, sum(u_j) / sqrt(m')]; Woodbury's
-        identity gives the inverse. Where the references do not vary without the recording, the covariance is held.
+        Infinite if the domain has no other recording.
         """
         return self._left_out[self._scatter.references.rows(self.domain)]
 
@@ -93,30 +91,12 @@ class MahalanobisBackend(Backend):
             in_domain = references.rows(domain)
             for recording in references.recording_index[in_domain].unique():
                 rows = in_domain & (references.recording_index == recording)
-                distance[rows] = self._without(domain, rows, int(in_domain.sum() - rows.sum())).float().cpu()
+                reduced = ReducedScatter(self._scatter, domain, rows)
+                inside, outside = self._scatter.split(references.vectors[rows], self.domain)
+                if domain == self.domain:
+                    inside += reduced.shift
+                    outside.zero_()  # but for rounding it is
+                squared = reduced.squared_length(inside, outside, self.shrinkage)
+                alone = domain == self.domain and reduced.remaining == 0
+                distance[rows] = torch.inf if alone else squared.sqrt().float().cpu()
         return distance
-
-    def _without(self, domain: str, rows: torch.Tensor, remaining: int) -> torch.Tensor:
-        """Distances [w] of the vectors of a recording of `domain`, which keeps `remaining` vectors without it."""
-        scatter = self._scatter
-        windows = scatter.coordinates[rows]  # [w, r]
-        total = windows.sum(dim=0)
-        if domain == self.domain:
-            if remaining == 0:
-                return windows.new_full((len(windows),), torch.inf)
-            inside, outside = windows + total / remaining, windows.new_zeros(len(windows))
-        else:
-            inside, outside = scatter.split(scatter.references.vectors[rows], self.domain)
-        removed = torch.cat([windows, total[None] / max(remaining, 1) ** 0.5])  # A^T, [w + 1, r]
-        left = scatter.count - len(windows)
-        trace = scatter.trace - float(removed.square().sum())
-        if left < 2 or not trace > 1e-9 * scatter.trace:
-            removed, left, trace = removed[:0], scatter.count, scatter.trace
-        weight = (1 - self.shrinkage) / left
-        floor = self.shrinkage * trace / (left * scatter.width) if scatter.trace > 0 else 1.0
-        diagonal = weight * scatter.scatter + floor
-        small = torch.eye(len(removed)).to(removed) - weight * (removed / diagonal @ removed.T)
-        projected = inside / diagonal @ removed.T  # [w, w + 1]
-        squared = (inside.square() / diagonal).sum(dim=1) + outside.square() / floor
-        squared += weight * (projected @ torch.linalg.inv(small) * projected).sum(dim=1)
-        return squared.clamp(min=0).sqrt()

@@ -31,6 +31,7 @@ REFERENCES = References(VECTORS, torch.arange(18), torch.arange(18) >= 10, num_b
         ("knn", {"k": 2, "metric": "cosine"}, KnnBackend),
         ("knn", {"memmixup_neighbors": 3, "memmixup_alpha": 0.6}, KnnBackend),
         ("whitened", {"k": 2}, WhitenedBackend),
+        ("whitened", {"left_out_covariance": "refit"}, WhitenedBackend),
         ("subband", {"k": 2}, SubbandBackend),
         ("varmin", {"density_neighbors": 2}, VarMinBackend),
         ("density", {"k": 2, "metric": "cosine", "density_neighbors": 3}, DensityBackend),
@@ -49,7 +50,7 @@ def test_backend_is_that_of_the_settings(backend, options, expected, domain):
     assert torch.equal(built.reference_distances(), direct.reference_distances())
 
 
-def test_each_option_changes_the_distances():
+def test_each_option_changes_the_distances_or_those_of_references():
     changed = {
         "k": 3,
         "metric": "cosine",
@@ -57,6 +58,7 @@ def test_each_option_changes_the_distances():
         "memmixup_alpha": 0.3,
         "shrinkage": 0.9,
         "covariance": "shared",
+        "left_out_covariance": "refit",
         "explained_variance": 0.2,
         "density_neighbors": 2,
     }
@@ -64,11 +66,16 @@ def test_each_option_changes_the_distances():
         defaults = DetectorSettings(backend=name).to_dict()
         if name == "knn":
             defaults["memmixup_neighbors"] = 2  # else its alpha is not read
-        reference = build_backend(name, REFERENCES, "target", defaults).distance(QUERIES)
+        reference = build_backend(name, REFERENCES, "target", defaults)
         for option in backend_options(name):
             other = build_backend(name, REFERENCES, "target", defaults | {option: changed[option]})
             if (name, option) != ("fusion", "density_neighbors"):  # the smallest of four may be another one
-                assert not torch.equal(other.distance(QUERIES), reference), (name, option)
+                left_out = option == "left_out_covariance"
+                found, unchanged = (
+                    backend.reference_distances() if left_out else backend.distance(QUERIES)
+                    for backend in (other, reference)
+                )
+                assert not torch.equal(found, unchanged), (name, option)
 
 
 @pytest.mark.parametrize("name", BACKENDS)

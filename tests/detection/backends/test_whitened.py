@@ -88,6 +88,51 @@ def test_several_neighbors_are_averaged_and_windows_of_a_recording_are_left_out_
     assert not backend.has_contrast
 
 
+@pytest.mark.parametrize("width", [3, 40])
+@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize(
+    "index", [[0, 1, 2, 3, 4, 5, 6, 7, 8], [0, 0, 1, 2, 2, 2, 3, 4, 4], [0, 1, 2, 3, 4, 5, 6, 6, 6]]
+)
+def test_refitted_distances_are_those_of_a_backend_without_the_recording(width, k, index):
+    drawn_references, _ = drawn(6, 3, width)
+    index = torch.tensor(index)
+    references = References(drawn_references.vectors, index, drawn_references.is_target_domain)
+    for domain in DOMAINS:
+        backend = WhitenedBackend(references, domain, k, left_out_covariance="refit")
+        found = backend.reference_distances()
+        assert torch.equal(backend.leave_one_out(), found[references.rows(domain)])
+        for row in range(9):
+            others = index != index[row]
+            rest = References(references.vectors[others], index[others], references.is_target_domain[others])
+            if domain not in rest.domains:
+                assert found[row] == torch.inf
+                continue
+            bank = rest.vectors[rest.rows(domain)]
+            expected = dense_distances(dense_inverse(rest)[0], references.vectors[row : row + 1], bank)[0]
+            assert float(found[row]) == pytest.approx(np.sort(expected)[:k].mean(), rel=1e-4)
+
+
+def test_when_nothing_varies_without_a_recording_then_the_covariance_is_held():
+    references, _ = drawn(2, 1, 20)
+    held, refit = (WhitenedBackend(references, "source", left_out_covariance=how) for how in ("held", "refit"))
+    torch.testing.assert_close(refit.leave_one_out(), held.leave_one_out())
+
+
+def test_a_refitted_covariance_keeps_the_rate_of_false_alarms_that_a_held_one_loses():
+    generator = torch.Generator().manual_seed(0)
+    scale = torch.linspace(1, 0.1, 128)
+    shares = {"held": [], "refit": []}
+    for _ in range(10):
+        vectors = torch.randn(20 + 200, 128, generator=generator) * scale
+        references = References(vectors[:20], torch.arange(20), torch.zeros(20, dtype=torch.bool))
+        for how, rates in shares.items():
+            backend = WhitenedBackend(references, "source", left_out_covariance=how)
+            threshold = backend.leave_one_out().sort().values[18]  # of rank 19 = ceil(21 * 0.9): 10 % above it
+            rates.append(float((backend.distance(vectors[20:]) > threshold).float().mean()))
+    assert 0.05 < np.mean(shares["refit"]) < 0.15
+    assert np.mean(shares["held"]) > 0.9
+
+
 @pytest.mark.parametrize(("num_source", "num_target"), [(1, 0), (1, 1)])
 def test_when_no_domain_varies_then_distances_are_those_of_knn(num_source, num_target):
     references, queries = drawn(num_source, num_target, 50)
