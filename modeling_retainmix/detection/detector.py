@@ -72,6 +72,8 @@ class AnomalyDetector:
             chosen_layers(settings.layer, model.config),
             device or ("cuda" if torch.cuda.is_available() else "cpu"),
             settings.pooling,
+            settings.pooling_p,
+            settings.rdp_gamma,
         )
         self.reference_names: list[str] = []
         self._references: dict[str, torch.Tensor] = {}  # one row for each window of a reference
@@ -227,7 +229,7 @@ class AnomalyDetector:
             method: "quantile" or "gamma", see `score_threshold`.
 
         Raises:
-            ValueError: no references or too few, or `normalization="test"`, whose scores have no fixed scale.
+            ValueError: no references, a single recording, or `normalization="test"`, whose scores have no fixed scale.
         """
         scores = self._fitted()
         if self.settings.normalization == "test":
@@ -247,7 +249,7 @@ class AnomalyDetector:
         far_channel: int | str | None = None,
     ) -> np.ndarray:
         """Decide which clips are anomalous: [clips] bool; arguments and errors as in `score` and `threshold`."""
-        threshold = self.threshold(false_alarm_rate, method)  # first: it may find the references too few
+        threshold = self.threshold(false_alarm_rate, method)  # first: it raises for a single reference
         return self.score(audio, sampling_rate, channel, far, far_channel) > threshold
 
     def explain(
@@ -256,15 +258,16 @@ class AnomalyDetector:
         """Map what makes each clip differ from its nearest reference; arguments as in `score`.
 
         Raises:
-            ValueError: as `score`; or the map would not add up to the score: it does for "mahalanobis", and for "knn"
-                with k=1 and Euclidean distances, of one layer with time-mean pooling and microphones="near".
+            ValueError: as `score`; or the map would not add up to the score: it does for "mahalanobis", for "whitened"
+                with k=1 and for "knn" with k=1 and Euclidean distances, of one layer with time-mean pooling and
+                microphones="near".
         """
         scores, settings = self._fitted(), self.settings
         has_contrast = all(backend.has_contrast for backend in scores.backends.values())
         if not has_contrast or settings.pooling != "time_mean" or len(self.embedder.layers) != 1:
             raise ValueError(
-                "explain needs backend='mahalanobis', or 'knn' with k=1 and metric='euclidean', and "
-                "pooling='time_mean', microphones='near' and one layer"
+                "explain needs backend='mahalanobis', or 'knn' with k=1 and metric='euclidean', or 'whitened' with "
+                "k=1, and pooling='time_mean', microphones='near' and one layer"
             )
         common = (self.embedder, settings.windows, scores, self._references, self.reference_names, self.batch_size)
         return [explain_clip(source, *common) for source in audio_sources(audio, sampling_rate, channel)]

@@ -1,13 +1,16 @@
 """Anomaly scores from embeddings: the one path from references and queries to scores."""
 
+import math
+import warnings
 from functools import cached_property
 
 import numpy as np
 import torch
 
 from modeling_retainmix.detection.backends.base import References
+from modeling_retainmix.detection.backends.build import pool_domains
 from modeling_retainmix.detection.microphones import build_backends
-from modeling_retainmix.detection.normalization import distance_statistics, standardize
+from modeling_retainmix.detection.normalization import DistanceStatistics, distance_statistics, standardize
 from modeling_retainmix.detection.settings import DetectorSettings
 
 
@@ -16,6 +19,10 @@ class DomainScores:
 
     Detector, benchmark, studies and recordings all score through this class: distances of a backend, normalization
     between domains, minimum over domains, float64.
+
+    Any number of references from 1 up gives scores. A domain with too few recordings for the backend is pooled with
+    the other one (`pool_domains`), a backend falls back to a simpler distance as its docstring states, and where
+    leave-one-out distances do not exist or do not vary there is no normalization; all of these warn.
 
     Args:
         settings: backend, its options, microphones and normalization; layers, pooling and windows are not read from
@@ -28,11 +35,14 @@ class DomainScores:
 
     Attributes:
         recording_index: as given.
-        domains: those that have references, source first.
+        domains: those that have a model, source first; one if both are pooled.
         backends: {domain: its backend}.
 
     Raises:
-        ValueError: no references, or too few for the backend.
+        ValueError: no references, or vectors that do not divide into the bands of the backend.
+
+    Warns:
+        UserWarning: fallbacks as above.
     """
 
     def __init__(
@@ -44,6 +54,7 @@ class DomainScores:
         num_bands: int = 1,
     ) -> None:
         references = References(vectors, recording_index, is_target_domain, num_bands)
+        references = pool_domains(references, settings.to_dict())
         self.recording_index, self.domains = recording_index, references.domains
         self.backends = build_backends(settings, references)
         self._normalization = settings.normalization
@@ -52,8 +63,7 @@ class DomainScores:
         """Score queries [n, D]: [n] float64; higher is more anomalous.
 
         Raises:
-            ValueError: the statistics that the normalization needs do not exist, see `standardize` and the backend's
-                `leave_one_out`.
+            ValueError: normalization="test" and distances that do not vary.
         """
         return self.from_distances(self.distances(queries))
 
@@ -66,7 +76,17 @@ class DomainScores:
         return self.normalized(distances).amin(dim=1).double().numpy()
 
     def leave_one_out(self) -> np.ndarray:
-        """Score the references, each without its recording: [n] float64; errors as in `scores`."""
+        """Score the references, each without its recording: [n] float64.
+
+        A reference that is the only recording of its domain is scored by the other domain.
+
+        Raises:
+            ValueError: as in `scores`, or there is one recording only.
+        """
+        if bool(self._reference_distances.isinf().all(dim=1).any()):
+            raise ValueError(
+                "the machine has one reference recording, which cannot be left out: add another one (scores need none)"
+            )
         return self.from_distances(self._reference_distances)
 
     @property
@@ -76,7 +96,7 @@ class DomainScores:
         return float(self.normalized(bounds).amin())
 
     def check_references(self) -> None:
-        """Raise now what scoring would raise because of the references, before any clip is embedded."""
+        """Warn now of what scoring would warn because of the references, before any clip is embedded."""
         if self._normalization == "references":
             self.normalized(torch.zeros(1, len(self.domains)))
 
@@ -84,11 +104,13 @@ class DomainScores:
         """Make `distances` comparable between domains, [n, domains] both; errors as in `scores`."""
         if self._normalization == "none" or len(self.domains) == 1:
             return distances
+        statistics: list[DistanceStatistics] | None
         if self._normalization == "test":
             statistics = [distance_statistics(distance) for distance in distances.T]
         else:
-            backends = zip(self._reference_distances.T, self.backends.values(), strict=True)
-            statistics = [distance_statistics(distance[backend.rows]) for distance, backend in backends]
+            statistics = self._reference_statistics
+        if statistics is None:
+            return distances
         columns = zip(distances.T, statistics, self.domains, strict=True)
         return torch.stack([standardize(*column) for column in columns], dim=1)
 
@@ -96,3 +118,22 @@ class DomainScores:
     def _reference_distances(self) -> torch.Tensor:
         """Distances of the references, each without its recording, [n, domains]."""
         return torch.stack([backend.reference_distances() for backend in self.backends.values()], dim=1)
+
+    @cached_property
+    def _reference_statistics(self) -> list[DistanceStatistics] | None:
+        """Statistics of the references' distances to their domain; None: a domain has none."""
+        backends = list(zip(self._reference_distances.T, self.backends.values(), strict=True))
+        statistics = [distance_statistics(distance[backend.rows]) for distance, backend in backends]
+        missing = [
+            f"the {backend.domain} domain has {len(backend.recording_index.unique())}"
+            for (_, backend), (mean, std) in zip(backends, statistics, strict=True)
+            if not 1e-6 * abs(mean) < std < math.inf  # they vary, and not by rounding alone
+        ]
+        if not missing:
+            return statistics
+        warnings.warn(
+            f"too few different recordings for normalization='references' ({', '.join(missing)}): scores are "
+            "distances without normalization, add references or use normalization='none'",
+            stacklevel=4,
+        )
+        return None

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
-from modeling_retainmix.detection.pooling import PoolingMode, pool_tokens
+from modeling_retainmix.detection.pooling import DEFAULT_GAMMA, DEFAULT_P, PoolingMode, pool_tokens
 from modeling_retainmix.encoders.fbank import FRAME_LENGTH
 
 
@@ -77,6 +77,7 @@ class Embedder:
         layers: indices into `hidden_states`.
         device: where to compute.
         pooling: mode of `pool_tokens`.
+        pooling_p, rdp_gamma: exponents p and gamma of `pool_tokens`.
 
     Raises:
         ValueError: no layer, or one that the model does not have.
@@ -89,6 +90,8 @@ class Embedder:
         layers: Iterable[int],
         device: torch.device | str = "cpu",
         pooling: PoolingMode = "time_mean",
+        pooling_p: float = DEFAULT_P,
+        rdp_gamma: float = DEFAULT_GAMMA,
     ) -> None:
         self.layers = sorted(set(layers))
         depth = model.config.num_hidden_layers
@@ -97,7 +100,7 @@ class Embedder:
         self.device = torch.device(device)
         self.model = _cut(model, max(1, self.layers[-1])).to(self.device).eval()
         self.feature_extractor = feature_extractor
-        self.pooling = pooling
+        self.pooling, self.pooling_p, self.rdp_gamma = pooling, pooling_p, rdp_gamma
 
     def embed(self, waveforms: torch.Tensor, features: torch.Tensor | None = None) -> dict[Hashable, torch.Tensor]:
         """Embed a batch of clips of one length.
@@ -131,7 +134,8 @@ class Embedder:
         """Pool tokens to embeddings, as `embed` returns them."""
         num_freq, real = self.model.config.num_mel_patches, tokens.real_columns
         mask = None if bool(real.all()) else real.to(self.device).expand(len(tokens.levels), -1)
-        return {layer: pool_tokens(hidden, num_freq, self.pooling, mask) for layer, hidden in tokens.hidden.items()}
+        options = (self.pooling, mask, self.pooling_p, self.rdp_gamma)
+        return {layer: pool_tokens(hidden, num_freq, *options) for layer, hidden in tokens.hidden.items()}
 
     def check_length(self, samples: int, name: str) -> None:
         """Check that a clip fills at least one time column of tokens.

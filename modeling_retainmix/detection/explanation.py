@@ -28,9 +28,10 @@ class Explanation:
             patch, in standard deviations. They locate events (the same bursts: 100 %, interval 97 to 100 %), but do
             not explain the score. Both figures:
             `python benchmarks/localization.py --model hub_cards/retainmix-beats-tiny`.
-        squared_distance: of the pooled window to the nearest reference, or to the Gaussian of the domain.
+        squared_distance: of the pooled window to the nearest reference, or to the Gaussian of the domain; whitened, if
+            the backend is "whitened".
         reference: name of the nearest reference; of a mixed one, that of its target reference.
-        domain: that decided the score, "source" or "target".
+        domain: that decided the score, "source" or "target"; if both are pooled, that of the nearest reference.
         start_seconds: where in the clip the window begins; it is the one with the highest score.
         column_seconds: from one time column to the next one, in seconds.
     """
@@ -60,12 +61,12 @@ def explain_clip(
         embedder: of one layer with time-mean pooling.
         windows: how to cut the clip.
         scores: of backends with `has_contrast`.
-        references: tensors `is_target_domain` [n] and `level_moments` [n, F, 2].
+        references: tensors `is_target_domain` [n], `recording_index` [n] and `level_moments` [n, F, 2].
         reference_names: names of the reference recordings.
         batch_size: windows of one forward.
 
     Raises:
-        FileNotFoundError, ValueError: the clip cannot be read, is too short, or the references are too few.
+        FileNotFoundError, ValueError: the clip cannot be read or is too short.
     """
     config, (layer,) = embedder.model.config, embedder.layers
     starts, samples = zip(*windows.cut(source.load(), SAMPLING_RATE), strict=True)
@@ -77,17 +78,19 @@ def explain_clip(
     domain = scores.domains[int(by_domain[window].argmin())]
     tokens = embedder.tokens(waveforms[window : window + 1])
     pooled = embedder.pool(tokens)[layer][0].cpu()
-    contrast = scores.backends[domain].contrast(pooled)
+    backend = scores.backends[domain]
+    contrast = backend.contrast(pooled)
     columns = int(tokens.real_columns.sum())  # padding lies behind the clip
     hidden = tokens.hidden[layer][0, : columns * config.num_mel_patches].cpu()
-    rows = references["is_target_domain"] == (domain == "target")
-    levels = level_deviations(tokens.levels[0, :columns].cpu(), references["level_moments"][rows])
+    levels = level_deviations(tokens.levels[0, :columns].cpu(), references["level_moments"][backend.rows])
+    of_nearest = references["recording_index"] == contrast.recording_index
+    is_target_domain = bool(references["is_target_domain"][of_nearest].any())
     return Explanation(
         contributions=token_contributions(hidden, contrast, config.num_mel_patches).numpy(),
         level_deviations=levels.numpy(),
         squared_distance=float((pooled.double() - contrast.origin) @ contrast.direction),
         reference=reference_names[contrast.recording_index],
-        domain=domain,
+        domain="target" if is_target_domain else "source",
         start_seconds=starts[window] / SAMPLING_RATE,
         column_seconds=config.patch_size * FRAME_SHIFT / SAMPLING_RATE,
     )
@@ -98,7 +101,8 @@ def token_contributions(tokens: torch.Tensor, contrast: Contrast, num_freq: int)
 
     With h a token, m the mean over time of its band, r the origin and g the direction of the contrast in that band,
     the cell holds <h - r, g>, whose mean over time, summed over the bands, is the squared distance: g is m - r for the
-    nearest reference r, and the inverse covariance times m - r for the mean r of a Gaussian.
+    nearest reference r, and the inverse covariance times m - r for the mean r of a Gaussian or the nearest reference r
+    in a whitened space.
 
     Args:
         tokens: [T * F, D] of one clip, real time columns only.

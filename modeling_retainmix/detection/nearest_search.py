@@ -68,6 +68,31 @@ def distance_blocks(
         yield part, distances.square() / 2 if metric == "cosine" else distances
 
 
+def neighbors_across_recordings(
+    vectors: torch.Tensor, recording_index: torch.Tensor, count: int, metric: Metric = "euclidean"
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Find the nearest vectors of other recordings, so many that `count` remain without any further recording.
+
+    Args:
+        vectors: [n, D] float.
+        recording_index: [n] int64, on the same device.
+        count: number of neighbors.
+        metric: as in `knn_distance`.
+
+    Returns:
+        Distances [n, c] float32 ascending, infinite where there are fewer, and rows of `vectors` [n, c]. c is `count`
+        and the vectors of the longest recording, at most n.
+    """
+    windows = int(recording_index.unique(return_counts=True)[1].max())
+    near, rows = [], []
+    for part, block in distance_blocks(vectors, vectors, metric):
+        block.masked_fill_(recording_index[part, None] == recording_index, torch.inf)
+        nearest = block.topk(min(count + windows, len(vectors)), dim=1, largest=False)
+        near.append(nearest.values)
+        rows.append(nearest.indices)
+    return torch.cat(near), torch.cat(rows)
+
+
 def _check_search(queries: torch.Tensor, bank: torch.Tensor, k: int, metric: str) -> None:
     if queries.ndim != 2 or bank.ndim != 2 or queries.shape[1] != bank.shape[1]:
         raise ValueError(

@@ -4,21 +4,58 @@ from typing import Literal, get_args
 
 import torch
 
-PoolingMode = Literal["time_mean", "frequency_mean", "mean"]
+PoolingMode = Literal[
+    "time_mean", "time_mean_std", "time_generalized_mean", "time_rdp", "frequency_mean", "mean"
+]  # those over time keep the frequency bands apart
+
+DEFAULT_P = 3.0
+DEFAULT_GAMMA = 16.0
+
+
+def values_per_clip(mode: PoolingMode, num_freq: int, width: int) -> int:
+    """Return how many values a clip of F = `num_freq` patches of `width` features has: of a time column, if time is
+    kept."""
+    if not keeps_bands(mode):
+        return width
+    return num_freq * width * (2 if mode == "time_mean_std" else 1)
+
+
+def keeps_bands(mode: PoolingMode) -> bool:
+    """Whether the pooled vector consists of one part of equal width for each frequency patch, low ones first."""
+    return mode.startswith("time_")
 
 
 def pool_tokens(
-    hidden: torch.Tensor, num_freq: int, mode: PoolingMode = "time_mean", mask: torch.Tensor | None = None
+    hidden: torch.Tensor,
+    num_freq: int,
+    mode: PoolingMode = "time_mean",
+    mask: torch.Tensor | None = None,
+    p: float = DEFAULT_P,
+    gamma: float = DEFAULT_GAMMA,
 ) -> torch.Tensor:
     """Average tokens over time, over frequency, or over both (GenRep, arXiv 2409.05035, section 3).
+
+    Modes over time give [batch, F * D], feature index = frequency * D + d:
+
+    - "time_mean": the mean over T (the published setting).
+    - "time_mean_std": mean and standard deviation over T (without Bessel's correction), [batch, F * 2 * D]: the 2 * D
+      values of a frequency lie together.
+    - "time_generalized_mean": (mean |x|^p)^(1/p) with the signs of x, since features are signed: y = mean of
+      sign(x) |x|^p, pooled = sign(y) |y|^(1/p). It is the mean for p = 1; large p listen to the extremes.
+    - "time_rdp": relative-deviation pooling (arXiv 2603.04605), a weighted mean over T in which columns far from the
+      clip's mean weigh more, for each frequency by itself: with d_t = ||x_t - mean||, w_t is proportional to
+      (1 + d_t / max d)^gamma, and uniform where max d = 0. It is the mean for gamma = 0.
+
+    "frequency_mean" averages over F and gives [batch, T * D], feature index = t * D + d; "mean" over both, [batch, D].
 
     Args:
         hidden: tokens without class token, [batch, T * F, D]; token index = time * F + frequency.
         num_freq: F, patches along the frequency axis.
-        mode: "time_mean" averages over T and gives [batch, F * D], feature index = frequency * D + d (the published
-            setting); "frequency_mean" averages over F and gives [batch, T * D]; "mean" over both, [batch, D].
-        mask: [batch, T] bool, True where a time column is real; the others are left out of the average. With
-            "frequency_mean", which keeps the time axis, they become zero. None: all are real.
+        mode: as above.
+        mask: [batch, T] bool, True where a time column is real; the others are left out. With "frequency_mean", which
+            keeps the time axis, they become zero. None: all are real.
+        p: exponent of "time_generalized_mean", at least 1.
+        gamma: exponent of "time_rdp", at least 0.
 
     Returns:
         The pooled vectors, of the dtype of `hidden`.
@@ -39,9 +76,39 @@ def pool_tokens(
     if mode == "frequency_mean":
         pooled = grid.mean(dim=2)
         return (pooled if mask is None else pooled * mask[..., None]).flatten(1)
-    if mask is None:
-        pooled = grid.mean(dim=1)
-    else:
-        weights = mask.to(hidden.dtype)
-        pooled = torch.einsum("btfd,bt->bfd", grid, weights / weights.sum(dim=1, keepdim=True))
+    if mode == "time_mean_std":
+        mean = _time_mean(grid, mask)
+        std = _time_mean((grid - mean[:, None]).square(), mask).sqrt()
+        return torch.cat([mean, std], dim=2).flatten(1)
+    if mode == "time_generalized_mean":
+        return _generalized_mean(grid, mask, p).flatten(1)
+    if mode == "time_rdp":
+        return torch.einsum("btfd,btf->bfd", grid, _deviation_weights(grid, mask, gamma)).flatten(1)
+    pooled = _time_mean(grid, mask)
     return pooled.mean(dim=1) if mode == "mean" else pooled.flatten(1)
+
+
+def _time_mean(grid: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Mean over the real columns, [batch, F, D] of [batch, T, F, D]."""
+    if mask is None:
+        return grid.mean(dim=1)
+    weights = mask.to(grid.dtype)
+    return torch.einsum("btfd,bt->bfd", grid, weights / weights.sum(dim=1, keepdim=True))
+
+
+def _generalized_mean(grid: torch.Tensor, mask: torch.Tensor | None, p: float) -> torch.Tensor:
+    grid = grid if mask is None else grid * mask[:, :, None, None]
+    largest = grid.abs().amax(dim=1, keepdim=True)
+    scaled = grid / torch.where(largest > 0, largest, 1)  # so that no power overflows
+    powers = _time_mean(scaled.sign() * scaled.abs().pow(p), mask)
+    return largest[:, 0] * powers.sign() * powers.abs().pow(1 / p)
+
+
+def _deviation_weights(grid: torch.Tensor, mask: torch.Tensor | None, gamma: float) -> torch.Tensor:
+    """Weights of relative-deviation pooling, [batch, T, F], which add up to 1 over the real columns."""
+    real = grid.new_ones(grid.shape[:2], dtype=torch.bool) if mask is None else mask.bool()
+    deviation = (grid - _time_mean(grid, mask)[:, None]).norm(dim=3).masked_fill(~real[..., None], 0)
+    largest = deviation.amax(dim=1, keepdim=True)
+    relative = deviation / torch.where(largest > 0, largest, 1)
+    logarithm = (gamma * relative.log1p()).masked_fill(~real[..., None], -torch.inf)
+    return logarithm.softmax(dim=1)

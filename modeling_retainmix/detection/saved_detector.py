@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers.utils import cached_file
 
+from modeling_retainmix.detection.pooling import values_per_clip
 from modeling_retainmix.detection.settings import DetectorSettings
 
 SETTINGS_FILE = "detector.json"
@@ -140,7 +141,7 @@ def read_references(
     for key, shape in (("is_target_domain", [count]), ("level_moments", [count, bands, 2])):
         check(list(tensors[key].shape) == shape, f"holds {key} of shape {list(tensors[key].shape)}, not {shape}")
     channels = 1 if settings.microphones == "near" else 2
-    width = channels * num_layers * config.hidden_size * (bands if settings.pooling == "time_mean" else 1)
+    width = channels * num_layers * values_per_clip(settings.pooling, bands, config.hidden_size)
     # Averages over frequency keep the time axis, whose length is that of the references.
     has_width = vectors.ndim == 2 and (
         vectors.shape[1] % width == 0 if settings.pooling == "frequency_mean" else vectors.shape[1] == width

@@ -9,15 +9,20 @@ from huggingface_hub.dataclasses import strict
 from huggingface_hub.errors import StrictDataclassFieldValidationError
 
 from modeling_retainmix.detection.backends.build import BACKENDS, backend_options
+from modeling_retainmix.detection.backends.mahalanobis import Covariance
+from modeling_retainmix.detection.backends.whitened import LeftOutCovariance
 from modeling_retainmix.detection.nearest_search import Metric
-from modeling_retainmix.detection.pooling import PoolingMode
+from modeling_retainmix.detection.pooling import DEFAULT_GAMMA, DEFAULT_P, PoolingMode, keeps_bands
 from modeling_retainmix.detection.windows import Reduction, Windows
 
 Normalization = Literal["references", "test", "none"]
 Microphones = Literal["near", "residual", "fusion"]
+Bank = Literal["domain", "shared"]
 
 _BOUNDS = {  # smallest and largest valid value
     "layer": (0, math.inf),
+    "pooling_p": (1, 100),
+    "rdp_gamma": (0, 100),
     "shrinkage": (1e-6, 1),
     "explained_variance": (1e-6, 1 - 1e-6),
     "density_neighbors": (1, math.inf),
@@ -28,7 +33,13 @@ _BOUNDS = {  # smallest and largest valid value
     "window_seconds": (0.01, 600),
     "hop_seconds": (0.01, 600),
 }
-_SEARCH_OPTIONS = ("k", "metric", "memmixup_neighbors")  # refused where a backend does not read them
+_SEARCH_OPTIONS = (
+    "k",
+    "metric",
+    "memmixup_neighbors",
+    "covariance",
+    "left_out_covariance",
+)  # refused where a backend does not read them
 
 
 @strict
@@ -39,22 +50,34 @@ class DetectorSettings:
     Attributes:
         layer: index into `hidden_states`, or several, whose vectors are laid end to end; None: the `embedding_layer`
             of the encoder's config, or its last layer.
-        pooling: mode of `pool_tokens`.
-        backend: "knn", the distance to the nearest references (`KnnBackend`); "subband", the same for every frequency
-            band by itself (`SubbandBackend`; needs time-mean pooling); "density", relative to the density of the
-            references (`DensityBackend`); "mahalanobis", to a Gaussian of each domain (`MahalanobisBackend`); "pca",
-            to the principal subspace of each domain (`PcaBackend`); or "fusion", the smallest of four of these,
-            standardized (`FusionBackend`). Those with Gaussians or subspaces need `normalization="references"` if the
-            domains differ in their number of references. The default did best on validation machines
-            (`python -m modeling_retainmix.evaluation.studies.backends`).
+        pooling: mode of `pool_tokens`, of the tokens of each window.
+        pooling_p: exponent of pooling="time_generalized_mean".
+        rdp_gamma: exponent of pooling="time_rdp", 0 for the mean; 16 to 20 were best for BEATs and 1 for EAT
+            (arXiv 2603.04605).
+        backend: "knn", the distance to the nearest references (`KnnBackend`); "whitened", the same in a space whitened
+            by a covariance of both domains (`WhitenedBackend`); "subband", the same for every frequency band by itself
+            (`SubbandBackend`), and "varmin", corrected by the density of the references (`VarMinBackend`), both with
+            pooling over time; "density", relative to the density of the references (`DensityBackend`); "mahalanobis",
+            to a Gaussian of each domain (`MahalanobisBackend`); "pca", to the principal subspace of each domain
+            (`PcaBackend`); or "fusion", the smallest of four of these, standardized (`FusionBackend`). Those with
+            Gaussians or subspaces of a domain need `normalization="references"` if the domains differ in their number
+            of references. The default did best on validation machines
+            (`python -m modeling_retainmix.evaluation.studies.backends`). A domain with too few recordings for the
+            backend is pooled with the other one, with a warning (`pool_domains`).
+        bank: "domain", the references of each domain by themselves, the nearer domain decides; "shared", all
+            references as those of one domain. "varmin" always shares them.
         shrinkage: of the covariance of "mahalanobis".
+        covariance: of "mahalanobis", "domain" for one of each domain or "shared" for one of both.
+        left_out_covariance: of "whitened" when a reference is left out, for thresholds and normalization: "held", the
+            one of all references, or "refit", that of the others (see `WhitenedBackend` for their false alarms).
         explained_variance: share of the references' variance inside the subspace of "pca".
-        density_neighbors: of a reference, whose mean distance is the density of "density".
+        density_neighbors: of a reference, whose mean distance is the density of "density" and "varmin".
         k: number of nearest references whose mean distance is the score.
         metric: "euclidean" or "cosine"; sub-bands are always compared by cosine.
         normalization: between domains, for machines with references of two. "references": by leave-one-out statistics
-            of the references; "test": by statistics of the clips of a call, the published rule, for reproducing
-            figures only; "none": the smaller of the two distances.
+            of the references, if both domains have enough to vary, else none (with a warning); "test": by statistics
+            of the clips of a call, the published rule, for reproducing figures only; "none": the smaller of the two
+            distances.
         memmixup_neighbors: K_s of MemMixup; None: no MemMixup.
         memmixup_alpha: weight of the target reference in MemMixup.
         microphones: "near": a far microphone is not read; "residual": clips are compared by their residual
@@ -70,8 +93,13 @@ class DetectorSettings:
 
     layer: int | tuple[int, ...] | None = None
     pooling: PoolingMode = "time_mean"
+    pooling_p: float | int = DEFAULT_P
+    rdp_gamma: float | int = DEFAULT_GAMMA
     backend: str = "mahalanobis"
+    bank: Bank = "domain"
     shrinkage: float | int = 0.1
+    covariance: Covariance = "domain"
+    left_out_covariance: LeftOutCovariance = "held"
     explained_variance: float | int = 0.95
     density_neighbors: int = 4
     k: int = 1
@@ -103,9 +131,14 @@ class DetectorSettings:
         changed = [name for name in _SEARCH_OPTIONS if getattr(self, name) != defaults[name]]
         unread = [name for name in changed if name not in read]
         if unread:
-            raise ValueError(f"backend={self.backend!r} does not read {', '.join(unread)}: leave it out, or use 'knn'")
-        if BACKENDS[self.backend].needs_bands and self.pooling != "time_mean":
-            raise ValueError(f"backend={self.backend!r} needs pooling='time_mean', not pooling={self.pooling!r}")
+            readers = [name for name in BACKENDS if set(unread) <= set(backend_options(name))]
+            other = f", or use {' or '.join(map(repr, readers))}" if readers else ""
+            raise ValueError(f"backend={self.backend!r} does not read {', '.join(unread)}: leave it out{other}")
+        if BACKENDS[self.backend].needs_bands and not keeps_bands(self.pooling):
+            raise ValueError(
+                f"backend={self.backend!r} needs pooling='time_mean' or another mode over time, not "
+                f"pooling={self.pooling!r}"
+            )
         if self.hop_seconds > self.window_seconds:
             raise ValueError(
                 f"hop_seconds={self.hop_seconds} is above window_seconds={self.window_seconds}, which would leave "

@@ -97,6 +97,8 @@ def test_by_default_scores_are_those_of_mahalanobis_with_reference_normalization
         {"backend": "subband", "layer": (1, 2), "k": 2},
         {"backend": "density", "density_neighbors": 1, "metric": "cosine"},
         {"backend": "pca", "explained_variance": 0.8},
+        {"backend": "whitened", "k": 2},
+        {"backend": "mahalanobis", "covariance": "shared"},
         {"backend": "fusion", "density_neighbors": 1},
     ],
 )
@@ -116,6 +118,24 @@ def test_with_every_backend_scores_are_those_of_domain_scores_and_survive_saving
     normalized = load(tiny_checkpoint, **settings).fit(references, RATE, DOMAINS)
     assert normalized.decide(references, RATE, 0.1).sum() == 0
     assert normalized.threshold(0.4, "gamma") < normalized.threshold(0.05, "gamma")
+
+
+@pytest.mark.parametrize("pooling", ["time_rdp", "time_generalized_mean", "time_mean_std"])
+def test_bands_of_every_pooling_over_time_are_matched_one_by_one(
+    tiny_checkpoint, tiny_model, feature_extractor, references, tests, pooling
+):
+    detector = load(tiny_checkpoint, backend="varmin", pooling=pooling, pooling_p=2.0, rdp_gamma=4.0)
+    detector.fit(references, RATE, DOMAINS)
+
+    def vectors(waveforms):
+        features = feature_extractor.extract_features(torch.from_numpy(waveforms))
+        with torch.no_grad():
+            hidden = tiny_model(features, output_hidden_states=True).hidden_states[2]
+        return pool_tokens(hidden, 8, pooling, p=2.0, gamma=4.0)
+
+    scores = DomainScores(detector.settings, vectors(references), torch.arange(8), torch.arange(8) >= 5, 8)
+    assert scores.domains == ["source"]  # one bank for both
+    np.testing.assert_allclose(detector.score(tests, RATE), scores.scores(vectors(tests)), rtol=1e-3, atol=1e-6)
 
 
 def test_with_test_normalization_scores_follow_the_published_rule(tiny_checkpoint, references, tests):
@@ -213,16 +233,23 @@ def test_when_errors_are_collected_then_good_clips_have_their_scores_and_broken_
         detector.score(tmp_path)
 
 
-def test_when_references_are_too_few_then_error_comes_before_any_clip_is_read(tiny_checkpoint, references, tmp_path):
+def test_when_a_domain_has_too_few_references_then_both_are_pooled(tiny_checkpoint, references, tests):
+    pooled = load(tiny_checkpoint, backend="mahalanobis")
+    with pytest.warns(UserWarning, match=r"needs 3 of each domain \(the target domain has 2\): both .* are pooled"):
+        pooled.fit(references[:6], RATE, ["source"] * 4 + ["target"] * 2)
+    one_domain = load(tiny_checkpoint, backend="mahalanobis").fit(references[:6], RATE)
+    np.testing.assert_allclose(pooled.score(tests, RATE), one_domain.score(tests, RATE))
+    assert pooled.threshold(0.4) == pytest.approx(one_domain.threshold(0.4))
+    for test, explanation in zip(tests, pooled.explain(tests, RATE), strict=True):
+        nearest = int(explanation.reference.removeprefix("clip "))
+        assert explanation.domain == ("source" if nearest < 4 else "target")
+        assert explanation.squared_distance == pytest.approx(pooled.score(test, RATE)[0] ** 2, rel=1e-4)
+
+
+def test_when_there_is_one_reference_then_error_comes_before_any_clip_is_read(tiny_checkpoint, references, tmp_path):
     (tmp_path / "bad.wav").write_bytes(b"no sound")
-    two_targets = load(tiny_checkpoint, backend="mahalanobis").fit(
-        references[:6], RATE, ["source"] * 4 + ["target"] * 2
-    )
-    with pytest.raises(ValueError, match="the target domain has too few different references"):
-        two_targets.score(tmp_path)
-    two = load(tiny_checkpoint, backend="mahalanobis").fit(references[:2], RATE)
-    with pytest.raises(ValueError, match="the source domain has too few different references"):
-        two.decide(tmp_path)
+    with pytest.raises(ValueError, match="the machine has one reference recording, which cannot be left out"):
+        load(tiny_checkpoint).fit(references[:1], RATE).decide(tmp_path)
 
 
 def test_when_clips_are_of_another_length_and_time_is_kept_then_error_says_so(tiny_checkpoint, references, tests):
@@ -273,7 +300,7 @@ def test_when_scores_depend_on_the_other_clips_then_there_is_no_threshold(tiny_c
         detector.threshold()
 
 
-@pytest.mark.parametrize("backend", ["knn", "mahalanobis"])
+@pytest.mark.parametrize("backend", ["knn", "mahalanobis", "whitened"])
 def test_explanation_adds_up_to_the_squared_score_and_names_the_nearest_reference(
     tiny_checkpoint, references, tests, backend
 ):

@@ -1,10 +1,13 @@
 """Scores from embeddings against plain loops over references."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
 from modeling_retainmix.detection import domain_normalized_score
+from modeling_retainmix.detection.backends.build import BACKENDS
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.settings import DetectorSettings
 
@@ -105,9 +108,59 @@ def test_backend_and_its_options_are_those_of_the_settings(vectors, queries):
     assert (third.scores(found) > domain_scores(vectors, "none").scores(found)).all()
 
 
-def test_when_a_domain_has_one_reference_then_error_says_what_to_add(vectors, queries):
-    scores = domain_scores(vectors, "references", slice(7))
-    for call in (scores.check_references, lambda: scores.scores(torch.from_numpy(queries).float())):
-        with pytest.raises(ValueError, match="too few references to leave one recording out"):
-            call()
-    domain_scores(vectors, "none", slice(7)).check_references()  # which needs no statistics
+@pytest.mark.parametrize("num_targets", [1, 2])  # two are as far from each other: no deviation
+def test_when_a_domain_has_too_few_references_to_vary_then_scores_are_distances(vectors, queries, num_targets):
+    rows, found = slice(6 + num_targets), torch.from_numpy(queries).float()
+    scores = domain_scores(vectors, "references", rows)
+    message = rf"normalization='references' .the target domain has {num_targets}.: scores are distances"
+    with pytest.warns(UserWarning, match=message):
+        scores.check_references()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # one warning is enough
+        np.testing.assert_array_equal(scores.scores(found), domain_scores(vectors, "none", rows).scores(found))
+
+
+def test_the_only_reference_of_a_domain_is_scored_by_the_other_domain(vectors):
+    found = domain_scores(vectors, "none", slice(7)).leave_one_out()
+    assert found[6] == pytest.approx(nearest(vectors[6], vectors[:6]), rel=1e-5)
+
+
+def test_when_there_is_one_recording_then_it_has_a_score_but_no_threshold(vectors, queries):
+    scores = domain_scores(vectors, "references", slice(1))
+    expected = [nearest(query, vectors[:1]) for query in queries]
+    np.testing.assert_allclose(scores.scores(torch.from_numpy(queries).float()), expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="the machine has one reference recording, which cannot be left out"):
+        scores.leave_one_out()
+
+
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if not BACKENDS[name].needs_bands])
+@pytest.mark.parametrize("rows", [slice(1), slice(2), slice(5, 7), slice(4, 7), slice(7), slice(8)])
+@pytest.mark.filterwarnings("ignore:.*too few")
+@pytest.mark.filterwarnings("ignore:.*no density")
+def test_every_backend_scores_and_leaves_out_from_one_reference_up(vectors, queries, backend, rows):
+    scores = domain_scores(vectors, "references", rows, backend=backend)
+    assert np.isfinite(scores.scores(torch.from_numpy(queries).float())).all()
+    if len(np.arange(10)[rows]) > 1:
+        assert np.isfinite(scores.leave_one_out()).all()
+
+
+def test_a_domain_with_too_few_references_is_pooled(vectors, queries):
+    with pytest.warns(UserWarning, match="the target domain has 2.: both domains are pooled"):
+        pooled = domain_scores(vectors, "references", slice(8), backend="mahalanobis")
+    assert pooled.domains == ["source"]
+    one_domain = DomainScores(
+        DetectorSettings(backend="mahalanobis"),
+        torch.from_numpy(vectors[:8]).float(),
+        torch.arange(8),
+        torch.zeros(8, dtype=torch.bool),
+    )
+    found = torch.from_numpy(queries).float()
+    np.testing.assert_array_equal(pooled.scores(found), one_domain.scores(found))
+    np.testing.assert_array_equal(pooled.leave_one_out(), one_domain.leave_one_out())
+
+
+def test_with_one_bank_both_domains_are_searched_together(vectors, queries):
+    found = torch.from_numpy(queries).float()
+    shared = domain_scores(vectors, "references", bank="shared", k=2).scores(found)
+    expected = [np.sort(np.linalg.norm(query - vectors, axis=1))[:2].mean() for query in queries]
+    np.testing.assert_allclose(shared, expected, rtol=1e-5)

@@ -64,6 +64,16 @@ def test_levels_are_the_means_of_the_patches(tiny_model, feature_extractor, wave
     torch.testing.assert_close(levels[1, 2, 5], features[1, 32:48, 80:96].mean())
 
 
+@pytest.mark.parametrize("samples", [8000, 8900])  # 3 columns of 16 frames, without and with frames of a part of one
+@pytest.mark.parametrize("pooling", ["time_mean_std", "time_generalized_mean", "time_rdp"])
+def test_pooling_and_its_exponents_are_those_of_the_embedder(tiny_model, feature_extractor, pooling, samples):
+    waveforms = 0.1 * torch.randn(2, samples, generator=torch.Generator().manual_seed(0))
+    embedder = Embedder(tiny_model, feature_extractor, [2], "cpu", pooling, pooling_p=2.0, rdp_gamma=4.0)
+    tokens = embedder.tokens(waveforms).hidden[2]
+    expected = pool_tokens(tokens[:, : 3 * 8], 8, pooling, p=2.0, gamma=4.0)
+    torch.testing.assert_close(embedder.embed(waveforms)[2], expected)
+
+
 @pytest.mark.parametrize("samples", [100, 399, 2799])
 def test_when_a_clip_fills_no_column_then_error_names_it(tiny_model, feature_extractor, samples):
     embedder = Embedder(tiny_model, feature_extractor, [1])

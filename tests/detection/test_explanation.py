@@ -7,10 +7,11 @@ from modeling_retainmix.detection import pool_tokens
 from modeling_retainmix.detection.backends.base import Contrast, References
 from modeling_retainmix.detection.backends.knn import KnnBackend
 from modeling_retainmix.detection.backends.mahalanobis import MahalanobisBackend
+from modeling_retainmix.detection.backends.whitened import WhitenedBackend
 from modeling_retainmix.detection.explanation import level_deviations, token_contributions
 
 
-@pytest.mark.parametrize("backend_class", [KnnBackend, MahalanobisBackend])
+@pytest.mark.parametrize("backend_class", [KnnBackend, MahalanobisBackend, WhitenedBackend])
 def test_contributions_add_up_to_the_squared_distance(backend_class):
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randn(20 * 8, 6, generator=generator)

@@ -25,6 +25,10 @@ def test_when_settings_pass_through_json_then_they_are_equal():
         ("fusion", {"k": 2}),
         ("subband", {"metric": "cosine"}),
         ("density", {"memmixup_neighbors": 3}),
+        ("whitened", {"metric": "cosine"}),
+        ("varmin", {"k": 2}),
+        ("knn", {"covariance": "shared"}),
+        ("mahalanobis", {"left_out_covariance": "refit"}),
     ],
 )
 def test_when_a_setting_is_not_read_by_the_backend_then_error_names_both(backend, unused):
@@ -32,9 +36,24 @@ def test_when_a_setting_is_not_read_by_the_backend_then_error_names_both(backend
         DetectorSettings(backend=backend, **unused)
 
 
-def test_when_bands_are_not_kept_apart_by_pooling_then_error_says_so():
-    with pytest.raises(ValueError, match="backend='subband' needs pooling='time_mean', not pooling='mean'"):
-        DetectorSettings(backend="subband", pooling="mean")
+def test_error_names_the_backends_that_read_the_setting():
+    with pytest.raises(ValueError, match=r"does not read covariance: leave it out, or use 'mahalanobis'$"):
+        DetectorSettings(backend="knn", covariance="shared")
+    with pytest.raises(ValueError, match=r"does not read metric: leave it out, or use 'knn' or 'density'$"):
+        DetectorSettings(backend="pca", metric="cosine")
+
+
+@pytest.mark.parametrize("backend", ["subband", "varmin"])
+@pytest.mark.parametrize("pooling", ["mean", "frequency_mean"])
+def test_when_bands_are_not_kept_apart_by_pooling_then_error_says_so(backend, pooling):
+    message = f"backend='{backend}' needs pooling='time_mean' or another mode over time, not pooling='{pooling}'"
+    with pytest.raises(ValueError, match=message):
+        DetectorSettings(backend=backend, pooling=pooling)
+
+
+@pytest.mark.parametrize("pooling", ["time_mean", "time_mean_std", "time_generalized_mean", "time_rdp"])
+def test_bands_may_be_pooled_over_time_in_any_way(pooling):
+    assert DetectorSettings(backend="varmin", pooling=pooling).pooling == pooling
 
 
 def test_windows_are_those_of_the_settings():
@@ -52,6 +71,11 @@ def test_when_the_hop_is_longer_than_the_window_then_error_names_both():
     [
         ("layer", [-1, "2", (), (1, -1), True, 1.0, [1, None]]),
         ("pooling", ["median", None]),
+        ("pooling_p", [0.5, 101, nan, "3", True]),
+        ("rdp_gamma", [-1.0, 101, nan, inf]),
+        ("bank", ["joint", None]),
+        ("covariance", ["full", None]),
+        ("left_out_covariance", ["kept", True]),
         ("backend", ["svm", None, ["knn"]]),
         ("shrinkage", [0.0, 1e-7, 1.1, nan, "0.1", True]),
         ("explained_variance", [0.0, 1.0, nan]),

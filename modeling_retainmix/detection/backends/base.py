@@ -1,13 +1,17 @@
 """What every backend shares: the references of a machine, and a model of those of one domain."""
 
+import warnings
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 
 DOMAINS = ("source", "target")
+
+Shared = TypeVar("Shared")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class References:
     recording_index: torch.Tensor
     is_target_domain: torch.Tensor
     num_bands: int = 1
+    _shared: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.vectors) == 0:
@@ -41,6 +46,17 @@ class References:
     def rows(self, domain: str) -> torch.Tensor:
         """Which references are of a domain, [n] bool."""
         return self.is_target_domain == (domain == "target")
+
+    def num_recordings(self, domain: str) -> int:
+        """How many recordings of a domain the references come from."""
+        return len(self.recording_index[self.rows(domain)].unique())
+
+    def shared(self, make: Callable[["References"], Shared]) -> Shared:
+        """Return `make(self)`, computed once: what the models of all domains have in common, such as a covariance."""
+        if make not in self._shared:
+            self._shared[make] = make(self)
+        value: Shared = self._shared[make]
+        return value
 
 
 class Contrast(NamedTuple):
@@ -63,7 +79,11 @@ class Backend(ABC):
     A backend computes on the device of its references and takes queries of any device; its results are on the CPU.
     A new one is a file with a subclass and a line in `build.BACKENDS`. The subclass gives `method`, `distance` and
     `leave_one_out`; its constructor takes references and domain, and then the fields of `DetectorSettings` that it
-    reads, under their names.
+    reads, under their names. What the models of both domains share comes from `References.shared`.
+
+    Every backend takes any number of references from 1 up. With fewer than its model needs it falls back to a simpler
+    distance, which its docstring states, and warns. Machines with two domains rarely come to that: a domain with fewer
+    recordings than `needed_recordings` is pooled with the other one (`build.pool_domains`).
 
     Args:
         references: of all domains.
@@ -74,6 +94,7 @@ class Backend(ABC):
         uses_neighbors: whether the distance depends on a number of nearest references.
         needs_bands: whether it reads `References.num_bands`.
         num_subsystems: models whose distances it combines.
+        pools_domains: whether one model of all references serves both domains.
         lower_bound: no distance falls below it.
     """
 
@@ -81,11 +102,21 @@ class Backend(ABC):
     uses_neighbors: ClassVar[bool] = False
     needs_bands: ClassVar[bool] = False
     num_subsystems: ClassVar[int] = 1
+    pools_domains: ClassVar[bool] = False
     lower_bound: float = 0.0
 
     def __init__(self, references: References, domain: str) -> None:
         self.references, self.domain = references, domain
         self.rows = references.rows(domain)
+
+    @classmethod
+    def needed_recordings(cls, settings: Mapping[str, Any]) -> int:
+        """How many recordings of a domain a model of that domain alone needs.
+
+        Args:
+            settings: values by the names of `DetectorSettings`.
+        """
+        return 1
 
     @cached_property
     def vectors(self) -> torch.Tensor:
@@ -105,14 +136,13 @@ class Backend(ABC):
     def leave_one_out(self) -> torch.Tensor:
         """Distances of the domain's references, each to a model without its recording, [m] float32.
 
-        Raises:
-            ValueError: too few references remain without a recording.
+        Infinite where the domain has no other recording.
         """
 
     def reference_distances(self) -> torch.Tensor:
         """Distances of the references of all domains, each to a model without its recording, [n] float32.
 
-        Errors as in `leave_one_out`.
+        Infinite as in `leave_one_out`.
         """
         distance = self.distance(self.references.vectors)
         distance[self.rows] = self.leave_one_out()
@@ -126,3 +156,26 @@ class Backend(ABC):
     def contrast(self, query: torch.Tensor) -> Contrast:
         """How a query [D] differs from the domain, for backends with `has_contrast`."""
         raise NotImplementedError(f"{type(self).__name__} does not split its distance")
+
+
+def usable_neighbors(name: str, wanted: int, available: int, domain: str) -> int:
+    """Return how many neighbors can be had: the setting `name` of `wanted`, or all that a domain has.
+
+    Warns:
+        UserWarning: they are fewer than wanted.
+    """
+    if available < wanted:
+        warnings.warn(
+            f"the {domain} domain has too few references for {name}={wanted}: it uses {available}, add references or "
+            f"lower {name}",
+            stacklevel=4,
+        )
+    return min(wanted, available)
+
+
+def mean_of_finite(distances: torch.Tensor) -> torch.Tensor:
+    """Mean over the last axis of the values that are not infinite; infinite where all are."""
+    finite = distances.isfinite()
+    count = finite.sum(dim=-1)
+    total = distances.masked_fill(~finite, 0).sum(dim=-1)
+    return torch.where(count > 0, total / count.clamp(min=1), torch.inf)

@@ -1,8 +1,12 @@
-"""The backends by their names."""
+"""The backends by their names, and which references they are fitted to."""
 
 import inspect
+import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+import torch
 
 from modeling_retainmix.detection.backends.base import Backend, References
 from modeling_retainmix.detection.backends.density import DensityBackend
@@ -11,10 +15,14 @@ from modeling_retainmix.detection.backends.knn import KnnBackend
 from modeling_retainmix.detection.backends.mahalanobis import MahalanobisBackend
 from modeling_retainmix.detection.backends.pca import PcaBackend
 from modeling_retainmix.detection.backends.subband import SubbandBackend
+from modeling_retainmix.detection.backends.varmin import VarMinBackend
+from modeling_retainmix.detection.backends.whitened import WhitenedBackend
 
 BACKENDS: dict[str, type[Backend]] = {
     "knn": KnnBackend,
+    "whitened": WhitenedBackend,
     "subband": SubbandBackend,
+    "varmin": VarMinBackend,
     "density": DensityBackend,
     "mahalanobis": MahalanobisBackend,
     "pca": PcaBackend,
@@ -38,7 +46,41 @@ def build_backend(name: str, references: References, domain: str, settings: Mapp
         settings: values by the names of `DetectorSettings`; those that the backend does not read may be there.
 
     Raises:
-        ValueError: too few references for this backend.
+        ValueError: "subband" or "varmin", and vectors that do not divide into bands.
     """
     backend: Any = BACKENDS[name]
     return backend(references, domain, **{option: settings[option] for option in backend_options(name)})
+
+
+def pool_domains(references: References, settings: Mapping[str, Any]) -> References:
+    """Make both domains one where the settings or the backend want it, or where one of them has too few recordings.
+
+    A domain has too few if they are fewer than the backend's `needed_recordings`, or than 3 for two microphones whose
+    distances are fused, which standardizes both. Pooled references all are of the domain that has more recordings, or
+    of the source domain.
+
+    Args:
+        references: of all domains.
+        settings: values by the names of `DetectorSettings`.
+
+    Warns:
+        UserWarning: a domain has too few recordings.
+    """
+    backend = BACKENDS[settings["backend"]]
+    if len(references.domains) == 1:
+        return references
+    needed = max(backend.needed_recordings(settings), 3 if settings["microphones"] == "fusion" else 1)
+    counts = {domain: references.num_recordings(domain) for domain in references.domains}
+    largest = max(counts, key=lambda domain: counts[domain])
+    pooled = replace(references, is_target_domain=torch.full_like(references.is_target_domain, largest == "target"))
+    if backend.pools_domains or settings["bank"] == "shared":
+        return pooled
+    small = [f"the {domain} domain has {count}" for domain, count in counts.items() if count < needed]
+    if not small:
+        return references
+    warnings.warn(
+        f"too few recordings for backend={settings['backend']!r}, which needs {needed} of each domain ("
+        f"{', '.join(small)}): both domains are pooled, add references or use backend='whitened'",
+        stacklevel=4,
+    )
+    return pooled

@@ -1,9 +1,13 @@
 """Nearest-neighbor distance relative to the density around the neighbor."""
 
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
-from modeling_retainmix.detection.backends.base import Backend, References
-from modeling_retainmix.detection.nearest_search import Metric, distance_blocks
+from modeling_retainmix.detection.backends.base import Backend, References, mean_of_finite, usable_neighbors
+from modeling_retainmix.detection.nearest_search import Metric, distance_blocks, neighbors_across_recordings
 
 _LEAST_SPACING = 0.1  # of the mean: below, references count as copies of each other, whose spacing says nothing
 
@@ -16,16 +20,15 @@ class DensityBackend(Backend):
     widely spread references scores no higher than one among close ones. Spacings below a tenth of their mean are
     raised to it: copies have spacing 0. Windows of one recording are not neighbors of each other.
 
+    With fewer references of other recordings than `density_neighbors`, or than K, all of them count. Where that leaves
+    no density, for one recording or for equal references, distances are not divided, as in "knn". All of these warn.
+
     Args:
         references: of all domains.
         domain: "source" or "target".
         k: number of nearest references, in the scaled distance, whose mean is the score.
         metric: "euclidean" or "cosine".
         density_neighbors: neighbors of a reference that make its spacing.
-
-    Raises:
-        ValueError: fewer references than `k`, or than `density_neighbors` of other recordings for one of them, or
-            all of them are equal.
     """
 
     method = "k-nearest neighbours relative to the local density"
@@ -40,54 +43,64 @@ class DensityBackend(Backend):
         density_neighbors: int = 4,
     ) -> None:
         super().__init__(references, domain)
-        self.k, self.metric, self.density_neighbors = k, metric, density_neighbors
+        self.k, self.metric = usable_neighbors("k", k, len(self.vectors), domain), metric
         self._index = self.recording_index.to(self.vectors.device)
-        windows = int(self._index.unique(return_counts=True)[1].max())
-        near, rows = [], []  # as many neighbors as are needed when the windows of any one recording are left out
-        for part, block in distance_blocks(self.vectors, self.vectors, metric):
-            block.masked_fill_(self._index[part, None] == self._index, torch.inf)
-            nearest = block.topk(min(density_neighbors + windows, len(self.vectors)), dim=1, largest=False)
-            near.append(nearest.values)
-            rows.append(nearest.indices)
-        self._near, self._near_index = torch.cat(near), self._index[torch.cat(rows)]
-        self._spacing = self._spacings(torch.ones_like(self._index, dtype=torch.bool), self._near)
+        counts = self._index.unique(return_counts=True)[1]
+        others = len(self.vectors) - int(counts.max())  # each reference has at least so many of other recordings
+        self.density_neighbors = (
+            usable_neighbors("density_neighbors", density_neighbors, others, domain) if others else 1
+        )
+        self._near, rows = neighbors_across_recordings(self.vectors, self._index, self.density_neighbors, metric)
+        self._near_index = self._index[rows]
+        self._spacing = torch.ones_like(self.vectors[:, 0])
+        spacing = self._spacings(torch.ones_like(self._index, dtype=torch.bool), self._near)
+        if spacing is None:
+            warnings.warn(
+                f"the references of the {domain} domain are of one recording or all equal, which leaves no density: "
+                "their distances count as in backend='knn', add others",
+                stacklevel=3,
+            )
+        else:
+            self._spacing = spacing
+
+    @classmethod
+    def needed_recordings(cls, settings: Mapping[str, Any]) -> int:
+        """3, of which two remain when one is left out, or K."""
+        return max(3, int(settings["k"]))
 
     def distance(self, queries: torch.Tensor) -> torch.Tensor:
         distance = torch.empty(len(queries))
         for part, block in distance_blocks(queries, self.vectors, self.metric):
-            distance[part] = self._nearest(block / self._spacing)
+            distance[part] = self._nearest(block / self._spacing).cpu()
         return distance
 
     def leave_one_out(self) -> torch.Tensor:
+        """Distances of the references to those of other recordings, whose spacings are without it too, [m] float32.
+
+        Infinite if there is no other recording. Spacings are held if without the recording there is no density.
+        """
         distance = torch.empty(len(self.vectors))
         for part, block in distance_blocks(self.vectors, self.vectors, self.metric):
             for recording in self._index[part].unique():
                 left = self._index != recording
                 spacing = self._spacings(left, self._near.masked_fill(self._near_index == recording, torch.inf))
+                spacing = self._spacing[left] if spacing is None else spacing
                 out = self._index[part] == recording
                 distance[part][out.cpu()] = self._nearest(block[out][:, left] / spacing).cpu()
         return distance
 
-    def _spacings(self, left: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
-        """Mean distance of the references that are left to their neighbors, of which those left out are infinite."""
-        if int(left.sum()) < self.k or near.shape[1] < self.density_neighbors:
-            raise self._too_few()
-        spacing = near[left].topk(self.density_neighbors, dim=1, largest=False).values.mean(dim=1)
+    def _spacings(self, left: torch.Tensor, near: torch.Tensor) -> torch.Tensor | None:
+        """Mean distance of the references that are left to their neighbors, of which those left out are infinite.
+
+        None: there is no density.
+        """
+        count = min(self.density_neighbors, near.shape[1])
+        spacing = mean_of_finite(near[left].topk(count, dim=1, largest=False).values)
         mean = spacing.mean()
-        if mean.isinf():
-            raise self._too_few()
-        if not mean > 0:
-            raise ValueError(
-                f"the references of the {self.domain} domain are all equal, which leaves no density: add others, or "
-                "use backend='knn'"
-            )
+        if not 0 < mean < torch.inf:
+            return None
         return spacing.clamp(min=float(_LEAST_SPACING * mean))
 
     def _nearest(self, scaled: torch.Tensor) -> torch.Tensor:
-        return scaled.topk(self.k, dim=1, largest=False).values.mean(dim=1)
-
-    def _too_few(self) -> ValueError:
-        return ValueError(
-            f"the {self.domain} domain has too few references of different recordings for k={self.k} and "
-            f"density_neighbors={self.density_neighbors}: add some, lower density_neighbors, or use backend='knn'"
-        )
+        """Mean of the K smallest distances; infinite if there is none."""
+        return mean_of_finite(scaled.topk(min(self.k, scaled.shape[1]), dim=1, largest=False).values)

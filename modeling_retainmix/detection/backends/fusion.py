@@ -1,6 +1,8 @@
 """Fusion of several kinds of distances without labels."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -9,7 +11,7 @@ from modeling_retainmix.detection.backends.density import DensityBackend
 from modeling_retainmix.detection.backends.knn import KnnBackend
 from modeling_retainmix.detection.backends.mahalanobis import MahalanobisBackend
 from modeling_retainmix.detection.backends.pca import PcaBackend
-from modeling_retainmix.detection.normalization import distance_statistics, standardize
+from modeling_retainmix.detection.normalization import DistanceStatistics, distance_statistics, standardize
 
 
 class SmallestStandardized(Backend):
@@ -19,20 +21,30 @@ class SmallestStandardized(Backend):
     references of the domain, each scored without its recording; then the smallest counts (arXiv 2606.19269). It may be
     negative.
 
+    Members whose distances have no such statistics, because there are too few references to leave a recording out or
+    all of them have the same distance, do not decide. If there is no other member, the distance is that of the first
+    one as it is (with a warning).
+
     Args:
         members: at least one, of one domain.
-
-    Raises:
-        ValueError: a member has too few references to leave a recording out, or all of them have the same distance.
     """
 
     def __init__(self, members: Sequence[Backend]) -> None:
         super().__init__(members[0].references, members[0].domain)
-        self._members = members
         left_out = [member.reference_distances() for member in members]
-        self._statistics = [distance_statistics(distance[self.rows]) for distance in left_out]
+        statistics = [distance_statistics(distance[self.rows]) for distance in left_out]
+        usable = [number for number, (_, std) in enumerate(statistics) if 0 < std < torch.inf]
+        if not usable:
+            warnings.warn(
+                f"the {self.domain} domain has too few different references to standardize distances "
+                f"({len(self.vectors)}): the first kind of distance counts as it is, add references",
+                stacklevel=4,
+            )
+        self._members = [members[number] for number in usable or [0]]
+        self._statistics = [statistics[number] for number in usable] or [DistanceStatistics(0.0, 1.0)]
+        left_out = [left_out[number] for number in usable or [0]]
         self._reference_distances = self._smallest(left_out)
-        self.lower_bound = float(self._smallest([torch.tensor([member.lower_bound]) for member in members]))
+        self.lower_bound = float(self._smallest([torch.tensor([member.lower_bound]) for member in self._members]))
 
     def distance(self, queries: torch.Tensor) -> torch.Tensor:
         return self._smallest([member.distance(queries) for member in self._members])
@@ -60,9 +72,6 @@ class FusionBackend(SmallestStandardized):
         shrinkage: of "mahalanobis".
         explained_variance: of "pca".
         density_neighbors: of "density".
-
-    Raises:
-        ValueError: as the four backends, and as `SmallestStandardized`.
     """
 
     method = "k-nearest neighbours, Mahalanobis distance and residual of a principal component analysis"
@@ -85,3 +94,8 @@ class FusionBackend(SmallestStandardized):
                 PcaBackend(references, domain, explained_variance),
             ]
         )
+
+    @classmethod
+    def needed_recordings(cls, settings: Mapping[str, Any]) -> int:
+        """3: the fewest of which each can be left out and the distances vary."""
+        return 3

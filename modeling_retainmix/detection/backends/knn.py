@@ -1,14 +1,17 @@
 """Distance to the nearest references (GenRep, arXiv 2409.05035; Eq. 2 of RetainMix for K = 1)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
-from modeling_retainmix.detection.backends.base import Backend, Contrast, References
+from modeling_retainmix.detection.backends.base import Backend, Contrast, References, mean_of_finite, usable_neighbors
 from modeling_retainmix.detection.mem_mixup import mix_with_neighbors
 from modeling_retainmix.detection.nearest_search import Metric, distance_blocks, knn_distance, nearest_neighbors
 
 
 class KnnBackend(Backend):
-    """Mean distance to the K nearest references of the domain.
+    """Mean distance to the K nearest references of the domain; with fewer than K, to all of them (with a warning).
 
     Args:
         references: of all domains.
@@ -21,9 +24,6 @@ class KnnBackend(Backend):
 
     Attributes:
         bank: [m, D] the vectors that are searched; mixed ones last.
-
-    Raises:
-        ValueError: fewer than K references.
     """
 
     method = "k-nearest neighbours"
@@ -39,11 +39,7 @@ class KnnBackend(Backend):
         memmixup_alpha: float = 0.9,
     ) -> None:
         super().__init__(references, domain)
-        if len(self.vectors) < k:
-            raise ValueError(
-                f"the {domain} domain has {len(self.vectors)} references, fewer than k={k}: add references or lower k"
-            )
-        self.k, self.metric = k, metric
+        self.k, self.metric = usable_neighbors("k", k, len(self.vectors), domain), metric
         self.bank = self.vectors
         # recordings that each vector of the bank was made from, [m, 1 or 2]
         self._origins = self.recording_index[:, None].to(self.bank.device)
@@ -56,16 +52,19 @@ class KnnBackend(Backend):
             mixed = torch.stack([target[:, None].expand_as(nearest), source[nearest]], dim=2).flatten(0, 1)
             self._origins = torch.cat([target[:, None].expand(-1, 2), mixed])
 
+    @classmethod
+    def needed_recordings(cls, settings: Mapping[str, Any]) -> int:
+        """K, of which each may be another one."""
+        return int(settings["k"])
+
     def distance(self, queries: torch.Tensor) -> torch.Tensor:
         return knn_distance(queries, self.bank, self.k, self.metric).cpu()
 
     def leave_one_out(self) -> torch.Tensor:
         """Distances of the references to the bank without what comes from their recording, [m] float32.
 
-        That is its other windows, and every mixed vector that was made from it.
-
-        Raises:
-            ValueError: fewer than K vectors of other recordings.
+        That is without its other windows, and every mixed vector that was made from it. Where fewer than K vectors
+        remain, all of them count.
         """
         return self._without_recordings(self.vectors, self.recording_index)
 
@@ -88,11 +87,5 @@ class KnnBackend(Backend):
         distance = torch.empty(len(vectors))
         for part, block in distance_blocks(vectors, self.bank, self.metric):
             block.masked_fill_((self._origins == recording_index[part, None, None]).any(dim=2), torch.inf)
-            distance[part] = block.topk(self.k, dim=1, largest=False).values.mean(dim=1)
-        if distance.isinf().any():
-            raise ValueError(
-                f"the {self.domain} domain has too few references to leave one recording out with k={self.k}: "
-                f"give at least {self.k + 1} recordings of it or lower k; scores, not thresholds, also work with "
-                "normalization='none'"
-            )
+            distance[part] = mean_of_finite(block.topk(self.k, dim=1, largest=False).values).cpu()
         return distance

@@ -1,77 +1,76 @@
 """Mahalanobis distance to a Gaussian of the references."""
 
+import warnings
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal
+
 import torch
 
 from modeling_retainmix.detection.backends.base import Backend, Contrast, References
+from modeling_retainmix.detection.backends.within_domain import ReducedScatter, WithinDomainScatter
 from modeling_retainmix.detection.nearest_search import nearest_neighbors
+
+Covariance = Literal["domain", "shared"]
 
 
 class MahalanobisBackend(Backend):
-    """A mean and a shrunk covariance of the domain's references.
+    """A mean of the domain's references, and a shrunk covariance of them or of the references of both domains.
 
-    The covariance is (1 - shrinkage) * C + shrinkage * trace(C) / D * I, with C the maximum-likelihood covariance. It
-    is never formed: all distances come from the singular value decomposition of the m centered references.
+    The covariance is (1 - shrinkage) * C + shrinkage * trace(C) / D * I, with C the maximum-likelihood covariance, of
+    the domain or, for "shared", of all references about the mean of their own domain. It is never formed: all
+    distances come from the singular value decomposition of the centered references.
+
+    If no reference differs from its mean, the covariance is the identity (with a warning): the distance is that to
+    the mean.
 
     Args:
         references: of all domains.
         domain: "source" or "target".
         shrinkage: weight of the spherical part, 0 < shrinkage <= 1.
-
-    Raises:
-        ValueError: the references do not vary.
+        covariance: "domain" or "shared".
     """
 
     method = "Mahalanobis distance"
 
-    def __init__(self, references: References, domain: str, shrinkage: float = 0.1) -> None:
+    def __init__(
+        self, references: References, domain: str, shrinkage: float = 0.1, covariance: Covariance = "domain"
+    ) -> None:
         super().__init__(references, domain)
-        self.shrinkage = shrinkage
-        self.count, self.width = self.vectors.shape
-        self.mean = self.vectors.double().mean(dim=0)
-        centered = self.vectors.double() - self.mean
-        left, singular, self._axes = torch.linalg.svd(centered, full_matrices=False)  # axes [r, D]
-        self._scatter = singular.square()  # [r] eigenvalues of the scatter matrix, which is m * C
-        self._coordinates = left * singular  # [m, r] of the references
-        self._check(float(self._scatter.sum()), self.count)
-        # eigenvalues of the covariance: of its part in the span of the references, and of its spherical part
-        self._weighted_scatter = (1 - shrinkage) / self.count * self._scatter
-        self._floor = shrinkage * self._scatter.sum() / (self.count * self.width)
+        self.shrinkage, self.covariance = shrinkage, covariance
+        if covariance == "shared":
+            self._scatter = references.shared(WithinDomainScatter)
+        else:
+            of_domain = (self.vectors, self.recording_index, references.is_target_domain[self.rows])
+            self._scatter = WithinDomainScatter(References(*of_domain))
+        self.mean = self._scatter.means[domain]
+        if not self._scatter.trace > 0:
+            warnings.warn(
+                f"the {domain} domain has too few different references for a covariance ({len(self.vectors)}): the "
+                "distance to their mean counts, add references or use backend='whitened'",
+                stacklevel=3,
+            )
+
+    @classmethod
+    def needed_recordings(cls, settings: Mapping[str, Any]) -> int:
+        """3 for a covariance of one domain, of which two remain when one is left out; 1 for a shared one."""
+        return 1 if settings["covariance"] == "shared" else 3
 
     def distance(self, queries: torch.Tensor) -> torch.Tensor:
-        centered = queries.to(self.mean) - self.mean
-        inside = centered @ self._axes.T
-        outside = (centered.square().sum(dim=1) - inside.square().sum(dim=1)).clamp(min=0)
-        inside = (inside.square() / (self._weighted_scatter + self._floor)).sum(dim=1)
-        return (inside + outside / self._floor).sqrt().float().cpu()
+        along, across = self._scatter.eigenvalues(self.shrinkage)
+        inside, outside = self._scatter.split(queries, self.domain)
+        return ((inside.square() / along).sum(dim=1) + outside.square() / across).sqrt().float().cpu()
 
     def leave_one_out(self) -> torch.Tensor:
-        """[m] distances of the references; each recording is taken out of mean and covariance by a low-rank update.
+        """[m] distances of the references; each recording is taken out of mean and covariance (`ReducedScatter`).
 
-        With u_j = x_j - mean for the w vectors of a recording and m' = m - w vectors left, the mean moves by
-        -sum(u_j) / m' and the scatter loses A A^T, A = [u_1, ..., u_w, sum(u_j) / sqrt(m')]; Woodbury's identity gives
-        the inverse. All of it lies in the span of the references.
-
-        Raises:
-            ValueError: without a recording, the references do not vary.
+        Infinite if the domain has no other recording.
         """
-        distance = torch.empty(self.count)
-        for recording in self.recording_index.unique():
-            rows = self.recording_index == recording
-            windows = self._coordinates[rows]  # [w, r]
-            left = self.count - len(windows)
-            total = windows.sum(dim=0)
-            removed = torch.cat([windows, total[None] / max(left, 1) ** 0.5])  # A^T, [w + 1, r]
-            trace = float(self._scatter.sum() - removed.square().sum())
-            self._check(trace, left)
-            weight = (1 - self.shrinkage) / left
-            diagonal = weight * self._scatter + self.shrinkage * trace / (left * self.width)
-            queries = windows + total / left
-            small = torch.eye(len(removed)).to(removed) - weight * (removed / diagonal @ removed.T)
-            projected = queries / diagonal @ removed.T  # [w, w + 1]
-            squared = (queries.square() / diagonal).sum(dim=1)
-            squared += weight * (projected @ torch.linalg.inv(small) * projected).sum(dim=1)
-            distance[rows] = squared.clamp(min=0).sqrt().float().cpu()
-        return distance
+        return self._left_out[self._scatter.references.rows(self.domain)]
+
+    def reference_distances(self) -> torch.Tensor:
+        # A shared covariance changes for references of the other domain too.
+        return self._left_out if self.covariance == "shared" else super().reference_distances()
 
     @property
     def has_contrast(self) -> bool:
@@ -79,17 +78,25 @@ class MahalanobisBackend(Backend):
 
     def contrast(self, query: torch.Tensor) -> Contrast:
         """How a query [D] differs from the mean, measured by the inverse covariance."""
-        centered = query.to(self.mean) - self.mean
-        inside = self._axes @ centered
-        scaled = inside / (self._weighted_scatter + self._floor) - inside / self._floor
-        direction = self._axes.T @ scaled + centered / self._floor
+        direction = self._scatter.inverse(query.to(self.mean) - self.mean, self.shrinkage)
         _, nearest = nearest_neighbors(query[None], self.vectors, 1)
         return Contrast(self.mean.cpu(), direction.cpu(), int(self.recording_index[int(nearest)]))
 
-    def _check(self, trace: float, count: int) -> None:
-        if count < 2 or not trace > 1e-9 * float(self._scatter.sum()):
-            rest = " without the one that is left out" if count < self.count else ""
-            raise ValueError(
-                f"the {self.domain} domain has too few different references for a covariance ({count}{rest}; a "
-                "score needs two, a threshold or two domains three): add references, or use backend='knn'"
-            )
+    @cached_property
+    def _left_out(self) -> torch.Tensor:
+        """Distances to this domain of all references that made the covariance, each without its recording."""
+        references = self._scatter.references
+        distance = torch.empty(len(references.vectors))
+        for domain in references.domains:
+            in_domain = references.rows(domain)
+            for recording in references.recording_index[in_domain].unique():
+                rows = in_domain & (references.recording_index == recording)
+                reduced = ReducedScatter(self._scatter, domain, rows)
+                inside, outside = self._scatter.split(references.vectors[rows], self.domain)
+                if domain == self.domain:
+                    inside += reduced.shift
+                    outside.zero_()  # but for rounding it is
+                squared = reduced.squared_length(inside, outside, self.shrinkage)
+                alone = domain == self.domain and reduced.remaining == 0
+                distance[rows] = torch.inf if alone else squared.sqrt().float().cpu()
+        return distance

@@ -1,5 +1,8 @@
 """PCA residual: how much of a clip lies outside the space in which the references vary."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from modeling_retainmix.detection.backends.base import Backend, References
@@ -11,7 +14,7 @@ class PcaBackend(Backend):
     """The principal subspace of the domain's references.
 
     The distance is the length of what remains of a vector, less the mean, without its components along the first
-    principal axes.
+    principal axes. Of one reference, or equal ones, there are no axes: the distance is that to their mean.
 
     Args:
         references: of all domains.
@@ -26,6 +29,11 @@ class PcaBackend(Backend):
         self.explained_variance = explained_variance
         self._subspace = _Subspace(self.vectors.double(), explained_variance)
 
+    @classmethod
+    def needed_recordings(cls, settings: Mapping[str, Any]) -> int:
+        """3, of which two remain when one is left out."""
+        return 3
+
     def distance(self, queries: torch.Tensor) -> torch.Tensor:
         return self._subspace.residual(queries)
 
@@ -33,17 +41,12 @@ class PcaBackend(Backend):
         """Residuals of the references in subspaces that were fitted without their recording, [m] float32.
 
         Up to 20 recordings are left out one by one. More are dealt out to 20 parts, and each part is left out as a
-        whole: a subspace for every one of a thousand references would take minutes.
-
-        Raises:
-            ValueError: the domain has one recording only.
+        whole: a subspace for every one of a thousand references would take minutes. Infinite if the domain has one
+        recording only.
         """
         recordings, number = self.recording_index.unique(return_inverse=True)
         if len(recordings) == 1:
-            raise ValueError(
-                f"the {self.domain} domain has one recording, which cannot be left out: add references, or use "
-                "normalization='none'"
-            )
+            return torch.full((len(number),), torch.inf)
         fold = number % min(_NUM_FOLDS, len(recordings))
         # All references lie in the span of their axes: a rotation into it keeps every distance.
         vectors = self.vectors.double()

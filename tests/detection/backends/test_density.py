@@ -6,6 +6,7 @@ import torch
 
 from modeling_retainmix.detection.backends.base import References
 from modeling_retainmix.detection.backends.density import DensityBackend
+from modeling_retainmix.detection.backends.knn import KnnBackend
 
 GENERATOR = torch.Generator().manual_seed(0)
 VECTORS = torch.randn(16, 3, generator=GENERATOR)
@@ -51,18 +52,35 @@ def test_when_references_are_copies_then_distances_stay_finite():
     source = DensityBackend(REFERENCES, "source", density_neighbors=1)  # the copies' spacing is 0
     assert source.distance(torch.cat([VECTORS, QUERIES])).isfinite().all()
     assert float(source.distance(VECTORS[2:3])) == 0
-    equal = References(torch.ones(6, 3), torch.arange(6), torch.zeros(6, dtype=torch.bool))
-    with pytest.raises(ValueError, match="references of the source domain are all equal"):
-        DensityBackend(equal, "source")
 
 
-def test_when_a_domain_has_too_few_references_then_error_names_it():
+@pytest.mark.parametrize("vectors", [torch.ones(6, 3), VECTORS[:1]])
+def test_when_there_is_no_density_then_distances_are_those_of_knn(vectors):
+    count = len(vectors)
+    references = References(vectors, torch.arange(count), torch.zeros(count, dtype=torch.bool))
+    with pytest.warns(UserWarning, match="source domain are of one recording or all equal, which leaves no density"):
+        backend = DensityBackend(references, "source", density_neighbors=1)
+    assert torch.equal(backend.distance(QUERIES), KnnBackend(references, "source").distance(QUERIES))
+    assert backend.leave_one_out().tolist() == ([0.0] * 6 if count == 6 else [torch.inf])
+
+
+def test_when_a_domain_has_too_few_references_then_it_uses_all_of_them():
     rows = slice(0, 13)  # four in the target domain, of four recordings
     references = References(VECTORS[rows], RECORDING_INDEX[rows], IS_TARGET_DOMAIN[rows])
-    backend = DensityBackend(references, "target", density_neighbors=3)
-    with pytest.raises(ValueError, match=r"target domain has too few references .*for k=1 and density_neighbors=3"):
-        backend.leave_one_out()
-    with pytest.raises(ValueError, match=r"target domain has too few references .*for k=1 and density_neighbors=4"):
-        DensityBackend(references, "target", density_neighbors=4)
-    with pytest.raises(ValueError, match=r"too few references .*for k=5 and density_neighbors=1"):
+    with pytest.warns(UserWarning, match="target domain has too few references for density_neighbors=4: it uses 3"):
+        backend = DensityBackend(references, "target", density_neighbors=4)
+    three = DensityBackend(references, "target", density_neighbors=3)
+    assert torch.equal(backend.distance(QUERIES), three.distance(QUERIES))
+    # without one of them, two neighbors remain
+    others = RECORDING_INDEX[9] != RECORDING_INDEX[rows]
+    rest = References(VECTORS[rows][others], RECORDING_INDEX[rows][others], IS_TARGET_DOMAIN[rows][others])
+    expected = DensityBackend(rest, "target", density_neighbors=2).distance(VECTORS[9:10])
+    torch.testing.assert_close(three.leave_one_out()[:1], expected)
+    with pytest.warns(UserWarning, match="target domain has too few references for k=5: it uses 4"):
         DensityBackend(references, "target", k=5, density_neighbors=1)
+
+
+def test_when_one_reference_remains_then_its_spacing_is_held():
+    two = References(VECTORS[:2], torch.arange(2), torch.zeros(2, dtype=torch.bool))
+    assert DensityBackend(two, "source", density_neighbors=1).leave_one_out().tolist() == pytest.approx([1.0, 1.0])
+    assert DensityBackend.needed_recordings({"k": 1}) == 3

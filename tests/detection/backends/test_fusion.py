@@ -59,8 +59,29 @@ def test_no_distance_falls_below_the_lower_bound_which_is_that_of_zero_in_every_
     assert (fused.lower_bound <= fused.distance(torch.cat([VECTORS, QUERIES]))).all()
 
 
-def test_when_the_distances_of_a_member_do_not_vary_then_error_names_the_domain():
+def test_when_no_distance_of_a_member_varies_then_the_first_one_counts_as_it_is():
     pairs = torch.eye(4).repeat_interleave(2, dim=0)
     equal = References(pairs, torch.arange(8), torch.zeros(8, dtype=torch.bool))  # each has a copy, at distance 0
-    with pytest.raises(ValueError, match="distances to the source bank do not vary"):
-        SmallestStandardized([KnnBackend(equal, "source")])
+    queries = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
+    knn, cosine = KnnBackend(equal, "source"), KnnBackend(equal, "source", metric="cosine")
+    with pytest.warns(UserWarning, match=r"source domain has too few different references to standardize .* \(8\)"):
+        fused = SmallestStandardized([knn, cosine])
+    assert torch.equal(fused.distance(queries), knn.distance(queries))
+    assert fused.lower_bound == 0
+
+
+def test_when_the_distances_of_one_member_do_not_vary_then_the_others_decide():
+    pairs = torch.cat([torch.eye(4), torch.eye(4) + 0.1 * torch.arange(1, 5)[:, None]])
+    references = References(pairs, torch.arange(8), torch.zeros(8, dtype=torch.bool))
+    same_direction = References(pairs[:4].repeat(2, 1), torch.arange(8), torch.zeros(8, dtype=torch.bool))
+    varying, constant = KnnBackend(references, "source"), KnnBackend(same_direction, "source")
+    queries = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
+    expected = SmallestStandardized([varying]).distance(queries)
+    assert torch.equal(SmallestStandardized([constant, varying]).distance(queries), expected)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_fusion_of_few_references_gives_finite_distances(count):
+    few = References(VECTORS[:count], torch.arange(count), torch.zeros(count, dtype=torch.bool))
+    with pytest.warns(UserWarning, match="source domain"):
+        assert FusionBackend(few, "source").distance(QUERIES).isfinite().all()

@@ -94,11 +94,23 @@ def test_contrast_is_of_one_euclidean_neighbor(k, metric, has):
     assert KnnBackend(REFERENCES, "source", k, metric).has_contrast == has
 
 
-def test_when_a_domain_has_fewer_references_than_k_then_error_names_it():
-    with pytest.raises(ValueError, match="target domain has 10 references, fewer than k=11"):
-        KnnBackend(REFERENCES, "target", k=11)
+def test_when_a_domain_has_fewer_references_than_k_then_all_count():
+    with pytest.warns(UserWarning, match="target domain has too few references for k=11: it uses 10"):
+        backend = KnnBackend(REFERENCES, "target", k=11)
+    assert torch.equal(backend.distance(VECTORS), KnnBackend(REFERENCES, "target", k=10).distance(VECTORS))
 
 
-def test_when_a_domain_is_too_small_to_leave_one_out_then_error_names_it():
-    with pytest.raises(ValueError, match="target domain has too few references to leave one recording out with k=10"):
-        KnnBackend(REFERENCES, "target", k=10).leave_one_out()
+def test_when_fewer_than_k_remain_without_a_recording_then_all_that_remain_count():
+    ten, nine = (KnnBackend(REFERENCES, "target", k=k).leave_one_out() for k in (10, 9))
+    torch.testing.assert_close(ten, nine, rtol=0, atol=0)
+
+
+def test_when_there_is_no_other_recording_then_the_left_out_distance_is_infinite():
+    one = References(VECTORS[:2], torch.zeros(2, dtype=torch.int64), IS_TARGET_DOMAIN[:2])
+    assert KnnBackend(one, "source").leave_one_out().tolist() == [torch.inf] * 2
+    assert KnnBackend(one, "source").distance(VECTORS[:2]).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_a_model_of_one_domain_needs_k_recordings(k):
+    assert KnnBackend.needed_recordings({"k": k}) == k

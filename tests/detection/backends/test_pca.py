@@ -63,7 +63,11 @@ def test_when_references_are_equal_then_the_distance_to_them_counts():
     assert PcaBackend(equal, "source").distance(torch.zeros(1, 4)).tolist() == [2.0]
 
 
-def test_when_the_only_recording_cannot_be_left_out_then_error_names_the_domain():
+def test_when_the_only_recording_is_left_out_then_the_distance_is_infinite():
     references = References(VECTORS[:2], RECORDING_INDEX[:2], IS_TARGET_DOMAIN[:2])
-    with pytest.raises(ValueError, match="source domain has one recording, which cannot be left out"):
-        PcaBackend(references, "source").leave_one_out()
+    assert PcaBackend(references, "source").leave_one_out().tolist() == [torch.inf] * 2
+
+
+def test_the_distance_to_one_reference_is_euclidean():
+    one = References(VECTORS[:1], RECORDING_INDEX[:1], IS_TARGET_DOMAIN[:1])
+    torch.testing.assert_close(PcaBackend(one, "source").distance(QUERIES), (QUERIES - VECTORS[0]).norm(dim=1))

@@ -49,6 +49,15 @@ def test_when_each_band_is_that_of_some_reference_then_the_distance_is_zero():
     assert float(SubbandBackend(REFERENCES, "source").distance(query[None])) == pytest.approx(0, abs=1e-6)
 
 
+def test_when_there_are_fewer_references_than_k_then_one_warning_says_so():
+    one = References(VECTORS[:1], RECORDING_INDEX[:1], IS_TARGET_DOMAIN[:1], num_bands=3)
+    with pytest.warns(UserWarning, match="source domain has too few references for k=2: it uses 1") as caught:
+        backend = SubbandBackend(one, "source", 2)
+    assert len(caught) == 1
+    assert torch.equal(backend.distance(QUERIES), SubbandBackend(one, "source").distance(QUERIES))
+    assert SubbandBackend.needed_recordings({"k": 2}) == 2
+
+
 def test_when_the_width_does_not_divide_into_bands_then_error_names_both():
     with pytest.raises(ValueError, match="vectors of 12 features do not divide into 5 bands"):
         SubbandBackend(References(VECTORS, RECORDING_INDEX, IS_TARGET_DOMAIN, num_bands=5), "source")

@@ -11,7 +11,7 @@ from modeling_retainmix.evaluation.scores import score_benchmark
 from modeling_retainmix.evaluation.studies.backends import main
 from modeling_retainmix.evaluation.studies.encoder_on_factory import factory_parser, load_encoder_and_machines
 
-BACKENDS = ["knn", "subband", "density", "mahalanobis", "pca", "fusion"]
+BACKENDS = ["knn", "whitened", "subband", "varmin", "density", "mahalanobis", "pca", "fusion"]
 
 
 @pytest.mark.slow
