@@ -1,4 +1,4 @@
-"""Writes recordings of three synthetic machines, healthy and faulty, to try the detector on.
+"""Write recordings of six synthetic machines, healthy and faulty, to try the detector on.
 
 python examples/factory_clips.py clips
 
@@ -23,6 +23,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         config = FactoryConfig(
+            version=3,  # references and tests of one session, as with a recorder that nobody moves in between
             seed=options.seed,
             source_references=options.references,
             target_references=options.references,
