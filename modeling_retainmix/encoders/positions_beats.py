@@ -11,6 +11,8 @@ from .configuration_beats import BeatsConfig
 class BeatsPositionalConv1d(nn.Conv1d):
     """A convolution with padding kernel // 2 and as many output as input steps, by FFT where that is faster."""
 
+    bias: torch.Tensor
+
     def forward(self, signal: torch.Tensor) -> torch.Tensor:
         weight, bias = self.weight, self.bias
         assert bias is not None  # as it is constructed

@@ -8,9 +8,9 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from safetensors import safe_open
-from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
+from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification, AutoProcessor, pipeline
 
-from modeling_retainmix import AnomalyDetector
+from modeling_retainmix import AnomalyDetector, BeatsFeatureExtractor
 from modeling_retainmix.evaluation.results import read_results
 from modeling_retainmix.hub.card import model_card, teacher_card
 from modeling_retainmix.hub.remote_code import add_remote_code
@@ -28,6 +28,28 @@ def test_model_loads_by_its_folder_and_hears_sound(folder):
     assert tokens.shape == (1, 6 * 8, 192) and tokens.isfinite().all()
     labels = AutoModelForAudioClassification.from_pretrained(folder).config.id2label.values()
     assert any(label.startswith("noise/") for label in labels)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_no_clip_depends_on_the_clips_beside_it(folder):
+    clips = [torch.sin(torch.arange(samples) * 0.1).numpy() for samples in (48_000, 16_000, 3_000)]
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    model = AutoModelForAudioClassification.from_pretrained(folder).eval()
+    with torch.no_grad():
+        together = model(**extractor(clips, sampling_rate=16_000)).logits.sigmoid()
+        apart = [model(**extractor(clip, sampling_rate=16_000)).logits.sigmoid()[0] for clip in clips]
+    torch.testing.assert_close(together, torch.stack(apart), atol=1e-5, rtol=0)
+    classify = pipeline("audio-classification", model=str(folder), device="cpu")
+    recordings = [{"raw": clip, "sampling_rate": 16_000} for clip in clips]
+    for answer, probabilities in zip(classify(recordings, batch_size=3, top_k=5), apart, strict=True):
+        best = probabilities.topk(5).values.tolist()
+        assert [entry["score"] for entry in answer] == pytest.approx(best, abs=1e-5)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_processor_is_the_feature_extractor_and_runs_no_code_of_the_folder(folder, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked to run the code of the folder"))
+    assert type(AutoProcessor.from_pretrained(folder)) is BeatsFeatureExtractor
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -1,0 +1,54 @@
+"""No clip's result depends on the clips beside it: from waveforms of any lengths, by hand and through the pipeline."""
+
+import numpy as np
+import pytest
+import torch
+from families import FAMILIES
+from transformers import pipeline
+
+LENGTHS = (16_000, 9_000, 3_000, 21_003)
+CASES = {
+    "beats": ("beats", {}),
+    "eat of a fixed length": ("eat", {}),
+    "eat of the batch's length": ("eat", {"target_length": None}),
+}
+
+
+@pytest.fixture(params=CASES)
+def model_and_extractor(request):
+    name, options = CASES[request.param]
+    family = FAMILIES[name]
+    labels = ["fan", "pump", "valve"]
+    model = family.classifier(
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+        problem_type="multi_label_classification",
+    )
+    return model, family.extractor_class(**options)
+
+
+@pytest.fixture
+def clips() -> list[np.ndarray]:
+    generator = np.random.default_rng(0)
+    return [0.1 * generator.standard_normal(length).astype(np.float32) for length in LENGTHS]
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_clip_among_others_gives_the_logits_of_the_clip_alone(model_and_extractor, clips, attention):
+    model, extractor = model_and_extractor
+    model.set_attn_implementation(attention)
+    with torch.no_grad():
+        together = model(**extractor(clips, sampling_rate=16_000)).logits
+        apart = torch.cat([model(**extractor(clip, sampling_rate=16_000)).logits for clip in clips])
+    torch.testing.assert_close(together, apart, atol=1e-5, rtol=0)
+    assert (apart[0] - apart[1]).abs().max() > 1e-3
+
+
+def test_pipeline_gives_the_same_scores_in_batches_of_three(model_and_extractor, clips):
+    model, extractor = model_and_extractor
+    classify = pipeline("audio-classification", model=model, feature_extractor=extractor, device="cpu")
+    recordings = [{"raw": clip, "sampling_rate": 16_000} for clip in clips]
+    together = classify([dict(recording) for recording in recordings], batch_size=3)
+    for answer, recording in zip(together, recordings, strict=True):
+        expected = {entry["label"]: entry["score"] for entry in classify(dict(recording))}
+        assert {entry["label"]: entry["score"] for entry in answer} == pytest.approx(expected, abs=1e-5)
