@@ -53,7 +53,7 @@ def score_recordings(
         and the official score over them is that of the recordings' year.
 
     Raises:
-        ValueError: a section has no references, or too few for these settings.
+        ValueError: a section has no references, or these settings have no scores for it; the message names it.
     """
     names = [f"{machine}/{section}" for machine, section in zip(table["machine_type"], table["section"], strict=True)]
     sections, is_reference = np.asarray(names), np.asarray(table["split"]) == "train"

@@ -96,7 +96,7 @@ def score_benchmark(
         Scores for every view that `embed_machine` returns.
 
     Raises:
-        ValueError: too few references for these settings.
+        ValueError: no references, or embeddings that do not divide into bands.
     """
     collected: dict[Any, dict[tuple[str, float], list[np.ndarray]]] = {}
     machines = []

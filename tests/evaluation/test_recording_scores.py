@@ -1,5 +1,7 @@
 """Recordings as they are, layer by layer, against a plain loop."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -140,10 +142,16 @@ def left_out_statistics(bank):
     return distance_statistics(torch.cat([knn_distance(bank[row : row + 1], rest[row]) for row in range(len(bank))]))
 
 
-def test_when_references_are_too_few_for_the_settings_then_the_error_names_the_section(table, encoder, tmp_path):
-    settings = DetectorSettings(backend="knn", normalization="references", k=3)
-    with pytest.raises(ValueError, match="section fan/00: the source domain has too few references"):
-        score_recordings(table, SECONDS, [encoder], EmbeddingCache(tmp_path), settings, show_progress=False)
+def test_when_references_are_too_few_for_the_settings_then_domains_are_pooled_as_by_the_detector(
+    table, encoder, tmp_path
+):
+    cache = EmbeddingCache(tmp_path)
+    settings = DetectorSettings(backend="knn", normalization="references", k=4)
+    with pytest.warns(UserWarning, match="needs 4 of each domain .*: both domains are pooled"):
+        found = score_recordings(table, SECONDS, [encoder], cache, settings, show_progress=False)
+    shared = replace(settings, bank="shared")
+    expected = score_recordings(table, SECONDS, [encoder], cache, shared, show_progress=False)
+    np.testing.assert_array_equal(found["one", 2].scores[RECORDINGS], expected["one", 2].scores[RECORDINGS])
 
 
 def test_when_a_section_has_no_references_then_the_error_names_it(table, encoder, tmp_path):

@@ -86,17 +86,19 @@ class MahalanobisBackend(Backend):
     def _left_out(self) -> torch.Tensor:
         """Distances to this domain of all references that made the covariance, each without its recording."""
         references = self._scatter.references
-        distance = torch.empty(len(references.vectors))
+        inside, outside = self._scatter.split(references.vectors, self.domain)
+        outside[references.rows(self.domain).to(outside.device)] = 0  # but for rounding it is: they lie in the span
+        distance = torch.empty(len(inside))
         for domain in references.domains:
             in_domain = references.rows(domain)
             for recording in references.recording_index[in_domain].unique():
                 rows = in_domain & (references.recording_index == recording)
                 reduced = ReducedScatter(self._scatter, domain, rows)
-                inside, outside = self._scatter.split(references.vectors[rows], self.domain)
+                mean = torch.zeros_like(inside[:1])
                 if domain == self.domain:
-                    inside += reduced.shift
-                    outside.zero_()  # but for rounding it is
-                squared = reduced.squared_length(inside, outside, self.shrinkage)
+                    mean -= reduced.shift
                 alone = domain == self.domain and reduced.remaining == 0
-                distance[rows] = torch.inf if alone else squared.sqrt().float().cpu()
+                for row in rows.nonzero()[:, 0].tolist():
+                    squared = reduced.squared_distances(inside[row], mean, outside[row], self.shrinkage)
+                    distance[row] = torch.inf if alone else float(squared.sqrt())
         return distance

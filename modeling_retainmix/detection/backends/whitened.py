@@ -93,8 +93,7 @@ class WhitenedBackend(Backend):
                 reduced = ReducedScatter(self._scatter, domain, rows)
                 shrinkage, bank = reduced.whitening_shrinkage(), inside[self.rows & ~rows]
                 for row in rows.nonzero()[:, 0].tolist():
-                    across = outside[row].expand(len(bank))
-                    squared = reduced.squared_length(inside[row] - bank, across, shrinkage)
+                    squared = reduced.squared_distances(inside[row], bank, outside[row], shrinkage)
                     nearest = squared.topk(min(k, len(bank)), largest=False).values.sqrt()
                     distance[row] = nearest.mean() if len(bank) else torch.inf
         return distance

@@ -5,6 +5,7 @@ import torch
 from modeling_retainmix.detection.backends.base import References
 
 _EQUAL = 1e-20  # of the vectors' squared length: a scatter below it is rounding
+_LEAST_EIGENVALUE = 1e-11  # of the largest one: below, the axes that a Gram matrix gives are no longer orthogonal
 _CHUNK_ELEMENTS = 2**22  # of queries that are projected at a time: 32 MiB in float64
 
 
@@ -12,8 +13,8 @@ class WithinDomainScatter:
     """The scatter of references about the mean of their domain, with its axes.
 
     For residuals R [n, D] the covariance is S = R^T R / n. All that is needed of it lies in the span of the residuals:
-    their singular value decomposition holds the eigenvectors and eigenvalues of both S and the Gram matrix R R^T, with
-    more digits than the Gram matrix itself, in memory of n * D.
+    the Gram matrix R R^T [n, n] has its eigenvalues, and its eigenvectors times R are those of S. With more references
+    than features, the singular value decomposition of R has both. Memory is n * D.
 
     Args:
         references: of one domain or several.
@@ -23,8 +24,8 @@ class WithinDomainScatter:
         means: {domain: [D] float64}.
         count, width: n and D.
         axes: [r, D] float64, orthonormal; none if the references do not vary within their domains.
-        scatter: [r] float64, eigenvalues of n * S along the axes, descending.
-        coordinates: [n, r] float64, the residuals along the axes.
+        scatter: [r] float64, eigenvalues of n * S along the axes.
+        coordinates: [n, r] float64, the residuals along the axes; `lengths` [n] are their squared lengths.
         trace: of n * S.
     """
 
@@ -36,10 +37,11 @@ class WithinDomainScatter:
         self.means = {domain: residuals[references.rows(domain)].mean(dim=0) for domain in references.domains}
         for domain, mean in self.means.items():
             residuals[references.rows(domain)] -= mean
-        varies = float(residuals.square().sum()) > _EQUAL * energy
-        left, singular, axes = torch.linalg.svd(residuals if varies else residuals[:0], full_matrices=False)
-        self.axes, self.scatter = axes, singular.square()
-        self.coordinates = left * singular if varies else residuals.new_zeros(self.count, 0)
+        if float(residuals.square().sum()) > _EQUAL * energy:
+            self.coordinates, self.scatter, self.axes = _principal_axes(residuals)
+        else:
+            self.coordinates, self.scatter, self.axes = residuals[:, :0], residuals.new_empty(0), residuals[:0]
+        self.lengths = self.coordinates.square().sum(dim=1)
         self.trace = float(self.scatter.sum())
 
     def eigenvalues(self, shrinkage: float) -> tuple[torch.Tensor, float]:
@@ -81,8 +83,7 @@ class WithinDomainScatter:
         Its two sums over the D x D matrix, sum((R^T R)^2) and sum((R^2)^T R^2), equal sums over the Gram matrix: the
         squared eigenvalues, and the squared squared lengths of the residuals.
         """
-        lengths = self.coordinates.square().sum(dim=1)
-        return _ledoit_wolf(self.trace, float(self.scatter.square().sum()), lengths, self.width)
+        return _ledoit_wolf(self.trace, float(self.scatter.square().sum()), self.lengths, self.width)
 
     def whitening_shrinkage(self) -> float:
         """Return max(Ledoit-Wolf shrinkage, 1 / (1 + n - m)), above 0 for any n references of m domains."""
@@ -120,9 +121,7 @@ class ReducedScatter:
         if self._held:
             self._removed, self.count, self.trace = self._removed[:0], whole.count, whole.trace
             return
-        residuals = whole.coordinates.clone()
-        residuals[rest] += self.shift
-        self._lengths = residuals[~rows].square().sum(dim=1)
+        self._rows, self._rest = rows, rest
         self._degrees = self.count - len(whole.means) + (self.remaining == 0)
 
     def whitening_shrinkage(self) -> float:
@@ -132,24 +131,45 @@ class ReducedScatter:
         overlap = self._removed @ self._removed.T
         squares = self._whole.scatter.square().sum() + overlap.square().sum()
         squares -= 2 * (self._removed.square() @ self._whole.scatter).sum()
-        return max(_ledoit_wolf(self.trace, float(squares), self._lengths, self._whole.width), 1 / (1 + self._degrees))
+        lengths, moved = self._whole.lengths, self._whole.coordinates @ self.shift
+        in_rest = self._rest.to(lengths.device)
+        lengths = torch.where(in_rest, lengths + 2 * moved + self.shift.square().sum(), lengths)
+        lengths = lengths[~self._rows.to(lengths.device)]
+        return max(_ledoit_wolf(self.trace, float(squares), lengths, self._whole.width), 1 / (1 + self._degrees))
 
-    def squared_length(self, inside: torch.Tensor, outside: torch.Tensor, shrinkage: float) -> torch.Tensor:
-        """Squared lengths [q] of differences by the inverse of the shrunk covariance, from Woodbury's identity.
+    def squared_distances(
+        self, query: torch.Tensor, bank: torch.Tensor, outside: torch.Tensor, shrinkage: float
+    ) -> torch.Tensor:
+        """Squared distances [b] by the inverse of the shrunk covariance, from Woodbury's identity.
 
         Args:
-            inside: [q, r] float64, along the axes.
-            outside: [q] float64, their lengths across them.
+            query: [r] float64, along the axes.
+            bank: [b, r] float64, what it is compared with.
+            outside: float64 scalar, the length of their difference across the axes.
             shrinkage: weight of the spherical part.
         """
         weight = (1 - shrinkage) / self.count
         floor = shrinkage * self.trace / (self.count * self._whole.width) if self._whole.trace > 0 else 1.0
         diagonal = weight * self._whole.scatter + floor
-        small = torch.eye(len(self._removed)).to(inside) - weight * (self._removed / diagonal @ self._removed.T)
-        projected = inside / diagonal @ self._removed.T  # [q, w + 1]
-        squared = (inside.square() / diagonal).sum(dim=1) + outside.square() / floor
+        small = torch.eye(len(self._removed)).to(query) - weight * (self._removed / diagonal @ self._removed.T)
+        scaled = query / diagonal
+        # Products with the bank instead of differences, which would be another matrix of its size.
+        squared = scaled @ query - 2 * (bank @ scaled) + bank.square() @ diagonal.reciprocal()
+        projected = scaled @ self._removed.T - bank @ (self._removed / diagonal).T  # [b, w + 1]
         squared += weight * (projected @ torch.linalg.inv(small) * projected).sum(dim=1)
-        return squared.clamp(min=0)
+        return (squared + outside.square() / floor).clamp(min=0)
+
+
+def _principal_axes(residuals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Coordinates [n, r], eigenvalues of the scatter matrix [r] and axes [r, D] of residuals [n, D]."""
+    if len(residuals) > residuals.shape[1]:
+        left, singular, axes = torch.linalg.svd(residuals, full_matrices=False)
+        keep = singular > _LEAST_EIGENVALUE**0.5 * singular.max()
+        return (left * singular)[:, keep], singular[keep].square(), axes[keep]
+    scatter, left = torch.linalg.eigh(residuals @ residuals.T)
+    keep = scatter > _LEAST_EIGENVALUE * scatter.max()
+    scatter, left = scatter[keep], left[:, keep]
+    return left * scatter.sqrt(), scatter, (left.T @ residuals) / scatter.sqrt()[:, None]
 
 
 def _ledoit_wolf(trace: float, squares: float, lengths: torch.Tensor, width: int) -> float:

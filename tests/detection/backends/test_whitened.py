@@ -50,7 +50,7 @@ def dense_distances(inverse: np.ndarray, queries: torch.Tensor, bank: torch.Tens
     return np.stack([np.linalg.norm(query - bank, axis=1) for query in queries])
 
 
-@pytest.mark.parametrize("width", [8, 128, pytest.param(1536, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("width", [8, 128, 1536])
 @pytest.mark.parametrize(("num_source", "num_target"), [(1, 0), (2, 0), (2, 1), (5, 1), (100, 10)])
 def test_distances_are_those_of_the_dense_inverse_covariance(num_source, num_target, width):
     references, queries = drawn(num_source, num_target, width)

@@ -1,12 +1,14 @@
 """The covariance in the span of the references against dense matrices over features."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.covariance import ledoit_wolf_shrinkage
 
 from modeling_retainmix.detection.backends.base import References
-from modeling_retainmix.detection.backends.within_domain import WithinDomainScatter
+from modeling_retainmix.detection.backends.within_domain import ReducedScatter, WithinDomainScatter
 
 GENERATOR = torch.Generator().manual_seed(0)
 VECTORS = 3 + torch.randn(14, 30, generator=GENERATOR) * torch.linspace(0.1, 2, 30)
@@ -30,14 +32,18 @@ def dense_covariance(references: References, shrinkage: float) -> np.ndarray:
     return (1 - shrinkage) * covariance + shrinkage * sphere
 
 
+@pytest.mark.parametrize("width", [30, 6])  # more and fewer than references
 @pytest.mark.parametrize("shrinkage", [0.01, 0.5, 1.0])
-def test_eigenvalues_and_axes_are_those_of_the_dense_covariance(shrinkage):
-    scatter = WithinDomainScatter(REFERENCES)
+def test_eigenvalues_and_axes_are_those_of_the_dense_covariance(shrinkage, width):
+    references = replace(REFERENCES, vectors=VECTORS[:, :width])
+    scatter = WithinDomainScatter(references)
     along, across = scatter.eigenvalues(shrinkage)
     axes = scatter.axes
-    outside = torch.eye(30, dtype=torch.float64) - axes.T @ axes
+    outside = torch.eye(width, dtype=torch.float64) - axes.T @ axes
     found = (axes.T * along) @ axes + across * outside
-    np.testing.assert_allclose(found.numpy(), dense_covariance(REFERENCES, shrinkage), atol=1e-10)
+    np.testing.assert_allclose(found.numpy(), dense_covariance(references, shrinkage), atol=1e-10)
+    torch.testing.assert_close(scatter.coordinates @ axes, torch.from_numpy(dense_residuals(references)))
+    torch.testing.assert_close(scatter.lengths, scatter.coordinates.square().sum(dim=1))
 
 
 @pytest.mark.parametrize("domain", ["source", "target"])
@@ -82,3 +88,34 @@ def test_when_references_are_their_means_then_the_covariance_is_the_identity():
     assert inside.shape == (1, 0) and float(outside) == pytest.approx(5, rel=1e-6)
     assert scatter.eigenvalues(0.5)[1] == 1
     assert scatter.inverse(torch.tensor([2.0, 3.0]), 0.5).tolist() == [2.0, 3.0]
+
+
+@pytest.mark.parametrize("width", [30, 6])
+@pytest.mark.parametrize("recording", [0, 3, 7])  # of two windows, of one, and the whole target domain
+def test_a_reduced_scatter_is_that_of_the_other_recordings(width, recording):
+    index = torch.tensor([0, 0, 1, 2, 3, 4, 5, 6, 8, 9, 7, 7, 7, 7])
+    references = References(VECTORS[:, :width], index, IS_TARGET_DOMAIN)
+    rows = index == recording
+    rest = References(references.vectors[~rows], index[~rows], IS_TARGET_DOMAIN[~rows])
+    domain = "target" if recording == 7 else "source"
+    whole, expected = WithinDomainScatter(references), WithinDomainScatter(rest)
+    reduced = ReducedScatter(whole, domain, rows)
+    assert reduced.count == expected.count == 14 - int(rows.sum())
+    assert reduced.trace == pytest.approx(expected.trace, rel=1e-9)
+    assert reduced.whitening_shrinkage() == pytest.approx(expected.whitening_shrinkage(), rel=1e-9)
+    if domain in rest.domains:
+        moved = whole.means[domain] - reduced.shift @ whole.axes
+        torch.testing.assert_close(moved, expected.means[domain])
+    inside, outside = whole.split(QUERIES[:, :width], "source")
+    squared = reduced.squared_distances(inside[0], torch.zeros_like(inside[:1]), outside[0], 0.3)
+    difference = QUERIES[0, :width].double() - whole.means["source"]
+    inverse = np.linalg.inv(dense_covariance(rest, 0.3))
+    assert float(squared) == pytest.approx(difference.numpy() @ inverse @ difference.numpy(), rel=1e-9)
+
+
+def test_when_nothing_varies_without_the_recording_then_the_whole_scatter_is_held():
+    references = References(VECTORS[:2], torch.arange(2), IS_TARGET_DOMAIN[:2])
+    whole = WithinDomainScatter(references)
+    reduced = ReducedScatter(whole, "source", torch.tensor([True, False]))
+    assert (reduced.count, reduced.trace) == (2, whole.trace)
+    assert reduced.whitening_shrinkage() == whole.whitening_shrinkage() == 0.5
