@@ -28,10 +28,12 @@ class AudioSource:
     Attributes:
         name: file name, or position among the clips that were passed; error messages use it.
         load: reads it: float32 [samples] at the sampling rate that was asked for.
+        describe: gives the sampling rate in Hz and the number of channels of the file or array; None: unknown.
     """
 
     name: str
     load: Callable[[], np.ndarray]
+    describe: Callable[[], tuple[int, int] | None] = lambda: None
 
 
 def read_audio(
@@ -96,7 +98,12 @@ def audio_sources(
     _check_channel(channel)
     if isinstance(audio, (str, os.PathLike)):
         paths = list_audio_files(audio) if Path(audio).is_dir() else [Path(audio)]
-        return [AudioSource(str(path), partial(read_audio, path, target_rate, channel)) for path in paths]
+        return [
+            AudioSource(
+                str(path), partial(read_audio, path, target_rate, channel), partial(_describe, [path], 0, None)
+            )
+            for path in paths
+        ]
     if isinstance(audio, (np.ndarray, torch.Tensor)):
         if audio.ndim not in (1, 2):
             raise ValueError(f"audio has shape {list(audio.shape)}: expected [samples] or [batch, samples]")
@@ -119,7 +126,11 @@ def audio_sources(
     if len(clips) == 0:
         raise ValueError("there is no clip: pass at least one")
     return [
-        AudioSource(_item_name(clips, index), partial(_load_item, clips, index, sampling_rate, channel, target_rate))
+        AudioSource(
+            _item_name(clips, index),
+            partial(_load_item, clips, index, sampling_rate, channel, target_rate),
+            partial(_describe, clips, index, sampling_rate),
+        )
         for index in range(len(clips))
     ]
 
@@ -164,6 +175,20 @@ def _item_name(clips: Any, index: int) -> str:
     if isinstance(clips, (list, tuple)) and isinstance(clips[index], (str, os.PathLike)):
         return str(clips[index])
     return f"clip {index}"
+
+
+def _describe(clips: Any, index: int, sampling_rate: int | None) -> tuple[int, int] | None:
+    """Sampling rate and channels of a clip, from its header if it is a file."""
+    item = clips[index]
+    if isinstance(item, dict):
+        item = item["path"] if item.get("bytes") is None else io.BytesIO(item["bytes"])
+    if not isinstance(item, (str, os.PathLike, io.BytesIO)):
+        return None if sampling_rate is None else (sampling_rate, 1)
+    try:
+        header = sf.info(item if isinstance(item, io.BytesIO) else os.fspath(item))
+    except (sf.LibsndfileError, OSError, TypeError):
+        return None  # loading it says what is wrong
+    return header.samplerate, header.channels
 
 
 def _load_item(
