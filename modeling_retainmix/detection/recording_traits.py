@@ -24,8 +24,8 @@ _FFT_SIZE = 512
 _MOST_FRAMES = 256
 _EDGE_DROP = 20.0  # dB from below an edge of the band to everything above it
 _EDGE_BINS = 16  # 500 Hz: what is averaged below the edge, and how wide its slope may be
-_CLIPPED_LEVEL = 0.99  # of full scale
-_PLATEAU = 0.999  # of the largest sample
+_CLIPPED_LEVEL, _OVERSHOOT = 0.99, 1.5  # of full scale; resampling makes ripples of what was clipped there
+_EQUAL = 1 - 1e-6
 
 
 class Traits(NamedTuple):
@@ -37,7 +37,7 @@ class Traits(NamedTuple):
         seconds: length.
         bandwidth: highest frequency in Hz, 8000 at most; lower where the spectrum ends in an edge, as that of a
             recording does which once had a lower sampling rate.
-        clipped_share: of samples, those at full scale or at the largest value of the clip.
+        clipped_share: of samples, those at full scale, or several in a row at the largest value of the clip.
         level: of the clip in dB of full scale (root mean square).
     """
 
@@ -59,7 +59,7 @@ def measure_traits(waveform: np.ndarray, sampling_rate: float = math.nan, channe
     """
     magnitude = np.abs(waveform)
     peak = float(magnitude.max())
-    clipped = float(np.mean(magnitude >= min(_PLATEAU * peak, _CLIPPED_LEVEL if peak >= 1 else math.inf)))
+    clipped = float(np.mean(_is_clipped(magnitude, peak)))
     power = float(np.mean(np.square(waveform, dtype=np.float64)))
     level = 10 * math.log10(power) if power > 0 else math.nan
     return Traits(sampling_rate, channels, len(waveform) / SAMPLING_RATE, _bandwidth(waveform, peak), clipped, level)
@@ -182,6 +182,16 @@ def _cures(trait: str, values: np.ndarray, references: np.ndarray, windows: Wind
 
 def _round_down(frequency: float) -> float:
     return 100 * math.floor(frequency / 100)
+
+
+def _is_clipped(magnitude: np.ndarray, peak: float) -> np.ndarray:
+    if 1 <= peak <= _OVERSHOOT:
+        return magnitude >= _CLIPPED_LEVEL
+    at_peak = magnitude >= _EQUAL * peak
+    in_row = np.zeros_like(at_peak)
+    in_row[1:] |= at_peak[:-1]
+    in_row[:-1] |= at_peak[1:]
+    return at_peak & in_row
 
 
 def _bandwidth(waveform: np.ndarray, peak: float) -> float:

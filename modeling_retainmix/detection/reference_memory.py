@@ -94,8 +94,8 @@ class ReferenceMemory:
         for index in np.flatnonzero(is_target != is_target[self._first_copy]):
             first = self.names[self._first_copy[index]]
             raise ValueError(
-                f"{first} and {self.names[index]} are the same recording, once as source and once as target: leave one "
-                "of them out"
+                f"{first} and {self.names[index]} are the same recording, once as source and once as target: "
+                "leave one of them out"
             )
 
 
