@@ -14,7 +14,7 @@ ThresholdMethod = Literal["quantile", "gamma"]
 TABLE_RATE = 0.1
 TABLE_WINDOWS = tuple(2**power for power in range(11))  # up to 85 minutes of windows that overlap by half of 10 s
 
-_TAIL_SHARE, _LEAST_TAIL = 0.2, 5  # of the recordings, those whose excess measures the tail
+_TAIL_SHARE, _LEAST_TAIL = 0.2, 5  # of the recordings, those whose scores measure the tail
 
 
 class CalibrationScores(NamedTuple):
@@ -92,7 +92,7 @@ def score_threshold(
         num_stretches: the clip is so many times as long as those of `reference_scores`, and its score the largest of
             its parts. Each part then gets the rate 1 - (1 - rate)^(1 / num_stretches): exact for independent parts,
             and on the safe side for parts of one recording, which are alike. Where "quantile" has too few scores for
-            that rate, it goes on from the largest ones with an exponential tail.
+            that rate, it goes on from the largest ones as a fitted gamma distribution does.
 
     Warns:
         UserWarning: "quantile" of fewer scores than the rate of a clip needs.
@@ -106,15 +106,15 @@ def score_threshold(
         raise ValueError("no reference scores: fit the detector on normal clips")
     rate = false_alarm_rate if num_stretches == 1 else float(-np.expm1(np.log1p(-false_alarm_rate) / num_stretches))
     if method == "quantile":
-        return _quantile(reference_scores, false_alarm_rate, rate, recording)
+        return _quantile(reference_scores, false_alarm_rate, rate, recording, lower_bound)
     if method != "gamma":
         raise ValueError(f"method={method!r} is not a valid threshold method: use 'quantile' or 'gamma'")
-    # A score at the very beginning of the distribution, such as that of a doubled recording, has no likelihood.
-    above = reference_scores[reference_scores > lower_bound]
-    if len(above) < 2 or np.ptp(above) == 0:
-        raise ValueError(f"{len(above)} different reference scores are too few for a gamma fit: use method='quantile'")
-    shape, location, scale = stats.gamma.fit(above, floc=lower_bound)
-    return float(stats.gamma.isf(rate, shape, location, scale))
+    tail = _gamma_tail(reference_scores, lower_bound)
+    if tail is None:
+        raise ValueError(
+            f"{len(reference_scores)} reference scores, too few different ones for a gamma fit: use method='quantile'"
+        )
+    return tail(rate)
 
 
 def threshold_table(threshold: Callable[..., float]) -> dict[str, Any] | None:
@@ -136,7 +136,19 @@ def threshold_table(threshold: Callable[..., float]) -> dict[str, Any] | None:
     return {"false_alarm_rate": TABLE_RATE, "method": "quantile", "by_windows": table}
 
 
-def _quantile(scores: np.ndarray, clip_rate: float, rate: float, recording: np.ndarray | None) -> float:
+def _gamma_tail(scores: np.ndarray, lower_bound: float) -> Callable[[float], float] | None:
+    """Fit a gamma distribution: the score that a share of scores exceeds. None: too few different scores."""
+    # A score at the very beginning of the distribution has no likelihood.
+    above = scores[scores > lower_bound]
+    if len(above) < 2 or np.ptp(above) == 0:
+        return None
+    shape, location, scale = stats.gamma.fit(above, floc=lower_bound)
+    return lambda rate: float(stats.gamma.isf(rate, shape, location, scale))
+
+
+def _quantile(
+    scores: np.ndarray, clip_rate: float, rate: float, recording: np.ndarray | None, lower_bound: float
+) -> float:
     """Return the weighted quantile of scores at `rate`; the recordings' weights and that of a new one add up to 1."""
     _, index, counts = np.unique(
         np.arange(len(scores)) if recording is None else recording, return_inverse=True, return_counts=True
@@ -157,13 +169,15 @@ def _quantile(scores: np.ndarray, clip_rate: float, rate: float, recording: np.n
         return float(ordered[reached.argmax()])
     if rate == clip_rate or num_recordings == 1:
         return float(ordered[-1])
-    # Excesses over the score u that k of n recordings exceed are taken as exponential. Their mean is known from k of
-    # them only, so a further excess follows Lomax's distribution: P(excess > y) = (1 + y / (k * mean))^-k.
+    # From the score that a fifth of the recordings exceed, go on as a gamma distribution does. How fast scores fall off
+    # is known from these few recordings only. For exponential scores, a further one then follows Lomax's distribution:
+    # (1 + y / k)^-k exceed y, not exp(-y); so the tail is read at exp(-y) where (1 + y / k)^-k is asked for.
     num_tail = min(num_recordings - 1, max(_LEAST_TAIL, round(_TAIL_SHARE * num_recordings)))
     base = ordered[(share * (num_recordings + 1) >= num_recordings - num_tail - 1e-9).argmax()]
-    is_tail = ordered > base
-    if not is_tail.any():
+    tail = _gamma_tail(scores, lower_bound)
+    if tail is None:
         return float(ordered[-1])
-    mean = np.average(ordered[is_tail] - base, weights=1 / counts[index[order]][is_tail])
-    excess = num_tail * mean * np.expm1(np.log(num_tail / num_recordings / rate) / num_tail)
-    return float(max(base + excess, ordered[-1]))
+    tail_share = num_tail / num_recordings
+    distance = num_tail * np.expm1(np.log(tail_share / rate) / num_tail)
+    scale = (base - lower_bound) / (tail(tail_share) - lower_bound)
+    return float(max(lower_bound + scale * (tail(tail_share * np.exp(-distance)) - lower_bound), ordered[-1]))
