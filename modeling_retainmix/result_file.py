@@ -91,13 +91,13 @@ class ResultFile:
         self.path = Path(os.path.realpath(path))
         self.partial = self.path.with_name(f"{self.path.name}.partial")
         self.num_rows = -1
-        if self.path.is_dir():
-            raise OutputError(f"{path} is a folder: give the name of a file")
-        if self.path.exists() and not self.path.is_file():
-            raise OutputError(f"{path} is not a regular file: give the name of a file")
-        if self.path.exists() and not os.access(self.path, os.W_OK):
-            raise OutputError(f"{path} is write-protected: give another name, or change its permissions")
         try:
+            if self.path.is_dir():
+                raise OutputError(f"{path} is a folder: give the name of a file")
+            if self.path.exists() and not self.path.is_file():
+                raise OutputError(f"{path} is not a regular file: give the name of a file")
+            if self.path.exists() and not os.access(self.path, os.W_OK):
+                raise OutputError(f"{path} is write-protected: give another name, or change its permissions")
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self.partial, "wb", buffering=0)  # noqa: SIM115 (`close` is of this class)
         except OSError as error:

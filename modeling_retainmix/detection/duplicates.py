@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 NUM_VALUES = 64  # of a fingerprint
 
-_TOLERANCE = 0.05  # relative distance of fingerprints: rounding 26 dB below the clip, as 8 bit has it
+_TOLERANCE = 0.1  # relative distance of fingerprints: rounding 20 dB below the clip, as of quiet clips in 8 bit
 _SIGNS = np.random.default_rng(0).choice(np.asarray([-1.0, 1.0]), 16384)
 
 

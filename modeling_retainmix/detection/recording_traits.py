@@ -20,9 +20,12 @@ _BAND_FACTOR = 1.25
 _LEVEL_DISTANCE = 20.0  # dB
 _CLIPPED_SHARE = 0.01
 
+_COMMON_BAND = 0.85  # of the lowest bandwidth: below the slope of its filter
+
 _FFT_SIZE = 512
 _MOST_FRAMES = 256
 _EDGE_DROP = 20.0  # dB from below an edge of the band to everything above it
+_FLOOR = 1e-10  # of the largest power: below it lies what filters leave
 _EDGE_BINS = 16  # 500 Hz: what is averaged below the edge, and how wide its slope may be
 _CLIPPED_LEVEL, _OVERSHOOT = 0.99, 1.5  # of full scale; resampling makes ripples of what was clipped there
 _EQUAL = 1 - 1e-6
@@ -167,9 +170,9 @@ def _cures(trait: str, values: np.ndarray, references: np.ndarray, windows: Wind
     lowest = min(values.min(), references.min())
     match trait:
         case "bandwidth":
-            return [f"compare the common band with max_frequency={_round_down(0.95 * lowest):g}"]
+            return [f"compare the common band with max_frequency={_round_down(_COMMON_BAND * lowest):g}"]
         case "sampling_rate" if lowest < SAMPLING_RATE:
-            return [f"compare the common band with max_frequency={_round_down(0.95 * lowest / 2):g}"]
+            return [f"compare the common band with max_frequency={_round_down(_COMMON_BAND * lowest / 2):g}"]
         case "seconds":
             short = values.min() < references.min() and values.min() < windows.window_seconds
             long = values.max() > references.max() and windows.reduce == "max"
@@ -201,10 +204,16 @@ def _bandwidth(waveform: np.ndarray, peak: float) -> float:
     starts = np.unique(np.linspace(0, len(waveform) - _FFT_SIZE, _MOST_FRAMES).astype(np.int64))
     frames = waveform[starts[:, None] + np.arange(_FFT_SIZE)].astype(np.float64) / peak
     spectrum = np.fft.rfft(frames * np.hanning(_FFT_SIZE), axis=1)
-    level = 10 * np.log10(np.maximum(np.square(np.abs(spectrum)).mean(axis=0), 1e-30))
+    power = np.square(np.abs(spectrum)).mean(axis=0)
+    level = 10 * np.log10(np.maximum(power, _FLOOR * power.max()))
     above = np.maximum.accumulate(level[::-1])[::-1]  # the largest from a bin on
     below = np.median(np.lib.stride_tricks.sliding_window_view(level, _EDGE_BINS), axis=1)
     edges = np.arange(_EDGE_BINS, len(level) - 2 * _EDGE_BINS + _EDGE_BINS // 2)  # nearer to the end counts as full
     drops = below[edges - _EDGE_BINS] - above[edges + _EDGE_BINS]
-    sharp = np.flatnonzero(drops >= _EDGE_DROP)
-    return FULL_BAND if len(sharp) == 0 else float(edges[sharp[-1]] * SAMPLING_RATE / _FFT_SIZE)
+    sharpest = int(drops.argmax())
+    if drops[sharpest] < _EDGE_DROP:
+        return FULL_BAND
+    first = max(int(edges[sharpest]) - 2 * _EDGE_BINS, 0)
+    inside = np.median(level[first : first + _EDGE_BINS])
+    slope = level[first : first + 3 * _EDGE_BINS]
+    return float((first + np.flatnonzero(slope >= inside - _EDGE_DROP / 2)[-1]) * SAMPLING_RATE / _FFT_SIZE)

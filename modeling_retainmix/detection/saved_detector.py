@@ -160,9 +160,7 @@ def read_references(
     vectors, recording_index = tensors["vectors"], tensors["recording_index"]
     count, bands = len(recording_index), config.num_mel_patches
     check(recording_index.ndim == 1, f"holds recording_index of shape {list(recording_index.shape)}, not [n]")
-    shapes = {"is_target_domain": [count], "level_moments": [count, bands, 2]}
-    shapes |= {key: [len(names), length] for key, length in _PER_RECORDING.items()}
-    for key, shape in shapes.items():
+    for key, shape in (("is_target_domain", [count]), ("level_moments", [count, bands, 2])):
         check(list(tensors[key].shape) == shape, f"holds {key} of shape {list(tensors[key].shape)}, not {shape}")
     channels = 1 if settings.microphones == "near" else 2
     width = channels * num_layers * config.hidden_size * (bands if settings.pooling == "time_mean" else 1)
@@ -181,6 +179,9 @@ def read_references(
         f"holds {len(recordings)} recordings, numbered {recordings[:1]} to {recordings[-1:]}, "
         f"but {SETTINGS_FILE} names {len(names)}",
     )
+    for key, length in _PER_RECORDING.items():
+        shape = [len(names), length]
+        check(list(tensors[key].shape) == shape, f"holds {key} of shape {list(tensors[key].shape)}, not {shape}")
     return tensors
 
 

@@ -16,6 +16,8 @@ TABLE_WINDOWS = tuple(2**power for power in range(11))  # up to 85 minutes of wi
 
 _TAIL_SHARE, _LEAST_TAIL = 0.2, 5  # of the recordings, those whose scores measure the tail
 
+_LEAST_RATE = 1e-300
+
 
 class CalibrationScores(NamedTuple):
     """Scores of normal stretches of sound, from which the threshold of a clip is taken.
@@ -112,7 +114,8 @@ def score_threshold(
     tail = _gamma_tail(reference_scores, lower_bound)
     if tail is None:
         raise ValueError(
-            f"{len(reference_scores)} reference scores, too few different ones for a gamma fit: use method='quantile'"
+            f"{len(np.unique(reference_scores))} different reference scores are too few for a gamma fit: use "
+            "method='quantile'"
         )
     return tail(rate)
 
@@ -169,9 +172,9 @@ def _quantile(
         return float(ordered[reached.argmax()])
     if rate == clip_rate or num_recordings == 1:
         return float(ordered[-1])
-    # From the score that a fifth of the recordings exceed, go on as a gamma distribution does. How fast scores fall off
-    # is known from these few recordings only. For exponential scores, a further one then follows Lomax's distribution:
-    # (1 + y / k)^-k exceed y, not exp(-y); so the tail is read at exp(-y) where (1 + y / k)^-k is asked for.
+    # From the score that a fifth of the recordings exceed, go on as a gamma distribution does. How fast scores fall
+    # off is known from these k recordings only. For exponential scores, a further one then follows Lomax's
+    # distribution, (1 + y / k)^-k in place of exp(-y): so the tail is read at exp(-y).
     num_tail = min(num_recordings - 1, max(_LEAST_TAIL, round(_TAIL_SHARE * num_recordings)))
     base = ordered[(share * (num_recordings + 1) >= num_recordings - num_tail - 1e-9).argmax()]
     tail = _gamma_tail(scores, lower_bound)
@@ -179,5 +182,7 @@ def _quantile(
         return float(ordered[-1])
     tail_share = num_tail / num_recordings
     distance = num_tail * np.expm1(np.log(tail_share / rate) / num_tail)
-    scale = (base - lower_bound) / (tail(tail_share) - lower_bound)
-    return float(max(lower_bound + scale * (tail(tail_share * np.exp(-distance)) - lower_bound), ordered[-1]))
+    start, end = tail(tail_share), tail(max(tail_share * float(np.exp(-distance)), _LEAST_RATE))
+    if not start > lower_bound:
+        return float(ordered[-1])
+    return float(max(lower_bound + (base - lower_bound) * (end - lower_bound) / (start - lower_bound), ordered[-1]))

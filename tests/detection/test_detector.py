@@ -230,7 +230,7 @@ def test_when_clips_are_of_another_length_and_time_is_kept_then_error_says_so(ti
     longer = np.tile(tests[0], 2)
     for call in (detector.score, detector.add_references):
         with pytest.raises(
-            ValueError, match="differ in length from the references, which pooling='frequency_mean' keeps"
+            ValueError, match="clip 0 differs in length from the references, which pooling='frequency_mean' keeps"
         ):
             call(longer, RATE)
 
