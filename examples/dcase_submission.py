@@ -71,7 +71,7 @@ def score_tests(
         def take(clip: ClipScore, paths: list[str] = test_paths, counts: Counter[int] = num_windows) -> None:
             with signals.hold():
                 counts[clip.num_windows] += 1
-                result.write([paths[clip.index], clip.score])
+                result.write([paths[clip.position], clip.score])
 
         columns["score"][tests] = detector.score(test_paths, channel=channel, on_score=take)
         ((most_common, _),) = num_windows.most_common(1)

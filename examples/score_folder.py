@@ -49,13 +49,13 @@ def score(options: argparse.Namespace, result: ResultFile, signals: StopSignals)
         nonlocal num_anomalous
         if clip.num_windows > 0:
             is_anomalous = clip.score > threshold(clip.num_windows)
-            result.write([files[clip.index], clip.score, int(is_anomalous)])
+            result.write([files[clip.position], clip.score, int(is_anomalous)])
             num_anomalous += is_anomalous
 
     def take(clip: ClipScore) -> None:
         nonlocal num_done
         with signals.hold():
-            waiting[clip.index] = clip
+            waiting[clip.position] = clip
             while num_done in waiting:
                 write(waiting.pop(num_done))
                 num_done += 1

@@ -63,7 +63,7 @@ def describe_copies(first_copy: np.ndarray, names: Sequence[str], since: int = 0
     copies = [group for group in groups if len(group) > 1 and group[-1] >= since]
     if not copies:
         return None
-    named = "; ".join(" = ".join(names[index] for index in group) for group in copies[:5])
+    named = "; ".join(" = ".join(names[int(index)] for index in group) for group in copies[:5])
     rest = f"; and {len(copies) - 5} more" if len(copies) > 5 else ""
     return (
         f"the same recording is given more than once among the references: {named}{rest}: copies are left out "

@@ -12,12 +12,12 @@ class ClipScore(NamedTuple):
     """The score of one clip.
 
     Attributes:
-        index: position among the clips of the call.
+        position: among the clips of the call.
         score: higher is more anomalous; NaN for a clip that cannot be read.
         num_windows: so many windows took part, on which the threshold depends (`AnomalyDetector.threshold`).
     """
 
-    index: int
+    position: int
     score: float
     num_windows: int
 

@@ -168,4 +168,4 @@ def test_each_score_is_reported_with_its_windows_as_soon_as_it_is_known(load, ma
         scores = quietly(detector.score, clips, RATE, on_error=lambda error: None, on_score=reported.append)
         reported.sort()
         np.testing.assert_allclose([clip.score for clip in reported], scores)
-        assert [(clip.index, clip.num_windows) for clip in reported] == [(0, 1), (1, 0), (2, 5)]
+        assert [(clip.position, clip.num_windows) for clip in reported] == [(0, 1), (1, 0), (2, 5)]

@@ -220,7 +220,7 @@ def test_when_weights_are_missing_then_error_names_the_first(folder, tiny_checkp
 
 def test_when_the_model_type_is_another_one_then_error_says_that_weights_are_missing(folder):
     EatConfig(hidden_size=24, num_hidden_layers=2, num_attention_heads=2).save_pretrained(folder)
-    with pytest.raises(ValueError, match="the weights of .* (lack|hold) the tensor"):
+    with pytest.raises(ValueError, match=r"the weights of .* (lack|hold) the tensor"):
         load(folder)
     (folder / "config.json").write_text(json.dumps({"model_type": "wav2vec2"}))
     with pytest.raises(ValueError, match="is a 'wav2vec2' model without num_mel_patches: use an encoder"):
