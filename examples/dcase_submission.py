@@ -1,4 +1,4 @@
-"""Scores the evaluation set of DCASE Task 2 (2023 to 2026) and writes a submission, which is validated.
+"""Score the evaluation set of DCASE Task 2 (2023 to 2026) and write a submission, which is validated.
 
 python examples/dcase_submission.py --model outputs/retainmix --year 2025 --system team.yaml \
     --development dev_data --evaluation eval_data --output_dir submission
@@ -11,10 +11,19 @@ Both data sets lie as the challenge delivers them, `<machine>/{train,test}/`. te
     authors:
       - {firstname: Ada, lastname: Example, email: ada@example.org, corresponding: true,
          affiliation: {institution: Example Institute, department: Acoustics, location: Nowhere}}
+
+Exit status:
+    0    the submission is written; what it still lacks is listed
+    1    a data set, the model or team.yaml cannot be read or does not fit
+    2    a wrong option, or the output cannot be written: another name, permissions, a full disk
+    130  Ctrl-C
+    143  SIGTERM
+After a full disk, Ctrl-C or SIGTERM the scores so far stay in <output_dir>/<label>.scores.csv.partial.
 """
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +31,12 @@ import yaml
 
 from modeling_retainmix import AnomalyDetector, dcase_score
 from modeling_retainmix.data import read_recordings
+from modeling_retainmix.detection.windows import ClipScore
 from modeling_retainmix.evaluation.challenge.submission import SubmittedSystem, write_submission
 from modeling_retainmix.evaluation.results import read_results
+from modeling_retainmix.result_file import OutputError, ResultFile, Stopped, StopSignals, exit_incomplete
+
+FALSE_ALARM_RATE = 0.1
 
 
 def read_system(path: str) -> SubmittedSystem:
@@ -34,9 +47,12 @@ def read_system(path: str) -> SubmittedSystem:
 
 
 def score_tests(
-    detector: AnomalyDetector, folder: str, channel: int | None
+    detector: AnomalyDetector, folder: str, channel: int | None, result: ResultFile, signals: StopSignals
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """The columns of all tests with their scores, and each machine type's threshold, from its references alone."""
+    """Return the columns of all tests with their scores, and each machine type's threshold, from its references alone.
+
+    The threshold is for the number of windows that most tests of the machine type have.
+    """
     recordings = read_recordings(folder)
     columns = {name: np.asarray(recordings[name]) for name in recordings.column_names}
     columns["score"] = np.zeros(len(recordings))
@@ -49,9 +65,38 @@ def score_tests(
             raise ValueError(f"machine type {machine_type!r} has tests but no references: add its train folder")
         paths, domains = columns["path"][references].tolist(), columns["domain"][references].tolist()
         detector.fit(paths, domains=domains, channel=channel)
-        thresholds[machine_type] = detector.threshold(false_alarm_rate=0.1)
-        columns["score"][tests] = detector.score(columns["path"][tests].tolist(), channel=channel)
+        detector.threshold(FALSE_ALARM_RATE)  # before the tests are read: the references may be too few
+        test_paths, num_windows = columns["path"][tests].tolist(), Counter[int]()
+
+        def take(clip: ClipScore, paths: list[str] = test_paths, counts: Counter[int] = num_windows) -> None:
+            with signals.hold():
+                counts[clip.num_windows] += 1
+                result.write([paths[clip.position], clip.score])
+
+        columns["score"][tests] = detector.score(test_paths, channel=channel, on_score=take)
+        ((most_common, _),) = num_windows.most_common(1)
+        thresholds[machine_type] = detector.threshold(FALSE_ALARM_RATE, num_windows=most_common)
     return {name: column[is_test] for name, column in columns.items()}, thresholds
+
+
+def submit(options: argparse.Namespace, system: SubmittedSystem, result: ResultFile, signals: StopSignals) -> None:
+    """Score both data sets, write the submission, and print what it lacks."""
+    results = read_results(Path(options.model) / "results.json")
+    detector = AnomalyDetector.from_pretrained(options.model)
+    known, _ = score_tests(detector, options.development, options.channel, result, signals)
+    development = dcase_score(
+        known["score"], (known["label"] == "anomaly").astype(int), known["domain"], known["machine_type"]
+    )
+    clips, thresholds = score_tests(detector, options.evaluation, options.channel, result, signals)
+    try:
+        folder, problems = write_submission(
+            options.output_dir, system, options.year, clips, thresholds, detector.settings, results, development
+        )
+    except OSError as error:
+        raise OutputError(f"{options.output_dir} cannot be written ({error.strerror})") from error
+    result.discard()
+    print(f"official score on the development set: {100 * development['official_score']:.2f} %")
+    print("\n".join([f"{folder} is written; {len(problems)} things to mend or to add:", *problems]))
 
 
 def main() -> None:
@@ -64,22 +109,16 @@ def main() -> None:
     parser.add_argument("--channel", type=int, help="of recordings with several: in 2026, 0 is the near microphone")
     parser.add_argument("--output_dir", required=True, help="root of the submission package")
     options = parser.parse_args()
+    result = None
     try:
         system = read_system(options.system)
-        results = read_results(Path(options.model) / "results.json")
-        detector = AnomalyDetector.from_pretrained(options.model)
-        known, _ = score_tests(detector, options.development, options.channel)
-        development = dcase_score(
-            known["score"], (known["label"] == "anomaly").astype(int), known["domain"], known["machine_type"]
-        )
-        clips, thresholds = score_tests(detector, options.evaluation, options.channel)
-        folder, problems = write_submission(
-            options.output_dir, system, options.year, clips, thresholds, detector.settings, results, development
-        )
+        scores = Path(options.output_dir) / f"{system.label}.scores.csv"
+        with StopSignals() as signals, ResultFile(scores, ["file", "score"]) as result:
+            submit(options, system, result, signals)
+    except (OutputError, Stopped) as error:
+        exit_incomplete(error, result)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    print(f"official score on the development set: {100 * development['official_score']:.2f} %")
-    print("\n".join([f"{folder} is written; {len(problems)} things to mend or to add:", *problems]))
 
 
 if __name__ == "__main__":

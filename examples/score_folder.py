@@ -2,24 +2,80 @@
 
 python examples/score_folder.py --references healthy/ --tests suspect/ --output scores.csv
 
-Recordings that cannot be read have no row; they are listed at the end, and the exit status is 1.
+Each recording is compared with the threshold of 10 % of false alarms for its length. Recordings that cannot be read
+have no row; they are listed at the end.
+
+Rows are written as they come to a file beside the output, scores.csv.partial, which takes its place at the end.
+
+Exit status:
+    0    every recording has a row
+    1    some recordings cannot be read, or nothing could be scored (no such folder, no encoder, too few references)
+    2    a wrong option, or the output cannot be written: another name, permissions, a full disk
+    130  Ctrl-C
+    143  SIGTERM
+After a full disk, Ctrl-C or SIGTERM the rows so far stay in the partial file, and an earlier output is untouched.
 """
 
 import argparse
-import csv
 import sys
+from functools import cache
 from pathlib import Path
-
-import numpy as np
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.audio_files import find_audio_files
+from modeling_retainmix.detection.windows import ClipScore
+from modeling_retainmix.result_file import OutputError, ResultFile, Stopped, StopSignals, exit_incomplete
 
 TINY_MODEL = Path(__file__).parents[1] / "hub_cards" / "retainmix-beats-tiny"
+FALSE_ALARM_RATE = 0.1
 
 
 def channel(value: str) -> int | str:
     return value if value == "mean" else int(value)
+
+
+def score(options: argparse.Namespace, result: ResultFile, signals: StopSignals) -> None:
+    """Score all tests, print a summary, and exit with status 1 if some of them cannot be read."""
+    found = find_audio_files(options.tests)
+    if not found.files:
+        raise found.error()
+    files = found.files
+    detector = AnomalyDetector.from_pretrained(options.model, layer=options.layer)
+    detector.fit(options.references, channel=options.channel)
+    threshold = cache(lambda num_windows: detector.threshold(FALSE_ALARM_RATE, num_windows=num_windows))
+    threshold(1)  # before the tests are read: the references may be too few
+    broken: list[Exception] = [ValueError(f"{path} {cause}") for path, cause in found.problems.items()]
+    waiting: dict[int, ClipScore] = {}  # scored, while one before them is not
+    num_done = num_anomalous = 0
+
+    def write(clip: ClipScore) -> None:
+        nonlocal num_anomalous
+        if clip.num_windows > 0:
+            is_anomalous = clip.score > threshold(clip.num_windows)
+            result.write([files[clip.position], clip.score, int(is_anomalous)])
+            num_anomalous += is_anomalous
+
+    def take(clip: ClipScore) -> None:
+        nonlocal num_done
+        with signals.hold():
+            waiting[clip.position] = clip
+            while num_done in waiting:
+                write(waiting.pop(num_done))
+                num_done += 1
+
+    try:
+        detector.score(files, channel=options.channel, on_error=broken.append, on_score=take)
+    except Stopped:
+        for index in sorted(waiting):
+            write(waiting[index])
+        raise
+    result.finish()
+    total = len(files) + len(found.problems)
+    num_scored = total - len(broken)
+    print(f"{num_anomalous} of {num_scored} recordings are above the threshold of {FALSE_ALARM_RATE:.0%} false alarms")
+    print(f"the scores are in {options.output}")
+    if broken:
+        sys.exit("\n".join([f"error: no row for {len(broken)} of {total} recordings:", *map(str, broken)]))
 
 
 def main() -> None:
@@ -35,31 +91,14 @@ def main() -> None:
     )
     parser.add_argument("--output", default="scores.csv", help="CSV with a row per recording; default: %(default)s")
     options = parser.parse_args()
-    broken: list[Exception] = []
+    result = None
     try:
-        found = find_audio_files(options.tests)
-        if not found.files:
-            raise found.error()
-        files = found.files
-        broken += [ValueError(f"{path} {cause}") for path, cause in found.problems.items()]
-        Path(options.output).parent.mkdir(parents=True, exist_ok=True)
-        detector = AnomalyDetector.from_pretrained(options.model, layer=options.layer)
-        detector.fit(options.references, channel=options.channel)
-        threshold = detector.threshold(false_alarm_rate=0.1)
-        scores = detector.score(files, channel=options.channel, on_error=broken.append)
+        with StopSignals() as signals, ResultFile(options.output, ["file", "score", "anomalous"]) as result:
+            score(options, result, signals)
+    except (OutputError, Stopped) as error:
+        exit_incomplete(error, result)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    scored = [(path, score) for path, score in zip(files, scores, strict=True) if not np.isnan(score)]
-    with open(options.output, "w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["file", "score", "anomalous"])
-        rows.writerows([path, score, int(score > threshold)] for path, score in scored)
-    anomalous = sum(score > threshold for _, score in scored)
-    print(f"{anomalous} of {len(scored)} recordings are above the threshold of 10 % of false alarms, {threshold:.3f}")
-    print(f"the scores are in {options.output}")
-    if broken:
-        total = len(files) + len(found.problems)
-        sys.exit("\n".join([f"error: no row for {len(broken)} of {total} recordings:", *map(str, broken)]))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import soundfile as sf
 import torch
 from datasets import Audio, Column, List
 
@@ -34,10 +35,12 @@ class AudioSource:
         name: file name, or position among the clips that were passed; error messages use it.
         load: reads it: float32 [samples] at the sampling rate that was asked for. Raises FileNotFoundError or
             ValueError, with the name, whatever is wrong with the clip.
+        describe: gives the sampling rate in Hz and the number of channels of the file or array; None: unknown.
     """
 
     name: str
     load: Callable[[], np.ndarray]
+    describe: Callable[[], tuple[int, int] | None] = lambda: None
 
 
 def read_audio(
@@ -104,7 +107,7 @@ def audio_sources(
     if isinstance(audio, (str, os.PathLike)):
         read = partial(read_audio, sampling_rate=target_rate, channel=channel, max_seconds=max_seconds)
         if not Path(audio).is_dir():
-            return [AudioSource(shown_name(audio), partial(read, audio))]
+            return [AudioSource(shown_name(audio), partial(read, audio), partial(_describe, [audio], 0, None))]
         found = find_audio_files(audio)
         return [
             AudioSource(
@@ -112,6 +115,7 @@ def audio_sources(
                 partial(_fail, f"{shown_name(path)} {found.problems[path]}")
                 if path in found.problems
                 else partial(read, path),
+                partial(_describe, [path], 0, None),
             )
             for path in sorted([*found.files, *found.problems])
         ]
@@ -144,7 +148,10 @@ def audio_sources(
         target_rate=target_rate,
         max_seconds=max_seconds,
     )
-    return [AudioSource(_item_name(clips, index), partial(load, index)) for index in range(len(clips))]
+    return [
+        AudioSource(_item_name(clips, index), partial(load, index), partial(_describe, clips, index, sampling_rate))
+        for index in range(len(clips))
+    ]
 
 
 def _without_decoder(column: Column) -> Column:
@@ -165,6 +172,20 @@ def _item_name(clips: Any, index: int) -> str:
 
 def _fail(message: str) -> np.ndarray:
     raise ClipError(message)
+
+
+def _describe(clips: Any, index: int, sampling_rate: int | None) -> tuple[int, int] | None:
+    """Return sampling rate and channels of a clip, from its header if it is a file."""
+    item = clips[index]
+    if isinstance(item, dict):
+        item = item["path"] if item.get("bytes") is None else io.BytesIO(item["bytes"])
+    if not isinstance(item, (str, os.PathLike, io.BytesIO)):
+        return None if sampling_rate is None else (sampling_rate, 1)
+    try:
+        header = sf.info(item if isinstance(item, io.BytesIO) else os.fspath(item))
+    except (RuntimeError, OSError, TypeError, ValueError):
+        return None  # loading it says what is wrong
+    return header.samplerate, header.channels
 
 
 def _load_item(

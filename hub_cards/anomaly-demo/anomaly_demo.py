@@ -94,7 +94,9 @@ def detect(
         for path in map(Path, (*references, test)):
             message = message.replace(str(path), path.name)
         raise ValueError(message) from error
-    threshold, waveform = detector.threshold(false_alarm_rate), read_audio(test, channel="mean")
+    waveform = read_audio(test, channel="mean")
+    num_windows = settings.windows.count(len(waveform), SAMPLING_RATE)
+    threshold = detector.threshold(false_alarm_rate, num_windows=num_windows)
     return Detection(score, threshold, len(references), false_alarm_rate, waveform, explanation)
 
 

@@ -2,15 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
 from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
+from modeling_retainmix.detection.duplicates import NUM_VALUES, fingerprint
 from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.recording_traits import Traits, measure_traits
 from modeling_retainmix.detection.windows import Windows
 from modeling_retainmix.load_ahead import load_ahead
+
+OnError = Callable[[Exception], None]
+OnClip = Callable[[int, torch.Tensor | None], None]
 
 
 @dataclass(frozen=True)
@@ -24,12 +30,16 @@ class ClipEmbeddings:
             its square, in the first channel.
         clip_index: [windows] int64, which clip a window belongs to.
         start_seconds: [windows] float64, where in its clip a window begins.
+        traits: [clips, traits] float32 of `recording_traits.Traits`; NaN for clips that have no windows.
+        fingerprints: [clips, values] float32 of `duplicates.fingerprint`; NaN likewise.
     """
 
     vectors: torch.Tensor
     level_moments: torch.Tensor
     clip_index: np.ndarray
     start_seconds: np.ndarray
+    traits: np.ndarray
+    fingerprints: np.ndarray
 
 
 def embed_clips(
@@ -39,7 +49,9 @@ def embed_clips(
     batch_size: int = 16,
     description: str = "embedding",
     transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
-    on_error: Callable[[Exception], None] | None = None,
+    width: int | None = None,
+    on_error: OnError | None = None,
+    on_clip: OnClip | None = None,
 ) -> ClipEmbeddings:
     """Read and embed clips.
 
@@ -53,74 +65,184 @@ def embed_clips(
         batch_size: windows of one forward.
         description: label of the progress bar, which a terminal shows.
         transform: applied to the vectors of a batch, [windows, dim] on the embedder's device, which then are not kept.
-        on_error: called with the error of a clip that cannot be read or is too short, which then has no windows.
-            None: the error is raised.
+        width: dim of the references; None: clips need to be alike only.
+        on_error: called with the error of a clip that cannot be read, is too short, has an embedding that is not
+            finite, or another length where the pooling keeps it; it then has no windows. None: the error is raised.
+        on_clip: called with the index of each clip as soon as it is done, and the vectors of its windows; with None in
+            their place for a clip with an error. Clips of unlike lengths are done in another order than given.
 
     Returns:
         The embeddings, on the CPU.
 
     Raises:
-        OSError, ValueError: a clip cannot be read or is too short, or its embedding is not finite; the message names
-            it.
+        FileNotFoundError, ValueError: a clip has an error as above; the message names it.
     """
-    clip_index: list[int] = []
-    start_seconds: list[float] = []
-    vectors: list[torch.Tensor] = []
-    moments: list[torch.Tensor] = []
-    waiting: dict[int, list[tuple[int, np.ndarray]]] = {}  # by length: position and samples of windows
-    num_waiting = 0
-
-    def embed(batch: list[tuple[int, np.ndarray]]) -> None:
-        waveforms = torch.from_numpy(np.stack([window for _, window in batch]))
-        tokens = embedder.tokens(waveforms.movedim(1, -1).flatten(0, -2))  # channels of a clip follow each other
-        channels = len(tokens.levels) // len(batch)
-        joined = torch.cat(list(embedder.pool(tokens).values()), dim=1).view(len(batch), -1)
-        finite = joined.isfinite().all(dim=1).tolist()
-        if not all(finite):
-            name = sources[clip_index[batch[finite.index(False)][0]]].name
-            raise ValueError(
-                f"{name} has an embedding that is not finite: load the encoder in float32, or repair its weights"
-            )
-        joined = (joined if transform is None else transform(joined)).cpu()
-        levels = tokens.levels.cpu()[::channels, tokens.real_columns]
-        level_moments = torch.stack([levels.mean(dim=1), levels.square().mean(dim=1)], dim=2)
-        for (position, _), vector, moment in zip(batch, joined, level_moments, strict=True):
-            vectors[position], moments[position] = vector, moment
-
-    loaded = load_ahead(sources, lambda source: source.load(), max_clips=2 * batch_size)
+    work = _Work(embedder, sources, batch_size, transform, width, on_error, on_clip)
+    traits = np.full((len(sources), len(Traits._fields)), np.nan, dtype=np.float32)
+    fingerprints = np.full((len(sources), NUM_VALUES), np.nan, dtype=np.float32)
+    loaded = load_ahead(sources, _load, max_clips=2 * batch_size, num_samples=lambda clip: clip.waveform.size)
     for index, clip in enumerate(tqdm(loaded, desc=description, total=len(sources), unit="clip", disable=None)):
         try:
-            pieces = windows.cut(clip.result(), SAMPLING_RATE)
+            waveform, traits[index], fingerprints[index] = clip.result()
+            pieces = windows.cut(waveform, SAMPLING_RATE)
             embedder.check_length(len(pieces[0][1]), sources[index].name)  # the others are as long
-        except (OSError, ValueError) as error:
-            if on_error is None:
-                raise
-            on_error(error)
-            continue
-        for start, window in pieces:
-            waiting.setdefault(len(window), []).append((len(clip_index), window))
-            num_waiting += 1
-            clip_index.append(index)
-            start_seconds.append(start / SAMPLING_RATE)
-            vectors.append(torch.empty(0))
-            moments.append(torch.empty(0))
-            if len(waiting[len(window)]) == batch_size:
-                embed(waiting.pop(len(window)))
-                num_waiting -= batch_size
-        if num_waiting >= 4 * batch_size:  # clips of many different lengths
-            longest = max(waiting, key=lambda length: len(waiting[length]))
-            num_waiting -= len(waiting[longest])
-            embed(waiting.pop(longest))
-    for batch in waiting.values():
-        embed(batch)
-    widths = {len(vector) for vector in vectors}
-    if len(widths) > 1:
-        raise ValueError(
-            f"the clips differ in length, which pooling={embedder.pooling!r} keeps in the vectors: "
-            "use pooling='time_mean', or pad='waveform'"
-        )
-    if not vectors:
-        vectors = moments = [torch.empty(0)]
+        except (FileNotFoundError, ValueError) as error:
+            work.fail(index, error)
+        else:
+            work.add(index, pieces)
+    work.finish()
+    failed = sorted(work.failed)
+    traits[failed], fingerprints[failed] = np.nan, np.nan
+    rows = [row for row, index in enumerate(work.clip_index) if index not in work.failed]
+    vectors, moments = ([values[row] for row in rows] or [torch.empty(0)] for values in (work.vectors, work.moments))
     return ClipEmbeddings(
-        torch.stack(vectors), torch.stack(moments), np.asarray(clip_index), np.asarray(start_seconds)
+        torch.stack(vectors),
+        torch.stack(moments),
+        np.asarray([work.clip_index[row] for row in rows], dtype=np.int64),
+        np.asarray([work.start_seconds[row] for row in rows]),
+        traits,
+        fingerprints,
     )
+
+
+class _Work:
+    """Windows that wait for a full batch of their length, and the results of those that were embedded."""
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        sources: Sequence[AudioSource],
+        batch_size: int,
+        transform: Callable[[torch.Tensor], torch.Tensor] | None,
+        width: int | None,
+        on_error: OnError | None,
+        on_clip: OnClip | None,
+    ) -> None:
+        self.clip_index: list[int] = []
+        self.start_seconds: list[float] = []
+        self.vectors: list[torch.Tensor] = []
+        self.moments: list[torch.Tensor] = []
+        self.failed: set[int] = set()
+        self._embedder, self._sources, self._batch_size = embedder, sources, batch_size
+        self._transform, self._on_error, self._on_clip = transform, on_error, on_clip
+        self._width, self._is_reference_width = width, width is not None
+        self._waiting: dict[int, list[tuple[int, np.ndarray]]] = {}  # by length: row and samples; oldest length first
+        self._num_waiting = 0
+        self._rows: dict[int, range] = {}  # of clips that are not done
+        self._left: dict[int, int] = {}  # windows of theirs that are not embedded
+
+    def fail(self, index: int, error: Exception) -> None:
+        """Report the error of a clip, once."""
+        if self._on_error is None:
+            raise error
+        if index not in self.failed:
+            self.failed.add(index)
+            self._on_error(error)
+            if self._on_clip is not None:
+                self._on_clip(index, None)
+
+    def add(self, index: int, pieces: Sequence[tuple[int, np.ndarray]]) -> None:
+        """Take the windows of a clip, all of one length; embed what has become a batch."""
+        length, first = len(pieces[0][1]), len(self.clip_index)
+        self._rows[index], self._left[index] = range(first, first + len(pieces)), len(pieces)
+        for row, (start, window) in enumerate(pieces, first):
+            self.clip_index.append(index)
+            self.start_seconds.append(start / SAMPLING_RATE)
+            self.vectors.append(torch.empty(0))
+            self.moments.append(torch.empty(0))
+            self._waiting.setdefault(length, []).append((row, window))
+            self._num_waiting += 1
+            if len(self._waiting[length]) == self._batch_size:
+                self._embed(length)
+        if self._num_waiting >= 4 * self._batch_size:  # clips of many different lengths
+            self._embed(max(self._waiting, key=lambda length: len(self._waiting[length])))
+        while self._waiting:  # a clip of an unusual length shall not wait for the end
+            oldest = next(iter(self._waiting))
+            if index - self.clip_index[self._waiting[oldest][0][0]] < 8 * self._batch_size:
+                break
+            self._embed(oldest)
+
+    def finish(self) -> None:
+        """Embed what waits."""
+        while self._waiting:
+            self._embed(next(iter(self._waiting)))
+
+    def _embed(self, length: int) -> None:
+        batch = self._waiting.pop(length)
+        self._num_waiting -= len(batch)
+        batch = [(row, window) for row, window in batch if self.clip_index[row] not in self.failed]
+        if not batch:
+            return
+        rows = [row for row, _ in batch]
+        waveforms = torch.from_numpy(np.stack([window for _, window in batch]))
+        tokens = self._embedder.tokens(waveforms.movedim(1, -1).flatten(0, -2))  # channels of a clip follow each other
+        channels = len(tokens.levels) // len(batch)
+        joined = torch.cat(list(self._embedder.pool(tokens).values()), dim=1).view(len(batch), -1)
+        if self._width is None:
+            self._width = joined.shape[1]
+        if joined.shape[1] != self._width:
+            for row in rows:
+                self.fail(self.clip_index[row], self._wrong_length(self.clip_index[row]))
+            return
+        results = (joined if self._transform is None else self._transform(joined)).cpu()
+        finite = joined.isfinite().all(dim=1).cpu() & results.isfinite().all(dim=1)
+        levels = tokens.levels.cpu()[::channels, tokens.real_columns]
+        level_moments = torch.stack([levels.mean(dim=1), levels.square().mean(dim=1)], dim=2)
+        for place, (row, window) in enumerate(batch):
+            if finite[place]:
+                self.vectors[row], self.moments[row] = results[place], level_moments[place]
+            else:
+                self.fail(self.clip_index[row], self._not_finite(self.clip_index[row], window))
+        for row in rows:
+            self._count(self.clip_index[row])
+
+    def _count(self, index: int) -> None:
+        self._left[index] -= 1
+        if self._left[index]:
+            return
+        rows = self._rows.pop(index)
+        if self._on_clip is not None and index not in self.failed:
+            self._on_clip(index, torch.stack([self.vectors[row] for row in rows]))
+
+    def _wrong_length(self, index: int) -> ValueError:
+        others = "the references" if self._is_reference_width else "the clips before it"
+        return ValueError(
+            f"{self._sources[index].name} differs in length from {others}, which pooling={self._embedder.pooling!r} "
+            "keeps in the vectors: use pooling='time_mean', or pad='waveform'"
+        )
+
+    def _not_finite(self, index: int, window: np.ndarray) -> ValueError:
+        return ValueError(
+            f"{self._sources[index].name} has an embedding that is not finite; its largest sample is "
+            f"{np.abs(window).max():g}, where full scale is 1: check the recording, or if all clips are so, load the "
+            "encoder in float32"
+        )
+
+
+class _LoadedClip(NamedTuple):
+    waveform: np.ndarray
+    traits: Traits
+    fingerprint: np.ndarray
+
+
+def _load(source: AudioSource) -> _LoadedClip:
+    """Load a clip and measure it; whatever goes wrong with it alone is a ValueError or FileNotFoundError of its name.
+
+    A missing library concerns all clips, and stays an ImportError.
+    """
+    try:
+        waveform = source.load()
+        first_channel = waveform if waveform.ndim == 1 else waveform[:, 0]
+        described = source.describe() or ()
+        return _LoadedClip(waveform, measure_traits(first_channel, *described), fingerprint(first_channel))
+    except ImportError:
+        raise
+    except MemoryError as error:
+        raise ValueError(f"{source.name} needs more memory than is free: cut it into shorter files") from error
+    except Exception as error:
+        is_named = source.name in str(error) or source.name.startswith("clip ")  # a clip of a table may have a path
+        if isinstance(error, (FileNotFoundError, ValueError)) and is_named:
+            raise
+        raise ValueError(
+            f"{source.name} cannot be read ({type(error).__name__}: {error}): convert or remove it"
+        ) from error

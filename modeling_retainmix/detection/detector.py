@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,10 @@ import torch
 
 from modeling_retainmix.audio import AudioSource, audio_sources
 from modeling_retainmix.detection.clip_embedding import embed_clips
-from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.embedder import Embedder, chosen_layers, load_encoder
 from modeling_retainmix.detection.explanation import Explanation, explain_clip
-from modeling_retainmix.detection.inputs import clip_sources, reference_domains
+from modeling_retainmix.detection.inputs import check_normal, clip_sources, reference_domains
+from modeling_retainmix.detection.reference_memory import ReferenceMemory, reference_tensors
 from modeling_retainmix.detection.saved_detector import (
     check_setting_names,
     find_settings,
@@ -24,7 +25,8 @@ from modeling_retainmix.detection.saved_detector import (
     write_detector,
 )
 from modeling_retainmix.detection.settings import DetectorSettings
-from modeling_retainmix.detection.threshold import ThresholdMethod, score_threshold
+from modeling_retainmix.detection.threshold import ThresholdMethod, threshold_table
+from modeling_retainmix.detection.windows import ClipScore
 from modeling_retainmix.hub.detector_card import write_detector_card
 from modeling_retainmix.hub.push import push_folder
 from modeling_retainmix.hub.remote_code import add_remote_code
@@ -74,10 +76,9 @@ class AnomalyDetector:
             settings.pooling,
             settings.pooling_p,
             settings.rdp_gamma,
+            settings.max_frequency,
         )
-        self.reference_names: list[str] = []
-        self._references: dict[str, torch.Tensor] = {}  # one row for each window of a reference
-        self._scores: DomainScores | None = None
+        self._memory: ReferenceMemory | None = None
 
     @classmethod
     def from_pretrained(
@@ -103,7 +104,8 @@ class AnomalyDetector:
         Raises:
             FileNotFoundError: neither a folder with a model nor the name of one.
             ValueError: an unknown setting, one out of range, a layer that the encoder does not have, settings for a
-                saved detector, one whose files do not belong together, or damaged weights.
+                saved detector, one whose files do not belong together, a model of another kind, or weights that are
+                damaged or lack a tensor.
         """
         check_model_name(name, revision)
         check_setting_names(settings)
@@ -121,7 +123,7 @@ class AnomalyDetector:
         self,
         reference: Any,
         sampling_rate: int | None = None,
-        domains: Sequence[str] | None = None,
+        domains: Any = None,
         channel: int | str | None = None,
         far: Any = None,
         far_channel: int | str | None = None,
@@ -131,25 +133,30 @@ class AnomalyDetector:
         Args:
             reference: normal clips of one machine, audio in any form.
             sampling_rate: of arrays, in Hz.
-            domains: "source" or "target" for each clip; None: those in the file names if all are DCASE names, or
-                else one domain.
+            domains: "source" or "target" (or 0 or 1, or bool) for each clip, in a list, array, tensor or column; None:
+                those in the file names if all are DCASE names, or else one domain.
             channel: what to take of files with several channels: an index from 0, or "mean".
             far: for `microphones` "residual" and "fusion", the same clips as the far microphone heard them, audio in
                 any form and in the same order; None: it is another channel of the files.
             far_channel: what to take of the files of the far microphone, as `channel`.
 
+        Warns:
+            UserWarning: a recording is given twice, or references differ from the earlier ones in what is not the
+                machine's.
+
         Raises:
-            FileNotFoundError, ValueError: no clip, a clip that cannot be read, domains that do not fit the clips, or
-                far clips that are missing, too many, of another length, or not read.
+            FileNotFoundError, ValueError: no clip, a clip that cannot be read, one that is named as an anomaly,
+                domains that do not fit the clips, the same recording in both domains, or far clips that are missing,
+                too many, of another length, or not read.
         """
-        self.reference_names, self._references, self._scores = [], {}, None
+        self._memory = None
         return self.add_references(reference, sampling_rate, domains, channel, far, far_channel)
 
     def add_references(
         self,
         reference: Any,
         sampling_rate: int | None = None,
-        domains: Sequence[str] | None = None,
+        domains: Any = None,
         channel: int | str | None = None,
         far: Any = None,
         far_channel: int | str | None = None,
@@ -157,20 +164,27 @@ class AnomalyDetector:
         """Remember further normal clips; arguments and errors as in `fit`."""
         sources = clip_sources(self.settings.microphones, reference, sampling_rate, channel, far, far_channel)
         names = [source.name for source in sources]
+        check_normal(names)
         is_target_domain = torch.tensor([domain == "target" for domain in reference_domains(names, domains)])
-        embeddings = embed_clips(self.embedder, sources, self.settings.windows, self.batch_size, "references")
-        clip_index = torch.from_numpy(embeddings.clip_index)
-        references = {
-            "vectors": embeddings.vectors,
-            "recording_index": clip_index + len(self.reference_names),
-            "is_target_domain": is_target_domain[clip_index],
-            "level_moments": embeddings.level_moments,
-        }
-        if self._references:
-            self._check_width(embeddings.vectors, self._references["vectors"])
-            references = {key: torch.cat([self._references[key], tensor]) for key, tensor in references.items()}
-        self._remember(self.reference_names + names, references)
+        memory = self._memory
+        width = None if memory is None else memory.width
+        embeddings = embed_clips(
+            self.embedder, sources, self.settings.windows, self.batch_size, "references", width=width
+        )
+        tensors = reference_tensors(embeddings, is_target_domain, memory)
+        grown = self._remember([*self.reference_names, *names], tensors)
+        for message in (
+            memory and memory.describe_differences(embeddings.traits, names),
+            grown.describe_copies(since=len(grown.names) - len(names)),
+        ):
+            if message:
+                warnings.warn(message, stacklevel=2)
         return self
+
+    @property
+    def reference_names(self) -> list[str]:
+        """Names of the reference recordings."""
+        return [] if self._memory is None else self._memory.names
 
     def score(
         self,
@@ -180,8 +194,12 @@ class AnomalyDetector:
         far: Any = None,
         far_channel: int | str | None = None,
         on_error: Callable[[Exception], None] | None = None,
+        on_score: Callable[[ClipScore], None] | None = None,
     ) -> np.ndarray:
         """Score clips: [clips] float64; higher is more anomalous.
+
+        A long clip has the largest score of its windows, which grows with their number: compare it with
+        `threshold(num_windows=)`, as `decide` does.
 
         Args:
             audio: clips of the machine, audio in any form.
@@ -190,16 +208,18 @@ class AnomalyDetector:
             far, far_channel: the clips of the far microphone, as in `fit`.
             on_error: called with the error of each clip that cannot be read, whose message names it; the clip's score
                 is NaN, and the others are scored. None: the first such error is raised.
+            on_score: called with the `ClipScore` of each clip as soon as it is known (with `normalization="test"`, at
+                the end). Clips of unlike lengths may come in another order than given.
+
+        Warns:
+            UserWarning: clips differ from all references in what is not the machine's, such as length, sampling rate,
+                bandwidth or level; once a call.
 
         Raises:
             FileNotFoundError, ValueError: a clip that cannot be read, far clips as in `fit`, or no references.
         """
         sources = clip_sources(self.settings.microphones, audio, sampling_rate, channel, far, far_channel)
-        window_scores, clip_index, _ = self._score(sources, on_error)
-        scores = np.full(len(sources), np.nan)
-        if len(clip_index):
-            scores[np.unique(clip_index)] = self.settings.windows.reduce_scores(window_scores, clip_index)
-        return scores
+        return self._score_clips(sources, on_error, on_score)[0]
 
     def score_windows(
         self,
@@ -215,28 +235,28 @@ class AnomalyDetector:
             For each clip: the starts of its windows, [windows] in seconds, and their scores, [windows] float64.
         """
         sources = clip_sources(self.settings.microphones, audio, sampling_rate, channel, far, far_channel)
-        scores, clip_index, start_seconds = self._score(sources)
+        scores, clip_index, start_seconds = self._score_windows(sources)
         edges = np.flatnonzero(np.diff(clip_index)) + 1
         return list(zip(np.split(start_seconds, edges), np.split(scores, edges), strict=True))
 
-    def threshold(self, false_alarm_rate: float = 0.1, method: ThresholdMethod = "quantile") -> float:
+    def threshold(
+        self, false_alarm_rate: float = 0.1, method: ThresholdMethod = "quantile", num_windows: int = 1
+    ) -> float:
         """Return the score above which a clip is called anomalous, from the references alone.
 
-        Every reference recording is scored against the others (leave one recording out).
+        Every reference recording is scored against the others (leave one recording out, with its copies).
 
         Args:
             false_alarm_rate: share of normal clips that may be called anomalous.
             method: "quantile" or "gamma", see `score_threshold`.
+            num_windows: of the clip (`settings.windows.count`): with `reduce="max"` a longer one has a higher score,
+                and needs a higher threshold. Runs of so many windows are taken from references that are as long; of
+                shorter references the threshold is extrapolated, see `calibration_scores` and `score_threshold`.
 
         Raises:
             ValueError: no references, a single recording, or `normalization="test"`, whose scores have no fixed scale.
         """
-        scores = self._fitted()
-        if self.settings.normalization == "test":
-            raise ValueError("normalization='test' makes scores depend on the other clips of a call: use 'references'")
-        recording_index = scores.recording_index.numpy()
-        by_recording = self.settings.windows.reduce_scores(scores.leave_one_out(), recording_index)
-        return score_threshold(by_recording, false_alarm_rate, method, scores.lower_bound)
+        return self._fitted().threshold(false_alarm_rate, method, num_windows)
 
     def decide(
         self,
@@ -248,9 +268,17 @@ class AnomalyDetector:
         far: Any = None,
         far_channel: int | str | None = None,
     ) -> np.ndarray:
-        """Decide which clips are anomalous: [clips] bool; arguments and errors as in `score` and `threshold`."""
-        threshold = self.threshold(false_alarm_rate, method)  # first: it raises for a single reference
-        return self.score(audio, sampling_rate, channel, far, far_channel) > threshold
+        """Decide which clips are anomalous, each by the threshold of its number of windows: [clips] bool.
+
+        Arguments and errors as in `score` and `threshold`.
+        """
+        thresholds = {1: self.threshold(false_alarm_rate, method)}  # first: it may find the references too few
+        sources = clip_sources(self.settings.microphones, audio, sampling_rate, channel, far, far_channel)
+        scores, num_windows = self._score_clips(sources)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the first threshold has said it
+            thresholds |= {n: self.threshold(false_alarm_rate, method, n) for n in {*num_windows.tolist()} - {1}}
+        return scores > np.asarray([thresholds[n] for n in num_windows.tolist()])
 
     def explain(
         self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None
@@ -262,30 +290,32 @@ class AnomalyDetector:
                 with k=1 and for "knn" with k=1 and Euclidean distances, of one layer with time-mean pooling and
                 microphones="near".
         """
-        scores, settings = self._fitted(), self.settings
+        memory, settings = self._fitted(), self.settings
+        scores = memory.scores
         has_contrast = all(backend.has_contrast for backend in scores.backends.values())
         if not has_contrast or settings.pooling != "time_mean" or len(self.embedder.layers) != 1:
             raise ValueError(
                 "explain needs backend='mahalanobis', or 'knn' with k=1 and metric='euclidean', or 'whitened' with "
                 "k=1, and pooling='time_mean', microphones='near' and one layer"
             )
-        common = (self.embedder, settings.windows, scores, self._references, self.reference_names, self.batch_size)
+        common = (self.embedder, settings.windows, scores, memory.tensors, memory.names, self.batch_size)
         return [explain_clip(source, *common) for source in audio_sources(audio, sampling_rate, channel)]
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write encoder, settings and references: safetensors and JSON, which `from_pretrained` loads.
 
+        The JSON also holds thresholds for readers without this package, see `threshold_table`.
+
         Raises:
             ValueError: the detector has no references.
         """
-        self._fitted()
-        folder = Path(folder)
+        memory, folder = self._fitted(), Path(folder)
         self.embedder.model.save_pretrained(folder)
         self.embedder.feature_extractor.save_pretrained(folder)
         # Layers as numbers: the saved encoder is cut, and its last layer is another one.
         settings = replace(self.settings, layer=tuple(self.embedder.layers))
-        names = [Path(name).name for name in self.reference_names]  # whoever gets the folder need not know our paths
-        write_detector(folder, settings, names, self._references)
+        names = [Path(name).name for name in memory.names]  # whoever gets the folder need not know our paths
+        write_detector(folder, settings, names, memory.tensors, threshold_table(self.threshold))
 
     def push_to_hub(
         self, repo_id: str, private: bool = False, token: str | None = None, license: str | None = None
@@ -301,42 +331,58 @@ class AnomalyDetector:
             write_detector_card(folder, repo_id, license, self.embedder.model.config.name_or_path)
             return push_folder(folder, repo_id, private=private, token=token)
 
-    def _remember(self, names: list[str], references: dict[str, torch.Tensor]) -> None:
-        device = self.embedder.device
-        self._scores = DomainScores(
-            self.settings,
-            references["vectors"].to("cpu" if device.type == "mps" else device),  # which has no float64
-            references["recording_index"],
-            references["is_target_domain"],
-            num_bands=self.embedder.model.config.num_mel_patches * len(self.embedder.layers),
-        )
-        self.reference_names, self._references = names, references
+    def _remember(self, names: list[str], tensors: dict[str, torch.Tensor]) -> ReferenceMemory:
+        num_bands = self.embedder.model.config.num_mel_patches * len(self.embedder.layers)
+        self._memory = ReferenceMemory(self.settings, names, tensors, self.embedder.device, num_bands)
+        return self._memory
 
-    def _fitted(self) -> DomainScores:
-        if self._scores is None:
+    def _fitted(self) -> ReferenceMemory:
+        if self._memory is None:
             raise ValueError("the detector has no references: call fit with normal clips of the machine first")
-        return self._scores
+        return self._memory
 
-    def _score(
-        self, sources: Sequence[AudioSource], on_error: Callable[[Exception], None] | None = None
+    def _score_clips(
+        self,
+        sources: Sequence[AudioSource],
+        on_error: Callable[[Exception], None] | None = None,
+        on_score: Callable[[ClipScore], None] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Score clips: their scores, NaN for those that cannot be read, and numbers of windows; [clips] each."""
+        window_scores, clip_index, _ = self._score_windows(sources, on_error, on_score)
+        scores, num_windows = np.full(len(sources), np.nan), np.bincount(clip_index, minlength=len(sources))
+        if len(clip_index):
+            scores[num_windows > 0] = self.settings.windows.reduce_scores(window_scores, clip_index)
+        if on_score is not None and self.settings.normalization == "test":
+            for index, (score, count) in enumerate(zip(scores.tolist(), num_windows.tolist(), strict=True)):
+                on_score(ClipScore(index, score, count))
+        return scores, num_windows
+
+    def _score_windows(
+        self,
+        sources: Sequence[AudioSource],
+        on_error: Callable[[Exception], None] | None = None,
+        on_score: Callable[[ClipScore], None] | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Score windows: their scores, the clip of each, and their starts in seconds; [windows] each."""
-        scores = self._fitted()
+        memory, windows = self._fitted(), self.settings.windows
+        scores = memory.scores
         scores.check_references()
 
-        def distances(vectors: torch.Tensor) -> torch.Tensor:
-            self._check_width(vectors, self._references["vectors"])
-            return scores.distances(vectors)
+        def report(index: int, distances: torch.Tensor | None) -> None:
+            if on_score is None or self.settings.normalization == "test":
+                return
+            if distances is None:
+                on_score(ClipScore(index, float("nan"), 0))
+                return
+            window_scores = scores.from_distances(distances)
+            (score,) = windows.reduce_scores(window_scores, np.zeros(len(distances), dtype=np.int64))
+            on_score(ClipScore(index, float(score), len(distances)))
 
-        windows = self.settings.windows
-        scored = embed_clips(self.embedder, sources, windows, self.batch_size, "scoring", distances, on_error)
+        common = (self.embedder, sources, windows, self.batch_size, "scoring", scores.distances, memory.width)
+        scored = embed_clips(*common, on_error, report)
+        message = memory.describe_differences(scored.traits, [source.name for source in sources])
+        if message:
+            warnings.warn(message, stacklevel=4)
         has_windows = len(scored.clip_index) > 0  # else no clip could be read
         window_scores = scores.from_distances(scored.vectors) if has_windows else np.empty(0)
         return window_scores, scored.clip_index, scored.start_seconds
-
-    def _check_width(self, vectors: torch.Tensor, others: torch.Tensor) -> None:
-        if vectors.shape[1] != others.shape[1]:
-            raise ValueError(
-                "the clips differ in length from the references, which "
-                f"pooling={self.settings.pooling!r} keeps in the vectors: use pooling='time_mean', or pad='waveform'"
-            )

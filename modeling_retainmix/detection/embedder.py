@@ -6,11 +6,11 @@ from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix.detection.pooling import DEFAULT_GAMMA, DEFAULT_P, PoolingMode, pool_tokens
-from modeling_retainmix.encoders.fbank import FRAME_LENGTH
+from modeling_retainmix.encoders.fbank import FFT_SIZE, FRAME_LENGTH, SAMPLING_RATE, mel_filters
+from modeling_retainmix.pretrained import check_encoder_config, load_pretrained
 
 
 class ClipTokens(NamedTuple):
@@ -50,17 +50,17 @@ def load_encoder(
         trust_remote_code: run code from the Hub.
 
     Raises:
-        ValueError: a layer that the encoder does not have, or damaged weights.
+        FileNotFoundError: the weights are missing.
+        ValueError: a layer that the encoder does not have, a model of another kind, or weights that are damaged or
+            incomplete; the message names the model and the first tensor that is missing.
     """
     source: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
     config = AutoConfig.from_pretrained(name, **source)
+    check_encoder_config(config, name)
     depth = max(chosen_layers(layer, config))
     if depth > config.num_hidden_layers:
         raise ValueError(f"layer={depth}: {name} has {config.num_hidden_layers} layers")
-    try:
-        model = AutoModel.from_pretrained(name, num_hidden_layers=max(1, depth), **source)
-    except SafetensorError as error:
-        raise ValueError(f"the weights of {name} are damaged ({error}): download or save them again") from error
+    model = load_pretrained(AutoModel, name, num_hidden_layers=max(1, depth), **source)
     return model, AutoFeatureExtractor.from_pretrained(name, **source)
 
 
@@ -78,6 +78,7 @@ class Embedder:
         device: where to compute.
         pooling: mode of `pool_tokens`.
         pooling_p, rdp_gamma: exponents p and gamma of `pool_tokens`.
+        max_frequency: in Hz; mel bins that reach higher are set to 0, the mean of the extractor. None: all are read.
 
     Raises:
         ValueError: no layer, or one that the model does not have.
@@ -92,6 +93,7 @@ class Embedder:
         pooling: PoolingMode = "time_mean",
         pooling_p: float = DEFAULT_P,
         rdp_gamma: float = DEFAULT_GAMMA,
+        max_frequency: float | None = None,
     ) -> None:
         self.layers = sorted(set(layers))
         depth = model.config.num_hidden_layers
@@ -101,6 +103,7 @@ class Embedder:
         self.model = _cut(model, max(1, self.layers[-1])).to(self.device).eval()
         self.feature_extractor = feature_extractor
         self.pooling, self.pooling_p, self.rdp_gamma = pooling, pooling_p, rdp_gamma
+        self._read_bins = None if max_frequency is None else _bins_below(max_frequency, feature_extractor.feature_size)
 
     def embed(self, waveforms: torch.Tensor, features: torch.Tensor | None = None) -> dict[Hashable, torch.Tensor]:
         """Embed a batch of clips of one length.
@@ -121,6 +124,9 @@ class Embedder:
         waveforms, config = waveforms.to(self.device, torch.float32), self.model.config
         if features is None:
             features = self.feature_extractor.extract_features(waveforms)
+        if self._read_bins is not None:
+            features = features.clone()
+            features[..., self._read_bins :] = 0
         hidden_states = self.model(features, output_hidden_states=self.layers).hidden_states
         hidden = {layer: hidden_states[layer][:, config.num_prefix_tokens :].float() for layer in self.layers}
         columns = hidden[self.layers[0]].shape[1] // config.num_mel_patches
@@ -151,6 +157,13 @@ class Embedder:
 
     def _frame_mask(self, samples: int) -> torch.Tensor:
         return self.feature_extractor.frame_mask(torch.tensor([samples]), samples)  # on the CPU: no GPU sync
+
+
+def _bins_below(frequency: float, num_bins: int) -> int:
+    """Return the number of mel filters that do not reach above a frequency in Hz."""
+    first = int(frequency * FFT_SIZE / SAMPLING_RATE) + 1  # the first bin of the spectrum above it
+    reaches_higher = (mel_filters(num_bins, "cpu")[first:] > 0).any(dim=0)
+    return int(reaches_higher.long().argmax()) if bool(reaches_higher.any()) else num_bins
 
 
 def _cut(model: Any, num_layers: int) -> Any:

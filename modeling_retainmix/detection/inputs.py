@@ -1,15 +1,20 @@
 """What a detector is given: clips of one or two microphones, and the domain of each reference clip."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from modeling_retainmix.audio import AudioSource, audio_sources
 from modeling_retainmix.data.layouts.dcase_sections import parse_dcase_name
-from modeling_retainmix.detection.backends.base import DOMAINS
 from modeling_retainmix.detection.settings import Microphones
+
+_DOMAIN_NAMES = dict.fromkeys(("source", "0", "False"), "source") | dict.fromkeys(("target", "1", "True"), "target")
+_ANOMALY_NAME = re.compile(r"(?:^|_)anomaly_(?:id_\d+_)?\d")  # of DCASE in any year, also behind a prefix
+_ANOMALY_FOLDERS = {"abnormal", "anomaly", "anomalous", "anomalies"}  # MIMII and ToyADMOS
 
 
 def clip_sources(
@@ -60,12 +65,13 @@ def clip_sources(
     return [_pair(*pair) for pair in zip(near_sources, far_sources, strict=True)]
 
 
-def reference_domains(names: Sequence[str], domains: Sequence[str] | None) -> Sequence[str]:
+def reference_domains(names: Sequence[str], domains: Any = None) -> list[str]:
     """Return the domain of each reference, "source" or "target".
 
     Args:
         names: of the clips.
-        domains: as the user gave them; None: those in the names if all are DCASE names, or else one domain.
+        domains: as the user gave them, a sequence, array, tensor or column of "source" and "target", or of 0 and 1, or
+            of False and True for them; None: those in the names if all are DCASE names, or else one domain.
 
     Raises:
         ValueError: their number is not that of the clips, or one is unknown.
@@ -74,12 +80,42 @@ def reference_domains(names: Sequence[str], domains: Sequence[str] | None) -> Se
         parsed = [parse_dcase_name(Path(name).stem) or {"domain": ""} for name in names]
         named = [parts["domain"] for parts in parsed]
         return named if all(named) else ["source"] * len(names)
+    if isinstance(domains, (torch.Tensor, np.ndarray)):
+        if domains.ndim != 1:
+            raise ValueError(f"domains have shape {list(domains.shape)}: pass one for each clip, [clips]")
+        domains = domains.tolist()
+    if isinstance(domains, str):
+        raise ValueError(f"domains={domains!r} is one text: pass a list with the domain of each clip")
     if len(domains) != len(names):
         raise ValueError(f"{len(domains)} domains for {len(names)} references: pass one for each clip")
     for name, domain in zip(names, domains, strict=True):
-        if domain not in DOMAINS:
-            raise ValueError(f"{name} has domain {domain!r}: use 'source' or 'target'")
-    return domains
+        if str(domain) not in _DOMAIN_NAMES:
+            raise ValueError(f"{name} has domain {domain!r}: use 'source' or 'target' (or 0 or 1)")
+    return [_DOMAIN_NAMES[str(domain)] for domain in domains]
+
+
+def check_normal(names: Sequence[str]) -> None:
+    """Check that no reference is named as an anomaly.
+
+    The names of DCASE Task 2 of all years count, and the folders of MIMII and ToyADMOS.
+
+    Raises:
+        ValueError: one is; the message names the first.
+    """
+    anomalies = [name for name in names if _is_anomaly(Path(name))]
+    if anomalies:
+        others = f" and {len(anomalies) - 1} others" if len(anomalies) > 1 else ""
+        raise ValueError(
+            f"{anomalies[0]}{others} of {len(names)} references are named as anomalies: pass normal clips only, such "
+            "as the folder train"
+        )
+
+
+def _is_anomaly(path: Path) -> bool:
+    parts = parse_dcase_name(path.stem)
+    if parts is not None and parts["label"]:
+        return parts["label"] == "anomaly"
+    return bool(_ANOMALY_NAME.search(path.stem)) or path.parent.name.lower() in _ANOMALY_FOLDERS
 
 
 def _pair(near: AudioSource, far: AudioSource) -> AudioSource:
@@ -92,4 +128,4 @@ def _pair(near: AudioSource, far: AudioSource) -> AudioSource:
             )
         return np.stack([near_clip, far_clip], axis=1)
 
-    return AudioSource(near.name, load)
+    return AudioSource(near.name, load, near.describe)

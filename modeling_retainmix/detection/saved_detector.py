@@ -1,6 +1,7 @@
 """The two files of a saved detector, checked against each other and against the encoder before they are used."""
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -12,8 +13,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers.utils import cached_file
 
+from modeling_retainmix.detection.duplicates import NUM_VALUES
 from modeling_retainmix.detection.pooling import values_per_clip
+from modeling_retainmix.detection.recording_traits import Traits
 from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.json_files import read_json
 
 SETTINGS_FILE = "detector.json"
 REFERENCES_FILE = "references.safetensors"
@@ -34,15 +38,31 @@ _DTYPES = {
     "recording_index": torch.int64,
     "is_target_domain": torch.bool,
     "level_moments": torch.float32,
+    "traits": torch.float32,
+    "fingerprints": torch.float32,
 }
+# Of recordings; detectors that were saved before these were measured have none.
+_PER_RECORDING = {"traits": len(Traits._fields), "fingerprints": NUM_VALUES}
 
 
 def write_detector(
-    folder: Path, settings: DetectorSettings, names: Sequence[str], references: Mapping[str, torch.Tensor]
+    folder: Path,
+    settings: DetectorSettings,
+    names: Sequence[str],
+    references: Mapping[str, torch.Tensor],
+    thresholds: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a detector's JSON file and its tensors, as `read_settings` and `read_references` read them."""
-    content = json.dumps({"settings": settings.to_dict(), "references": list(names)}, indent=2)
-    (folder / SETTINGS_FILE).write_text(content + "\n", encoding="utf-8")
+    """Write a detector's JSON file and its tensors, as `read_settings` and `read_references` read them.
+
+    Args:
+        folder: of the detector.
+        settings: of the detector.
+        names: of the reference recordings.
+        references: tensors as `read_references` returns them.
+        thresholds: for readers of the file; a loaded detector takes its thresholds from the references.
+    """
+    content = {"settings": settings.to_dict(), "references": list(names), "thresholds": thresholds}
+    (folder / SETTINGS_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     save_file(dict(references), folder / REFERENCES_FILE)
 
 
@@ -85,7 +105,7 @@ def read_settings(path: str | os.PathLike[str]) -> tuple[DetectorSettings, list[
             message gives file, setting and value.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = read_json(path)
         settings, names = DetectorSettings(**_with_current_names(content["settings"])), content["references"]
     except KeyError as error:
         raise ValueError(f"{path} lacks {error}: save the detector again") from error
@@ -116,7 +136,8 @@ def read_references(
 
     Returns:
         `vectors` [n, dim] float32, `recording_index` [n] int64, `is_target_domain` [n] bool, `level_moments`
-        [n, F, 2] float32.
+        [n, F, 2] float32; `traits` [recordings, traits] and `fingerprints` [recordings, values] float32, NaN in
+        detectors that were saved without.
 
     Raises:
         OSError: `references.safetensors` is missing.
@@ -132,6 +153,8 @@ def read_references(
         tensors = _with_current_names(load_file(path))
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged ({error}): save the detector again") from error
+    for key, length in _PER_RECORDING.items():
+        tensors.setdefault(key, torch.full((len(names), length), math.nan))
     for key, dtype in _DTYPES.items():
         check(key in tensors, f"lacks {key}")
         check(tensors[key].dtype == dtype, f"holds {key} as {tensors[key].dtype}, not {dtype}")
@@ -157,6 +180,9 @@ def read_references(
         f"holds {len(recordings)} recordings, numbered {recordings[:1]} to {recordings[-1:]}, "
         f"but {SETTINGS_FILE} names {len(names)}",
     )
+    for key, length in _PER_RECORDING.items():
+        shape = [len(names), length]
+        check(list(tensors[key].shape) == shape, f"holds {key} of shape {list(tensors[key].shape)}, not {shape}")
     return tensors
 
 

@@ -32,6 +32,7 @@ _BOUNDS = {  # smallest and largest valid value
     "far_weight": (1e-6, 100),
     "window_seconds": (0.01, 600),
     "hop_seconds": (0.01, 600),
+    "max_frequency": (500, 8000),
 }
 _SEARCH_OPTIONS = (
     "k",
@@ -85,6 +86,8 @@ class DetectorSettings:
         far_weight: a of the residual. The default was chosen on validation machines with a simulated far microphone,
             where it changes little; 0.2 and more harm (`evaluation.studies.far_microphone`).
         window_seconds, hop_seconds, reduce: of clips longer than a window, see `Windows`.
+        max_frequency: in Hz; clips are compared up to there, for tests and references of different bandwidths. Mel
+            bins that reach higher are set to the mean of the feature extractor; None: all are read.
         pad: "waveform" puts zeros behind clips shorter than a window, as GenRep does; None leaves them short.
 
     Raises:
@@ -113,6 +116,7 @@ class DetectorSettings:
     hop_seconds: float | int = 5.0
     reduce: Reduction = "max"
     pad: Literal["waveform"] | None = None
+    max_frequency: float | int | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.layer, list):  # as JSON has it

@@ -1,11 +1,25 @@
 """Long recordings: windows of one length, and one score from those of the windows."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 Reduction = Literal["max", "mean", "first"]
+
+
+class ClipScore(NamedTuple):
+    """The score of one clip.
+
+    Attributes:
+        position: among the clips of the call.
+        score: higher is more anomalous; NaN for a clip that cannot be read.
+        num_windows: so many windows took part, on which the threshold depends (`AnomalyDetector.threshold`).
+    """
+
+    position: int
+    score: float
+    num_windows: int
 
 
 @dataclass(frozen=True)
@@ -35,12 +49,15 @@ class Windows:
             waveform: [samples], or [samples, channels], as its windows are.
             sampling_rate: in Hz.
         """
-        window, hop = round(self.window_seconds * sampling_rate), round(self.hop_seconds * sampling_rate)
+        window = round(self.window_seconds * sampling_rate)
         if self.pad and len(waveform) < window:
             waveform = np.pad(waveform, [(0, window - len(waveform)), *[(0, 0)] * (waveform.ndim - 1)])
-        last = len(waveform) - window
-        starts = [0] if last <= 0 or self.reduce == "first" else [*range(0, last, hop), last]
+        starts = self._starts(len(waveform), sampling_rate)
         return [(start, waveform[start : start + window]) for start in starts]
+
+    def count(self, num_samples: int, sampling_rate: int) -> int:
+        """Return the number of windows of a clip of so many samples."""
+        return len(self._starts(num_samples, sampling_rate))
 
     def reduce_scores(self, scores: np.ndarray, clip_index: np.ndarray) -> np.ndarray:
         """Reduce the scores of windows to those of clips.
@@ -56,3 +73,8 @@ class Windows:
         if self.reduce == "mean":
             return np.add.reduceat(scores, starts) / np.diff(np.append(starts, len(scores)))
         return np.maximum.reduceat(scores, starts)
+
+    def _starts(self, num_samples: int, sampling_rate: int) -> list[int]:
+        window, hop = round(self.window_seconds * sampling_rate), round(self.hop_seconds * sampling_rate)
+        last = num_samples - window
+        return [0] if last <= 0 or self.reduce == "first" else [*range(0, last, hop), last]

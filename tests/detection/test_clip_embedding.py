@@ -5,9 +5,10 @@ import pytest
 import soundfile as sf
 import torch
 
-from modeling_retainmix.audio import audio_sources
+from modeling_retainmix.audio import AudioSource, audio_sources
 from modeling_retainmix.detection.clip_embedding import embed_clips
 from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.recording_traits import Traits
 from modeling_retainmix.detection.windows import Windows
 from modeling_retainmix.encoders import BeatsFeatureExtractor
 
@@ -56,7 +57,7 @@ def test_no_more_clips_are_loaded_than_are_needed_soon(embedder, clips):
 
     class Source:
         def __init__(self, clip):
-            self.name, self.load = "clip", lambda: load(clip)
+            self.name, self.load, self.describe = "clip", lambda: load(clip), lambda: None
 
     class WatchingEmbedder:
         check_length = embedder.check_length
@@ -83,7 +84,7 @@ def test_when_clips_differ_in_length_and_time_is_kept_then_error_says_what_to_us
     tiny_model, feature_extractor, clips
 ):
     embedder = Embedder(tiny_model, feature_extractor, [1], pooling="frequency_mean")
-    with pytest.raises(ValueError, match=r"differ in length, .*'frequency_mean'.* pad='waveform'"):
+    with pytest.raises(ValueError, match=r"clip 1 differs in length .*'frequency_mean'.* pad='waveform'"):
         embed_clips(embedder, audio_sources(clips, 16000), Windows())
 
 
@@ -137,5 +138,96 @@ def test_when_an_embedding_is_not_finite_then_error_names_the_clip(embedder, cli
             vectors[2][1, 5] = torch.nan
             return vectors
 
-    with pytest.raises(ValueError, match="clip 2 has an embedding that is not finite"):
+    with pytest.raises(ValueError, match="clip 2 has an embedding that is not finite; its largest sample is 0"):
         embed_clips(BrokenEmbedder(), audio_sources(clips, 16000), Windows(), batch_size=2)
+
+
+@pytest.mark.parametrize("huge", [1e15, 1e30])
+def test_when_a_sample_is_huge_then_its_clip_fails_alone(embedder, clips, huge):
+    bad = np.tile(clips[1], 2)
+    bad[15000] = huge
+    errors: list[Exception] = []
+    sources = audio_sources([clips[0], bad, clips[3]], 16000)
+    result = embed_clips(embedder, sources, Windows(0.5, 0.25), 2, on_error=errors.append)
+    good = embed_clips(embedder, audio_sources([clips[0], clips[3]], 16000), Windows(0.5, 0.25), 2)
+    torch.testing.assert_close(result.vectors, good.vectors)
+    assert set(result.clip_index.tolist()) == {0, 2} and len(errors) == 1
+    assert str(errors[0]).startswith(f"clip 1 holds the sample {huge:g}, where full scale is 1")
+    assert np.isnan(result.traits[1]).all() and not np.isnan(result.traits[[0, 2]]).any()
+
+
+def test_when_distances_are_not_finite_then_the_clip_is_named(embedder, clips):
+    def distances(vectors):
+        return torch.full((len(vectors), 1), torch.inf)
+
+    with pytest.raises(ValueError, match="clip 0 has an embedding that is not finite"):
+        embed_clips(embedder, audio_sources(clips[:1], 16000), Windows(), transform=distances)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("resampler"), MemoryError(), TypeError("raw"), KeyError("path"), UnicodeError("name")]
+)
+def test_whatever_a_clip_raises_is_an_error_of_its_name_and_the_others_go_on(embedder, clips, error):
+    def load():
+        raise error
+
+    sources = [*audio_sources(clips[:2], 16000), AudioSource("broken.wav", load)]
+    errors: list[Exception] = []
+    result = embed_clips(embedder, sources, Windows(), on_error=errors.append)
+    assert result.clip_index.tolist() == [0, 1]
+    assert [type(one) for one in errors] == [ValueError] and "broken.wav" in str(errors[0])
+    with pytest.raises(ValueError, match=r"broken\.wav"):
+        embed_clips(embedder, sources, Windows())
+
+
+def test_when_a_library_is_missing_or_the_process_is_stopped_then_on_error_does_not_take_it(embedder):
+    for error in (ImportError("torchaudio"), KeyboardInterrupt()):
+
+        def load(error=error):
+            raise error
+
+        with pytest.raises(type(error)):
+            embed_clips(embedder, [AudioSource("a.wav", load)], Windows(), on_error=lambda error: None)
+
+
+def test_when_one_clip_has_another_length_and_time_is_kept_then_it_fails_alone(tiny_model, feature_extractor, clips):
+    embedder = Embedder(tiny_model, feature_extractor, [1], pooling="frequency_mean")
+    width = len(embed_clips(embedder, audio_sources(clips[:1], 16000), Windows()).vectors[0])
+    errors: list[Exception] = []
+    sources = audio_sources(clips[:3], 16000)  # the second is longer
+    result = embed_clips(embedder, sources, Windows(), width=width, on_error=errors.append)
+    assert result.clip_index.tolist() == [0, 2]
+    assert "clip 1 differs in length from the references" in str(errors[0])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_each_clip_is_reported_once_with_its_windows(embedder, clips, batch_size):
+    def load():
+        raise ValueError("bad.wav is broken")
+
+    sources = [*audio_sources(clips, 16000), AudioSource("bad.wav", load)]
+    done: dict[int, torch.Tensor | None] = {}
+
+    def take(index, vectors):
+        assert index not in done
+        done[index] = vectors
+
+    result = embed_clips(embedder, sources, Windows(0.5, 0.25), batch_size, on_error=lambda error: None, on_clip=take)
+    assert sorted(done) == list(range(len(sources))) and done[len(clips)] is None
+    for index in range(len(clips)):
+        torch.testing.assert_close(done[index], result.vectors[result.clip_index == index])
+
+
+def test_a_clip_of_an_unusual_length_does_not_wait_for_the_end(embedder, clips):
+    order: list[int] = []
+    sources = audio_sources([clips[1], *[clips[0]] * 40], 16000)
+    embed_clips(embedder, sources, Windows(), 2, on_clip=lambda index, vectors: order.append(index))
+    assert order.index(0) <= 8 * 2 + 2
+
+
+def test_traits_of_files_are_measured_while_loading(embedder, tmp_path, clips):
+    sf.write(tmp_path / "a.wav", np.stack([clips[0], clips[2]], axis=1), 8000)
+    result = embed_clips(embedder, audio_sources(tmp_path, channel=0), Windows())
+    traits = Traits(*result.traits[0].tolist())
+    assert (traits.sampling_rate, traits.channels, traits.seconds) == (8000, 2, 0.5)
+    assert traits.bandwidth == pytest.approx(4000, rel=0.15)

@@ -86,3 +86,16 @@ def test_when_a_clip_fills_no_column_then_error_names_it(tiny_model, feature_ext
 def test_when_layer_does_not_exist_then_error_names_the_range(tiny_model, feature_extractor, layers):
     with pytest.raises(ValueError, match="is not valid for a model of 3 layers: use 0 to 3"):
         Embedder(tiny_model, feature_extractor, layers)
+
+
+def test_bins_above_the_highest_frequency_have_no_influence(tiny_model, feature_extractor):
+    time = torch.arange(16000) / 16000
+    noise = torch.randn(1, 16000, generator=torch.Generator().manual_seed(0)) * 0.1
+    spectrum = torch.fft.rfft(noise)
+    spectrum[:, 4500:] = 0  # 4.5 kHz on
+    narrow = torch.fft.irfft(spectrum)
+    whole, common = (Embedder(tiny_model, feature_extractor, [2], max_frequency=limit) for limit in (None, 4000))
+    assert not torch.allclose(whole.embed(narrow)[2], whole.embed(noise)[2], atol=0.1)
+    torch.testing.assert_close(common.embed(narrow)[2], common.embed(noise)[2], rtol=1e-3, atol=1e-3)
+    low = torch.sin(2 * torch.pi * 3000 * time)[None]
+    assert not torch.allclose(common.embed(low)[2], common.embed(noise)[2], atol=0.1)

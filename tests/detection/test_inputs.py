@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
+from datasets import Dataset
 
-from modeling_retainmix.detection.inputs import clip_sources, reference_domains
+from modeling_retainmix.detection.inputs import check_normal, clip_sources, reference_domains
 
 NAMES = ["fan/section_00_source_train_normal_0000_a.wav", "fan/section_00_target_train_normal_0001_a.wav"]
 
@@ -26,12 +28,54 @@ def test_when_domains_are_given_then_names_are_not_read():
     [
         (["source"], "1 domains for 2 references: pass one for each clip"),
         (["source", "Target"], r"normal_0001_a\.wav has domain 'Target': use 'source' or 'target'"),
-        ([0, 1], "has domain 0: use"),
+        ([0, 2], "has domain 2: use 'source' or 'target'"),
+        ([0.0, 1.0], "has domain 0.0: use"),
+        ("source", "is one text: pass a list"),
+        (np.zeros((2, 1)), r"domains have shape \[2, 1\]"),
     ],
 )
 def test_when_domains_do_not_fit_the_clips_then_error_names_the_value(domains, message):
     with pytest.raises(ValueError, match=message):
         reference_domains(NAMES, domains)
+
+
+@pytest.mark.parametrize(
+    "domains",
+    [
+        ("source", "target"),
+        np.asarray(["source", "target"]),
+        [0, 1],
+        [False, True],
+        np.asarray([0, 1]),
+        np.asarray([False, True]),
+        torch.tensor([0, 1], dtype=torch.int32),
+        torch.tensor([False, True]),
+        Dataset.from_dict({"domain": ["source", "target"]})["domain"],
+    ],
+)
+def test_domains_may_be_names_or_numbers_in_any_container(domains):
+    assert reference_domains(NAMES, domains) == ["source", "target"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fan/test/section_00_source_test_anomaly_0003_f-n_A.wav",
+        "fan/section_01_target_anomaly_0000.wav",
+        "fan/test/anomaly_id_02_00000007.wav",
+        "fan_section_00_source_test_anomaly_0003.flac",
+        "id_00/abnormal/00000001.wav",
+    ],
+)
+def test_when_a_reference_is_named_as_an_anomaly_then_error_names_it(name):
+    with pytest.raises(ValueError, match=f"{name} of 3 references are named as anomalies: pass normal clips only"):
+        check_normal([*NAMES, name])
+
+
+def test_names_that_only_look_like_anomalies_are_references():
+    check_normal(
+        [*NAMES, "anomaly/healthy/1.wav", "section_00_source_train_normal_0001_anomaly_1.wav", "abnormal.wav"]
+    )
 
 
 @pytest.fixture(scope="module")

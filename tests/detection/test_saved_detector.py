@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from modeling_retainmix import AnomalyDetector
+from modeling_retainmix import AnomalyDetector, EatConfig
 from modeling_retainmix.detection.saved_detector import REFERENCES_FILE, SETTINGS_FILE
 from modeling_retainmix.detection.settings import DetectorSettings
 
@@ -63,6 +63,9 @@ def test_folder_of_another_pooling_loads(tiny_checkpoint, tmp_path, pooling):
             r"recording_index of shape \[4, 1\]",
         ),
         (lambda tensors: tensors["recording_index"].add_(1), "numbered"),
+        (lambda tensors: tensors.update(traits=torch.zeros(4, 5)), r"traits of shape \[4, 5\], not \[4, 6\]"),
+        (lambda tensors: tensors.update(fingerprints=torch.zeros(3, 64)), r"fingerprints of shape \[3, 64\]"),
+        (lambda tensors: tensors.update(traits=torch.zeros(4, 6).double()), r"traits as torch\.float64"),
         (lambda tensors: tensors["recording_index"].fill_(-1), "numbered"),
         (lambda tensors: tensors["recording_index"].fill_(0), "1 recordings.* names 4"),
     ],
@@ -88,6 +91,17 @@ def test_when_tensors_do_not_fit_then_error_names_the_file_and_what_it_holds(fol
         (lambda content: content["settings"].update(far_weight=math.nan), r"detector\.json .*far_weight=nan is not"),
         (lambda content: content["settings"].update(hop_seconds=1e-4), r"detector\.json .*hop_seconds=0\.0001 is not"),
         (lambda content: content["settings"].update(window_seconds=math.inf), r"json .*window_seconds=inf is not"),
+        (lambda content: content["settings"].update(hop_seconds=1e-9), r"detector\.json .*hop_seconds=1e-09 is not"),
+        (lambda content: content["settings"].update(window_seconds=1e6), r"json .*window_seconds=1000000\.0 is not"),
+        (lambda content: content["settings"].update(shrinkage=1e-300), r"detector\.json .*shrinkage=1e-300 is not"),
+        (lambda content: content["settings"].update(max_frequency=1e9), r"json .*max_frequency=1000000000\.0 is not"),
+        (
+            lambda content: content["settings"].update(max_frequency=True),
+            r"detector\.json .*max_frequency=True is not",
+        ),
+        (lambda content: content["settings"].update(layer=10**30), "layer=10+: .* has 2 layers"),
+        (lambda content: content["settings"].update(layer=[]), r"detector\.json .*layer=\(\) is not valid"),
+        (lambda content: content["settings"].update(window_seconds="10"), r"json .*window_seconds='10' is not"),
         (lambda content: content["settings"].update(shrinkage=1e-9), r"detector\.json .*shrinkage=1e-09 is not"),
         (lambda content: content["settings"].update(neighbors=2), r"detector\.json .*'neighbors'"),
         (lambda content: content.pop("references"), r"detector\.json lacks 'references'"),
@@ -164,4 +178,45 @@ def test_when_a_file_is_damaged_or_missing_then_error_names_it(folder):
         load(folder)
     (folder / SETTINGS_FILE).write_text("{")
     with pytest.raises(ValueError, match=r"detector\.json does not hold a detector's settings"):
+        load(folder)
+
+
+def test_when_json_is_nested_without_end_then_error_names_the_file(folder):
+    (folder / SETTINGS_FILE).write_text("[" * 100_000)
+    with pytest.raises(ValueError, match=r"detector\.json .*nested too deeply"):
+        load(folder)
+
+
+def test_a_detector_without_traits_loads_and_warns_of_nothing(folder, recwarn):
+    tensors = load_file(folder / REFERENCES_FILE)
+    assert tensors.pop("traits").shape == (4, 6) and tensors.pop("fingerprints").shape == (4, 64)
+    save_file(tensors, folder / REFERENCES_FILE)
+    change_json(folder, lambda content: content.pop("thresholds"))
+    noise = np.random.default_rng(0).normal(0, 1e-4, (1, 80000)).astype(np.float32)
+    load(folder).score(noise, RATE)
+    assert not [warning for warning in recwarn if issubclass(warning.category, UserWarning)]
+    load(folder).add_references(noise, RATE).save_pretrained(folder / "grown")
+    assert load(folder / "grown").score(noise, RATE)[0] < 1e6
+
+
+@pytest.mark.parametrize("rename", [False, True])
+def test_when_weights_are_missing_then_error_names_the_first(folder, tiny_checkpoint, rename):
+    tensors = load_file(folder / "model.safetensors")
+    lost = sorted(tensors)[::2]
+    kept = {
+        f"x.{name}" if name in lost else name: value for name, value in tensors.items() if rename or name not in lost
+    }
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        ValueError, match=rf"the weights of .* lack the tensor .* and {len(lost) - 1} others of a retain"
+    ):
+        load(folder)
+
+
+def test_when_the_model_type_is_another_one_then_error_says_that_weights_are_missing(folder):
+    EatConfig(hidden_size=24, num_hidden_layers=2, num_attention_heads=2).save_pretrained(folder)
+    with pytest.raises(ValueError, match=r"the weights of .* (lack|hold) the tensor"):
+        load(folder)
+    (folder / "config.json").write_text(json.dumps({"model_type": "wav2vec2"}))
+    with pytest.raises(ValueError, match="is a 'wav2vec2' model without num_mel_patches: use an encoder"):
         load(folder)

@@ -6,7 +6,7 @@ import torch
 
 from modeling_retainmix.detection.backends.base import References
 from modeling_retainmix.detection.backends.knn import KnnBackend
-from modeling_retainmix.detection.threshold import score_threshold
+from modeling_retainmix.detection.threshold import calibration_scores, score_threshold, threshold_table
 
 
 @pytest.mark.parametrize("method", ["quantile", "gamma"])
@@ -76,3 +76,82 @@ def test_when_a_reference_is_doubled_then_its_zero_does_not_break_the_fit():
 def test_when_arguments_are_wrong_then_error_names_the_value(arguments, message):
     with pytest.raises(ValueError, match=message):
         score_threshold(**{"reference_scores": np.arange(5.0), **arguments})
+
+
+@pytest.mark.parametrize("num_references", [10, 30, 100])
+@pytest.mark.parametrize("num_windows", [6, 11, 59])
+def test_false_alarm_rate_of_long_clips_is_near_the_nominal_one_however_few_references_there_are(
+    num_references, num_windows
+):
+    generator = np.random.default_rng(0)
+    alarms = []
+    for _ in range(100):
+        limit = score_threshold(generator.gamma(4.0, 1.5, num_references), 0.1, num_stretches=num_windows)
+        alarms.append((generator.gamma(4.0, 1.5, (100, num_windows)).max(axis=1) > limit).mean())
+    assert 0.02 < np.mean(alarms) < 0.2
+
+
+def test_windows_of_references_that_are_as_long_are_taken_with_their_dependence():
+    """Windows of one recording are nearly alike: a rule for independent windows would find no alarm."""
+    generator = np.random.default_rng(0)
+    alarms = []
+    for _ in range(40):
+        recordings, tests = (
+            generator.gamma(4.0, 1.5, (n, 1)) + generator.gamma(1.0, 0.1, (n, 11)) for n in (100, 200)
+        )
+        recording, is_target = np.repeat(np.arange(100), 11), np.zeros(1100, dtype=bool)
+        values, index, stretches = calibration_scores(recordings.ravel(), recording, is_target, 11)
+        assert stretches == 1
+        alarms.append((tests.max(axis=1) > score_threshold(values, 0.1, "quantile", 0.0, index, stretches)).mean())
+    assert abs(np.mean(alarms) - 0.1) < 0.02
+
+
+def test_windows_of_long_references_share_the_weight_of_their_recording():
+    generator = np.random.default_rng(0)
+    alarms = []
+    for _ in range(40):
+        level = generator.gamma(4.0, 1.5, 300)
+        counts = np.where(level[:100] > 6, 40, 1)  # high recordings are long: unweighted, they would decide
+        recording = np.repeat(np.arange(100), counts)
+        limit = score_threshold(level[recording], 0.1, recording=recording)
+        alarms.append((level[100:] > limit).mean())
+    assert abs(np.mean(alarms) - 0.1) < 0.02
+
+
+def test_a_threshold_grows_with_the_number_of_windows():
+    scores = np.random.default_rng(0).gamma(4.0, 1.5, 40)
+    for method in ("quantile", "gamma"):
+        limits = [score_threshold(scores, 0.1, method, num_stretches=n) for n in (1, 2, 3, 5, 10, 100, 10**4, 10**9)]
+        assert np.all(np.diff(limits) >= 0) and limits[0] < limits[4] < limits[-1] < np.inf
+
+
+def test_stretches_are_runs_of_windows_inside_one_recording():
+    scores = np.asarray([1.0, 5, 2, 7, 3, 4])
+    recording, is_target = np.asarray([0, 0, 0, 1, 1, 1]), np.zeros(6, dtype=bool)
+    values, index, stretches = calibration_scores(scores, recording, is_target, 2)
+    assert (values.tolist(), index.tolist(), stretches) == ([5, 5, 7, 4], [0, 0, 1, 1], 1)
+    values, _, stretches = calibration_scores(scores, recording, is_target, 2, "mean")
+    assert (values.tolist(), stretches) == ([3, 3.5, 5, 3.5], 1)
+    values, _, stretches = calibration_scores(scores, recording, is_target, 6)
+    assert (values.tolist(), stretches) == ([5, 7], 2)
+    assert calibration_scores(scores[[0, 3]], recording[[0, 3]], is_target[:2], 9, "first").num_stretches == 1
+
+
+def test_short_recordings_of_one_domain_bound_the_stretches():
+    recording = np.asarray([0, 0, 0, 1, 1, 1, 2, 3])
+    is_target = recording >= 2
+    values, index, stretches = calibration_scores(np.arange(8.0), recording, is_target, 3)
+    assert (len(values), stretches) == (8, 3)
+    _, index, stretches = calibration_scores(np.arange(7.0), recording[:7], np.zeros(7, dtype=bool), 3)
+    assert (index.tolist(), stretches) == ([0, 1], 1)  # the short one is left out
+
+
+def test_a_table_holds_thresholds_by_windows_or_nothing():
+    table = threshold_table(lambda rate, method, count: rate * count)
+    assert (table["false_alarm_rate"], table["method"]) == (0.1, "quantile")
+    assert table["by_windows"]["1"] == 0.1 and table["by_windows"]["1024"] == pytest.approx(102.4)
+
+    def raises(*arguments):
+        raise ValueError("too few")
+
+    assert threshold_table(raises) is None

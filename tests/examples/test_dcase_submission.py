@@ -75,6 +75,7 @@ def test_scores_decisions_and_meta_are_those_of_the_detector_and_what_is_missing
     meta = yaml.safe_load((written / "Example_EI_task2_1.meta.yaml").read_text())
     assert meta["system"]["description"]["machine_learning_method"] == "Mahalanobis distance"
     assert list(meta["results"]["development_dataset"]) == ["fan"]
+    assert [path.name for path in (folder / "package").iterdir()] == ["task2"]  # the partial scores are gone
     assert "Example_EI_task2_1.technical_report.pdf is missing" in result.stdout
     assert "anomaly_score_Scanner_section_00_test.csv has 2 clips, the evaluation set 200" in result.stdout
 
@@ -93,3 +94,21 @@ def test_when_a_machine_has_no_references_then_error_names_it(folder):
     result = run(folder)
     assert result.returncode == 1
     assert "machine type 'Scanner' has tests but no references" in result.stderr
+
+
+def test_when_the_output_cannot_be_written_then_it_is_said_before_any_work(folder):
+    (folder / "package").write_text("a file")
+    result = run(folder)
+    assert result.returncode == 2
+    assert "Example_EI_task2_1.scores.csv cannot be written" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_when_the_disk_is_full_then_scores_stay(folder):
+    (folder / "package" / "task2").mkdir(parents=True)
+    (folder / "package" / "task2" / "Example_EI_task2_1").write_text("a file in the place of the folder")
+    result = run(folder)
+    assert result.returncode == 2, result.stderr
+    partial = folder / "package" / "Example_EI_task2_1.scores.csv.partial"
+    assert result.stderr.splitlines()[-1].endswith(f"; 8 rows are kept in {partial}")
+    assert len(partial.read_text().splitlines()) == 9

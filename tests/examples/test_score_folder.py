@@ -1,8 +1,10 @@
 """The example that scores a folder, run as its users run it."""
 
 import csv
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +42,7 @@ def test_every_good_file_has_a_row_and_broken_ones_are_listed_with_their_cause(f
     (folder / "suspect" / "2a.m4a").touch()
     result = run(folder, "--output", str(output))
     assert result.returncode == 1
-    assert " of 3 recordings are above the threshold of 10 % of false alarms, " in result.stdout
+    assert " of 3 recordings are above the threshold of 10% false alarms" in result.stdout
     first, *causes = result.stderr.splitlines()[-4:]
     assert first == "error: no row for 3 of 6 recordings:"
     assert causes[0].startswith(f"{folder}/suspect/2a.m4a has the format m4a, which cannot be read")
@@ -55,3 +57,33 @@ def test_every_good_file_has_a_row_and_broken_ones_are_listed_with_their_cause(f
 def test_when_channel_is_mistyped_then_error_names_it(tmp_path):
     result = run(tmp_path, "--channel", "left")
     assert result.returncode == 2 and "argument --channel: invalid channel value: 'left'" in result.stderr
+
+
+def test_when_the_output_cannot_be_written_then_it_is_said_before_any_work(tmp_path):
+    result = run(tmp_path / "absent", "--output", str(tmp_path))
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == f"error: {tmp_path} is a folder: give the name of a file"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_when_it_is_stopped_then_rows_stay_beside_the_output(folder, number, status):
+    generator = np.random.default_rng(1)
+    for index in range(4000):
+        sf.write(folder / "suspect" / f"more{index:04d}.wav", generator.normal(0, 0.1, 8000), 16000)
+    output = folder / "scores.csv"
+    arguments = ["--references", str(folder / "healthy"), "--tests", str(folder / "suspect"), "--output", str(output)]
+    process = subprocess.Popen([sys.executable, str(SCRIPT), *arguments], stderr=subprocess.PIPE, text=True)
+    partial = folder / "scores.csv.partial"
+    while not partial.exists() or partial.stat().st_size < 200:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert process.returncode == status
+    with partial.open() as file:
+        rows = list(csv.DictReader(file))
+    names = [Path(row["file"]).name for row in rows]
+    assert names == sorted(names) and len(set(names)) == len(names) > 1
+    assert errors.splitlines()[-1] == f"error: stopped by {number.name}; {len(rows)} rows are kept in {partial}"
+    assert not output.exists() and all(row["anomalous"] in "01" for row in rows)

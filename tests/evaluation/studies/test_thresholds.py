@@ -41,14 +41,23 @@ def test_when_no_clip_is_left_then_error_says_so():
         rates_of(torch.randn(10, 4), 10)
 
 
+@pytest.mark.parametrize("num_windows", [6, 30])
+def test_when_held_out_clips_have_many_windows_then_rates_stay_near_the_nominal_one(num_windows):
+    clips = torch.randn(300, 4, generator=torch.Generator().manual_seed(0))
+    measured = false_alarm_rates(clips, 100, 0.1, 20, np.random.default_rng(0), SETTINGS, 1, num_windows)
+    assert 0.01 < measured["quantile"] < 0.2 and 0.01 < measured["gamma"] < 0.25
+
+
 @pytest.mark.slow
 def test_command_prints_a_row_per_domain_and_method(factory_arguments, capsys, monkeypatch):  # noqa: F811
     monkeypatch.setattr(threshold_calibration, "CASES", (("source", 7), ("target", 6)))
+    monkeypatch.setattr(threshold_calibration, "WINDOWS", (1, 3))
     main([*factory_arguments, "--num_draws", "2", "--false_alarm_rate", "0.2"])
     sentence, _, _, _, *rows = capsys.readouterr().out.splitlines()
     assert "Validation machines" in sentence and "nominal 20%" in sentence
-    assert [row.split(" | ")[:3] for row in rows] == [
-        [f"| {domain}", number, method]
+    assert [row.split(" | ")[:4] for row in rows] == [
+        [f"| {domain}", number, windows, method]
         for domain, number in (("source", "7"), ("target", "6"))
+        for windows in ("1", "3")
         for method in ("quantile", "gamma")
     ]

@@ -1,0 +1,71 @@
+"""Recordings that are given twice: the one is no measure of how new the other one is.
+
+Leaving one recording out says how high a new normal clip scores only if no copy of it stays. Copies are found by
+their content, whatever their names: also at another level, or written in another sample format.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+
+NUM_VALUES = 64  # of a fingerprint
+
+_TOLERANCE = 0.1  # relative distance of fingerprints: rounding 20 dB below the clip, as of quiet clips in 8 bit
+_SIGNS = np.random.default_rng(0).choice(np.asarray([-1.0, 1.0]), 16384)
+
+
+def fingerprint(waveform: np.ndarray) -> np.ndarray:
+    """Summarize a clip so that copies are alike and other clips of the same machine are not.
+
+    Every 64th of the clip is projected on a fixed pattern of random signs, and the result scaled to length 1: rounding
+    moves it a little, another recording as far as a random vector lies away.
+
+    Args:
+        waveform: [samples] float.
+
+    Returns:
+        [`NUM_VALUES`] float32.
+    """
+    values = np.zeros(NUM_VALUES)
+    for index, part in enumerate(np.array_split(waveform, NUM_VALUES)):
+        values[index] = part.astype(np.float64) @ np.resize(_SIGNS, len(part))
+    length = np.linalg.norm(values)
+    return (values / length if length > 0 else values).astype(np.float32)
+
+
+def group_copies(fingerprints: np.ndarray) -> np.ndarray:
+    """Group recordings that are copies of each other.
+
+    Args:
+        fingerprints: [recordings, `NUM_VALUES`]; one that is NaN is a copy of nothing.
+
+    Returns:
+        [recordings] int64, the index of the first copy of each recording: where there is no copy, its index.
+    """
+    count = len(fingerprints)
+    values = np.nan_to_num(np.asarray(fingerprints, dtype=np.float64))
+    is_copy = values @ values.T >= 1 - _TOLERANCE**2 / 2  # |a - b|^2 = 2 - 2 a b
+    _, labels = connected_components(is_copy, directed=False)
+    _, first = np.unique(labels, return_index=True)
+    return first[labels] if count else np.zeros(0, dtype=np.int64)
+
+
+def describe_copies(first_copy: np.ndarray, names: Sequence[str], since: int = 0) -> str | None:
+    """Name the copies among recordings in one message; None: all are different.
+
+    Args:
+        first_copy: [recordings] of `group_copies`.
+        names: of the recordings.
+        since: name only groups with a recording from this index on.
+    """
+    groups = [np.flatnonzero(first_copy == first) for first in np.unique(first_copy)]
+    copies = [group for group in groups if len(group) > 1 and group[-1] >= since]
+    if not copies:
+        return None
+    named = "; ".join(" = ".join(names[int(index)] for index in group) for group in copies[:5])
+    rest = f"; and {len(copies) - 5} more" if len(copies) > 5 else ""
+    return (
+        f"the same recording is given more than once among the references: {named}{rest}: copies are left out "
+        "together where a threshold leaves one out; remove all but one"
+    )

@@ -1,0 +1,70 @@
+"""Copies of a recording are found by their content, other recordings of the same machine are not."""
+
+import io
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from modeling_retainmix.detection.duplicates import describe_copies, fingerprint, group_copies
+
+RATE = 16000
+
+
+def noise(seed=0, samples=16000):
+    return np.random.default_rng(seed).normal(0, 0.1, samples).astype(np.float32)
+
+
+def encoded(clip, subtype, format="WAV"):
+    file = io.BytesIO()
+    sf.write(file, clip, RATE, subtype=subtype, format=format)
+    return sf.read(io.BytesIO(file.getvalue()), dtype="float32")[0]
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        lambda clip: clip,
+        lambda clip: encoded(clip, "PCM_16"),
+        lambda clip: encoded(clip, "PCM_24"),
+        lambda clip: encoded(clip, "PCM_U8"),
+        lambda clip: encoded(0.01 * clip, "PCM_16"),  # a quiet one
+        lambda clip: encoded(clip, "PCM_16", "FLAC"),
+        lambda clip: 0.5 * clip,
+        lambda clip: clip.astype(np.float64),
+    ],
+)
+def test_a_copy_is_found_in_any_sample_format_and_at_any_level(copy):
+    clip = noise()
+    prints = np.stack([fingerprint(noise(1)), fingerprint(clip), fingerprint(noise(2)), fingerprint(copy(clip))])
+    assert group_copies(prints).tolist() == [0, 1, 2, 1]
+
+
+def test_recordings_of_one_machine_are_not_copies():
+    time = np.arange(16000) / RATE
+    generator = np.random.default_rng(0)
+    tones = [  # the same hum, begun at another moment, in noise 26 dB below
+        np.sin(2 * np.pi * 120 * (time + generator.uniform(0, 1))) + 0.05 * generator.normal(size=len(time))
+        for _ in range(100)
+    ]
+    assert group_copies(np.stack([fingerprint(tone) for tone in tones])).tolist() == list(range(100))
+    halves = [noise()[:8000], noise()[8000:], noise()[4000:12000]]
+    assert group_copies(np.stack([fingerprint(half) for half in halves])).tolist() == [0, 1, 2]
+
+
+def test_unknown_fingerprints_are_copies_of_nothing():
+    prints = np.stack([np.full(64, np.nan), fingerprint(noise()), np.full(64, np.nan), fingerprint(noise())])
+    assert group_copies(prints).tolist() == [0, 1, 2, 1]
+    assert group_copies(np.zeros((0, 64))).tolist() == []
+
+
+def test_copies_are_named_in_one_message():
+    names = list("abcdef")
+    assert describe_copies(np.asarray([0, 1, 2, 3, 4, 5]), names) is None
+    message = describe_copies(np.asarray([0, 1, 0, 3, 1, 0]), names)
+    assert "among the references: a = c = f; b = e: copies are left out together" in message
+    assert "a = c = f: copies" in describe_copies(np.asarray([0, 1, 0, 3, 1, 0]), names, since=5)
+
+
+def test_clips_of_fewer_samples_than_values_have_a_fingerprint():
+    assert np.isfinite(fingerprint(noise(samples=10))).all()
