@@ -208,8 +208,8 @@ class AnomalyDetector:
             far, far_channel: the clips of the far microphone, as in `fit`.
             on_error: called with the error of each clip that cannot be read, whose message names it; the clip's score
                 is NaN, and the others are scored. None: the first such error is raised.
-            on_score: called with the `ClipScore` of each clip as soon as it is known (with `normalization="test"`, at
-                the end). Clips of unlike lengths may come in another order than given.
+            on_score: called with the `ClipScore` of each clip as soon as it is known; with `normalization="test"`, at
+                the end. Clips of unlike lengths may come in another order than given.
 
         Warns:
             UserWarning: clips differ from all references in what is not the machine's, such as length, sampling rate,

@@ -1,7 +1,7 @@
 """Recordings that are given twice: the one is no measure of how new the other one is.
 
 Leaving one recording out says how high a new normal clip scores only if no copy of it stays. Copies are found by
-their content, whatever their names: also at another level, or written in another sample format.
+their content, whatever their names: also at another level or polarity, or written in another sample format.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def group_copies(fingerprints: np.ndarray) -> np.ndarray:
     """
     count = len(fingerprints)
     values = np.nan_to_num(np.asarray(fingerprints, dtype=np.float64))
-    is_copy = values @ values.T >= 1 - _TOLERANCE**2 / 2  # |a - b|^2 = 2 - 2 a b
+    is_copy = np.abs(values @ values.T) >= 1 - _TOLERANCE**2 / 2  # |a - b|^2 = 2 - 2 a b
     _, labels = connected_components(is_copy, directed=False)
     _, first = np.unique(labels, return_index=True)
     return first[labels] if count else np.zeros(0, dtype=np.int64)

@@ -31,6 +31,7 @@ def encoded(clip, subtype, format="WAV"):
         lambda clip: encoded(0.01 * clip, "PCM_16"),  # a quiet one
         lambda clip: encoded(clip, "PCM_16", "FLAC"),
         lambda clip: 0.5 * clip,
+        lambda clip: -clip,
         lambda clip: clip.astype(np.float64),
     ],
 )
