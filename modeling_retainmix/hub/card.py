@@ -120,17 +120,8 @@ def _card(
             "machines": machine_table(row, results["protocol"]),
             "provenance": key_value_table(_provenance(results)),
         }
-    card_data = ModelCardData(
-        license=license,
-        library_name="transformers",
-        pipeline_tag="audio-classification",
-        base_model=base_model,
-        datasets=results["data"].get("datasets"),
-        metrics=None if row is None else ["dcase_score"],
-        tags=TAGS,
-        model_name=name,
-        eval_results=None if row is None else eval_results(results, row),
-    )
+    scored = {} if row is None else {"metrics": ["dcase_score"], "eval_results": eval_results(results, row)}
+    card_data = front_matter(name, license, base_model, TAGS, datasets=results["data"].get("datasets"), **scored)
     return render_card(
         template,
         card_data,
@@ -142,6 +133,19 @@ def _card(
         license=license,
         aims=training_aims(results["settings"]),
         **scores,
+    )
+
+
+def front_matter(name: str, license: str, base_model: str | None, tags: list[str], **content: Any) -> ModelCardData:
+    """Build the front matter that the cards of models and detectors share; `content` is added to it."""
+    return ModelCardData(
+        license=license,
+        library_name="transformers",
+        pipeline_tag="audio-classification",
+        base_model=base_model,
+        tags=tags,
+        model_name=name,
+        **content,
     )
 
 

@@ -3,10 +3,9 @@
 import os
 from pathlib import Path
 
-from huggingface_hub import ModelCardData
 from safetensors import safe_open
 
-from modeling_retainmix.hub.card import TAGS, base_license, hub_name, key_value_table, render_card
+from modeling_retainmix.hub.card import TAGS, base_license, front_matter, hub_name, key_value_table, render_card
 from modeling_retainmix.json_files import read_json
 
 
@@ -38,14 +37,7 @@ def write_detector_card(
         domain: len(recording_index[is_target_domain == (domain == "target")].unique())
         for domain in ("source", "target")
     }
-    card_data = ModelCardData(
-        license=license,
-        library_name="transformers",
-        pipeline_tag="audio-classification",
-        base_model=base_model,
-        tags=[*TAGS, "anomaly-detector"],
-        model_name=name,
-    )
+    card_data = front_matter(name, license, base_model, [*TAGS, "anomaly-detector"])
     card = render_card(
         "detector_card.md",
         card_data,
