@@ -46,15 +46,9 @@ class BeatsFeatureExtractor(LogMelFeatureExtractor):
         super().__init__(mean, std, feature_size, sampling_rate, padding_value, **kwargs)
         self.padding_rule = padding_rule
 
-    def extract_features(self, waveform: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """The batched path of training and scoring: no checks, on the device of the tensor, without gradients.
-
-        Args:
-            waveform: [batch, samples] float in [-1, 1] at 16 kHz, zero-padded.
-            lengths: real samples of each clip [batch]; these features do not depend on it.
-
-        Returns:
-            [batch, frames, mel bins] float32.
+    def log_mel(self, waveform: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Compute the features of clips as recorded; arguments and result as in `extract_features`. They do not
+        depend on `lengths`.
         """
         waveform = waveform.repeat(1, self._repetitions(waveform.shape[1]))
         features = kaldi_fbank(waveform * 2**15, num_mel_bins=self.feature_size)

@@ -25,7 +25,7 @@ from .gated_attention_beats import gated_attention
 from .modeling_encoder import (
     EncoderClassifierOutput,
     check_inputs,
-    check_labels,
+    classifier_output,
     eager_attention_forward,
     embed_patches,
     layers_kept,
@@ -370,18 +370,7 @@ class BeatsForAudioClassification(BeatsPreTrainedModel):
             real = self.beats.token_mask(attention_mask).unsqueeze(-1).to(tokens.dtype)
             pooled = (tokens * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)
         logits = self.classifier(pooled)
-        loss = (
-            None
-            if labels is None
-            else self.loss_function(check_labels(self.config, labels, logits), logits, self.config)
-        )
-        return EncoderClassifierOutput(
-            loss=loss,
-            logits=logits,
-            last_hidden_state=outputs.last_hidden_state,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
+        return classifier_output(self, outputs, logits, labels)
 
 
 __all__ = ["BeatsForAudioClassification", "BeatsModel", "BeatsPreTrainedModel"]

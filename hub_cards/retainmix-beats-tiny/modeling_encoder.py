@@ -168,6 +168,29 @@ def check_inputs(
         raise ValueError(f"layer_keep has shape {list(layer_keep.shape)}, expected {list(expected)}")
 
 
+def classifier_output(
+    model: Any, outputs: ModelOutput, logits: torch.Tensor, labels: torch.Tensor | None
+) -> EncoderClassifierOutput:
+    """Return the output of a classifier, with a loss where there are labels.
+
+    Args:
+        model: the classifier, whose configuration names the loss.
+        outputs: of its encoder.
+        logits: [batch, labels].
+        labels: as `check_labels` takes them; None: no loss.
+    """
+    loss = None
+    if labels is not None:
+        loss = model.loss_function(check_labels(model.config, labels, logits), logits, model.config)
+    return EncoderClassifierOutput(
+        loss=loss,
+        logits=logits,
+        last_hidden_state=outputs.last_hidden_state,
+        hidden_states=outputs.hidden_states,
+        attentions=outputs.attentions,
+    )
+
+
 def check_labels(config: EncoderConfig, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
     """The labels in the dtype that the loss of `config.problem_type` takes.
 

@@ -66,11 +66,7 @@ class BeatsConfig(EncoderConfig):
         }
 
     def check(self) -> None:
-        """Check what single fields cannot say.
-
-        Raises:
-            ValueError: fields that contradict each other.
-        """
+        """Check fields that depend on each other; a ValueError names those that contradict."""
         super().check()
         if self.hidden_size % self.num_conv_pos_embedding_groups:
             raise ValueError(

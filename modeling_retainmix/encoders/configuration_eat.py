@@ -42,11 +42,7 @@ class EatConfig(EncoderConfig):
         }
 
     def check(self) -> None:
-        """Check what single fields cannot say.
-
-        Raises:
-            ValueError: fields that contradict each other.
-        """
+        """Check fields that depend on each other; a ValueError names those that contradict."""
         super().check()
         if self.hidden_size % 4:
             raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of the 4 blocks of the position table")

@@ -57,15 +57,8 @@ class EatFeatureExtractor(LogMelFeatureExtractor):
         )
         self.target_length = target_length
 
-    def extract_features(self, waveform: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """The batched path of training and scoring: no checks of values, on the device of the tensor, no gradients.
-
-        Args:
-            waveform: [batch, samples] float in [-1, 1] at 16 kHz.
-            lengths: real samples of each clip [batch]; None: all are.
-
-        Returns:
-            [batch, frames, mel bins] float32, frames = `target_length`.
+    def log_mel(self, waveform: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Compute the features of clips as recorded; arguments and result as in `extract_features`.
 
         Raises:
             ValueError: the clips are longer than `target_length`.
@@ -84,15 +77,7 @@ class EatFeatureExtractor(LogMelFeatureExtractor):
         return (features - self.mean) / (2 * self.std)
 
     def frame_mask(self, lengths: torch.Tensor, num_samples: int) -> torch.Tensor:
-        """Which frames are real: those whose samples all are.
-
-        Args:
-            lengths: real samples of each clip, [batch].
-            num_samples: width of the batch.
-
-        Returns:
-            [batch, frames] bool.
-        """
+        """Return which frames are real, [batch, frames] bool: those whose samples all are; arguments as above."""
         frame = torch.arange(self._frames(num_samples), device=lengths.device)
         return frame * FRAME_SHIFT + FRAME_LENGTH <= lengths[:, None]
 

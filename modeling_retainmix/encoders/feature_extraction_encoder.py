@@ -1,6 +1,7 @@
 """What the feature extractors of all encoder families share: the forms of input, checks, padding, devices."""
 
 import inspect
+import math
 import os
 from typing import Any
 
@@ -31,6 +32,8 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         feature_size: mel bins.
         sampling_rate: in Hz; the filter bank knows 16000 only.
         padding_value: value of padded samples.
+        clip_level: mean of a clip's features over its real frames and all bins; each clip is moved there by one
+            offset, as if its recording gain were another. None: clips stay as recorded.
         kwargs: those of `SequenceFeatureExtractor`, and others, which become attributes.
 
     Raises:
@@ -40,7 +43,14 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
     model_input_names = ["input_values", "attention_mask"]  # noqa: RUF012
 
     def __init__(
-        self, mean: float, std: float, feature_size: int, sampling_rate: int, padding_value: float, **kwargs: Any
+        self,
+        mean: float,
+        std: float,
+        feature_size: int,
+        sampling_rate: int,
+        padding_value: float,
+        clip_level: float | None = None,
+        **kwargs: Any,
     ) -> None:
         if sampling_rate != SAMPLING_RATE:
             raise ValueError(f"sampling_rate is {sampling_rate} Hz, the filter bank needs {SAMPLING_RATE} Hz")
@@ -50,9 +60,12 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
                 likely = near_miss(key, known)
                 if likely is not None:
                     raise ValueError(f"unknown argument {key!r} of {type(self).__name__}: use {likely!r}")
+        if clip_level is not None and not abs(clip_level) < math.inf:
+            raise ValueError(f"clip_level is {clip_level!r}, use a finite number, or None for clips as recorded")
         super().__init__(feature_size, sampling_rate, padding_value, **kwargs)
         self.mean = mean
         self.std = std
+        self.clip_level = clip_level
 
     @classmethod
     def from_dict(cls, feature_extractor_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -78,9 +91,26 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         self.auto_map: dict[str, str] = {}  # entries of where the class was loaded from; the library fills it
         return super().save_pretrained(save_directory, push_to_hub, **kwargs)
 
-    def extract_features(self, waveform: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """[batch, samples] -> [batch, frames, mel bins], on the device of the tensor, without checks or gradients."""
+    def log_mel(self, waveform: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Compute the features of clips as recorded; arguments and result as in `extract_features`."""
         raise NotImplementedError
+
+    def extract_features(self, waveform: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Compute features, at `clip_level`, on the device of the tensor, without checks of values or gradients.
+
+        Args:
+            waveform: [batch, samples] float in [-1, 1] at 16 kHz, zero-padded.
+            lengths: real samples of each clip [batch]; None: all are.
+
+        Returns:
+            [batch, frames, mel bins] float32.
+        """
+        features = self.log_mel(waveform, lengths)
+        if self.clip_level is None:
+            return features
+        if lengths is None:
+            lengths = torch.full((len(waveform),), waveform.shape[1], device=waveform.device)
+        return set_clip_level(features, self.clip_level, self.frame_mask(lengths, waveform.shape[1]))
 
     def frame_mask(self, lengths: torch.Tensor, num_samples: int) -> torch.Tensor:
         """Which frames of a padded batch are real: lengths in samples [batch] -> [batch, frames] bool."""
@@ -172,4 +202,29 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
             )
 
 
-__all__ = ["LogMelFeatureExtractor"]
+def set_clip_level(
+    features: torch.Tensor, level: torch.Tensor | float | None, frame_mask: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Move the mean of each clip's normalized log-mel features to a level: a change of the recording's gain.
+
+    The offset is one number per clip, so its spectrum stays as it is. Setting a level twice is setting it once.
+
+    Args:
+        features: normalized log-mel features, [batch, frames, mel bins].
+        level: the new mean, one number or [batch]; None leaves the features as recorded.
+        frame_mask: [batch, frames], nonzero at real frames, over which the mean is taken; None: all are real.
+
+    Returns:
+        Features of the same shape; padded frames are moved with their clip.
+    """
+    if level is None:
+        return features
+    if frame_mask is None:
+        mean = features.mean(dim=(1, 2))
+    else:
+        weights = frame_mask.to(features.dtype)
+        mean = (features.mean(dim=2) * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+    return features + (level - mean)[:, None, None]
+
+
+__all__ = ["LogMelFeatureExtractor", "set_clip_level"]

@@ -23,7 +23,7 @@ from .configuration_eat import EatConfig
 from .modeling_encoder import (
     EncoderClassifierOutput,
     check_inputs,
-    check_labels,
+    classifier_output,
     eager_attention_forward,
     embed_patches,
     layers_kept,
@@ -89,16 +89,9 @@ class EatAttention(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(dim=0)
         implementation = "eager" if torch.jit.is_tracing() else self.config._attn_implementation
         attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
-        output, weights = attend(
-            self,
-            query,
-            key,
-            value,
-            attention_mask,
-            dropout=self.config.attention_dropout if self.training else 0.0,
-            scaling=self.head_dim**-0.5,
-            **kwargs,
-        )
+        dropout = self.config.attention_dropout if self.training else 0.0
+        options = {"dropout": dropout, "scaling": self.head_dim**-0.5, **kwargs}
+        output, weights = attend(self, query, key, value, attention_mask, **options)
         return self.out_proj(output.reshape(batch, tokens, width)), weights
 
 
@@ -282,18 +275,7 @@ class EatForAudioClassification(EatPreTrainedModel):
             real = self.eat.token_mask(attention_mask)[:, 1:, None].to(tokens.dtype)
             pooled = (tokens[:, 1:] * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)
         logits = self.classifier(self.norm(pooled))
-        loss = (
-            None
-            if labels is None
-            else self.loss_function(check_labels(self.config, labels, logits), logits, self.config)
-        )
-        return EncoderClassifierOutput(
-            loss=loss,
-            logits=logits,
-            last_hidden_state=outputs.last_hidden_state,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
+        return classifier_output(self, outputs, logits, labels)
 
 
 __all__ = ["EatForAudioClassification", "EatModel", "EatPreTrainedModel"]

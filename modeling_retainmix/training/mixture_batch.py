@@ -8,6 +8,7 @@ import torch
 from scipy.special import betaincinv
 
 from modeling_retainmix.data.clips import to_waveform
+from modeling_retainmix.encoders.feature_extraction_encoder import set_clip_level
 from modeling_retainmix.keyed_random import Stream, keyed_uniform
 from modeling_retainmix.mixing import draw_snr, linear_mixup, mixing_gains, snr_mixup, spec_augment
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
@@ -38,7 +39,7 @@ class MixtureBatchBuilder:
     """Mix, extract features, mask; every random choice is keyed by (seed, position of the example).
 
     Args:
-        feature_extractor: gives `extract_features(waveform [batch, samples]) -> [batch, frames, 128]`.
+        feature_extractor: gives `log_mel(waveform [batch, samples]) -> [batch, frames, 128]`, and names `clip_level`.
         args: SNR, level, SpecAugment, teacher inputs and seed.
         num_classes: of the label vector.
         num_machine_classes: how many of them, from the first, are machines.
@@ -85,8 +86,8 @@ class MixtureBatchBuilder:
         if args.beta > 0:
             recorded = args.teacher_inputs == "recorded"
             waveforms += [machine, noise] if recorded else [scaled_machine, scaled_noise]
-        features = self.feature_extractor.extract_features(torch.cat(waveforms))
         size = len(position)
+        features = self._at_clip_level(self.feature_extractor.log_mel(torch.cat(waveforms)), size, machine.shape[1])
         return MixtureBatch(
             student_features=self._mask(features[:size], position) if augment else features[:size],
             teacher_features=features[size:] if args.beta > 0 else None,
@@ -96,6 +97,19 @@ class MixtureBatchBuilder:
             if self.layerdrop == 0 or not augment
             else self._draw(position, Stream.LAYERDROP, device, self.num_layers) >= self.layerdrop,
         )
+
+    def _at_clip_level(self, features: torch.Tensor, size: int, num_samples: int) -> torch.Tensor:
+        """Move the mixtures, the first `size` clips, to the extractor's clip level, their sources by the same offset.
+
+        So machine and noise stay as they stand in the mixture (Eq. 5).
+        """
+        level = self.feature_extractor.clip_level
+        if level is None:
+            return features
+        lengths = torch.full((size,), num_samples, device=features.device)
+        mixture = features[:size]
+        moved = set_clip_level(mixture, level, self.feature_extractor.frame_mask(lengths, num_samples))
+        return features + (moved - mixture)[:, :1, :1].repeat(len(features) // size, 1, 1)
 
     def _draw(
         self, position: np.ndarray, stream: Stream, device: torch.device, width: int | None = None

@@ -24,6 +24,7 @@ from modeling_retainmix.data.training_clips import prepare_training_clips
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsModel
 from modeling_retainmix.model_names import check_model_name
+from modeling_retainmix.pretrained import load_pretrained
 from modeling_retainmix.training.masked_prediction import MaskedPatchPrediction
 from modeling_retainmix.training.pretraining_arguments import PretrainingArguments, PretrainingData
 from modeling_retainmix.training.pretraining_probe import LayerProbe, probe_protocol
@@ -171,9 +172,9 @@ def _teacher(args: PretrainingArguments) -> TeacherTokens | None:
     """The encoder of the second iteration, at the level that its feature extractor names."""
     if args.tokenizer_model is None:
         return None
-    depth = {} if args.tokenizer_layer is None else {"num_hidden_layers": max(args.tokenizer_layer, 1)}
-    teacher = AutoModel.from_pretrained(args.tokenizer_model, **depth)
-    level = getattr(AutoFeatureExtractor.from_pretrained(args.tokenizer_model), "clip_level", None)
+    depth: dict[str, Any] = {} if args.tokenizer_layer is None else {"num_hidden_layers": max(args.tokenizer_layer, 1)}
+    teacher = load_pretrained(AutoModel, args.tokenizer_model, **depth)
+    level = AutoFeatureExtractor.from_pretrained(args.tokenizer_model).clip_level
     return TeacherTokens(teacher, args.tokenizer_layer, level, args.device)
 
 

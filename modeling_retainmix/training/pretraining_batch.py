@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from modeling_retainmix.data.clips import to_waveform
+from modeling_retainmix.encoders.feature_extraction_encoder import set_clip_level
 from modeling_retainmix.keyed_random import Stream, keyed_uniform
 from modeling_retainmix.mixing import mixing_gains
 from modeling_retainmix.training.masked_prediction import split_tokens, take_tokens
@@ -16,7 +17,6 @@ from modeling_retainmix.training.pretraining_targets import (
     RandomProjectionTokenizer,
     Standardizer,
     clip_statistics,
-    set_clip_level,
 )
 
 
@@ -42,7 +42,7 @@ class PretrainingBatchBuilder:
     """Machine, noise or mixture, at some level, with some patches masked; all draws keyed by (seed, position).
 
     Args:
-        feature_extractor: gives `extract_features(waveform [batch, samples]) -> [batch, frames, mel bins]`.
+        feature_extractor: gives `log_mel(waveform [batch, samples]) -> [batch, frames, mel bins]`.
         args: shares, SNR, gain, level, mask and seed.
         patch_size, num_mel_patches: of the encoder.
         values: what the tokenizer reads of features, [batch, T * F, size].
@@ -96,7 +96,7 @@ class PretrainingBatchBuilder:
         noise_gain = torch.where(kind == 2, noise_gain, (kind == 1).to(machine.dtype))
         gain = 10.0 ** ((2.0 * self._draw(position, Stream.PRETRAINING_GAIN, device) - 1.0) * args.gain_db / 20.0)
         heard = (gain * machine_gain)[:, None] * machine + (gain * noise_gain)[:, None] * noise
-        features = self.feature_extractor.extract_features(heard)
+        features = self.feature_extractor.log_mel(heard)
         if args.clip_level is None:
             return features
         low, high = args.clip_level[0], args.clip_level[-1]

@@ -8,24 +8,14 @@ import torch
 
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, with_snr
 from modeling_retainmix.detection.settings import DetectorSettings
-from modeling_retainmix.encoders import BeatsFeatureExtractor
 from modeling_retainmix.evaluation.embeddings import BenchmarkEmbeddings, embed_mixtures
 from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embedders_by_key
 from modeling_retainmix.evaluation.scores import score_benchmark
-from modeling_retainmix.training.pretraining_targets import set_clip_level
 
 BACKENDS = {
     "knn": DetectorSettings(backend="knn", normalization="none"),
     "mahalanobis": DetectorSettings(backend="mahalanobis"),
 }
-
-
-class LevelFeatureExtractor(BeatsFeatureExtractor):
-    """`BeatsFeatureExtractor` at the clip level in its attribute `clip_level`, as pre-training hears clips."""
-
-    def extract_features(self, waveform: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """As in `BeatsFeatureExtractor`."""
-        return set_clip_level(super().extract_features(waveform, lengths), getattr(self, "clip_level", None))
 
 
 def probe_protocol(name: str, clip_seconds: float, snr_db: float) -> BenchmarkProtocol:
@@ -61,14 +51,13 @@ class LayerProbe:
 
         Args:
             encoder: a `BeatsModel`.
-            feature_extractor: its own; an attribute `clip_level` is read.
+            feature_extractor: its own.
 
         Returns:
             {"probe_<backend>_layer_<k>": harmonic mean of the official scores of all subsets, in percent}.
         """
-        extractor = LevelFeatureExtractor(**feature_extractor.to_dict())
         layers = tuple(range(encoder.config.num_hidden_layers + 1))
-        named = NamedEncoder("probe", encoder, extractor, layers)
+        named = NamedEncoder("probe", encoder, feature_extractor, layers)
         embed = embedders_by_key([named], self.device)(tuple((named.name, layer) for layer in layers))
         kept: dict[str, BenchmarkEmbeddings] = {}
 

@@ -10,32 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from modeling_retainmix.encoders.feature_extraction_encoder import set_clip_level
+
 _EPSILON = 1e-5
-
-
-def set_clip_level(
-    features: torch.Tensor, level: torch.Tensor | float | None, frame_mask: torch.Tensor | None = None
-) -> torch.Tensor:
-    """Moves the mean of each clip's normalized log-mel features to a level: a change of the recording's gain.
-
-    The offset is one number per clip, so its spectrum stays as it is. Setting a level twice is setting it once.
-
-    Args:
-        features: normalized log-mel features, [batch, frames, mel bins].
-        level: the new mean, one number or [batch]; None leaves the features as recorded.
-        frame_mask: [batch, frames], nonzero at real frames, over which the mean is taken; None: all are real.
-
-    Returns:
-        Features of the same shape; padded frames are moved with their clip.
-    """
-    if level is None:
-        return features
-    if frame_mask is None:
-        mean = features.mean(dim=(1, 2))
-    else:
-        weights = frame_mask.to(features.dtype)
-        mean = (features.mean(dim=2) * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
-    return features + (level - mean)[:, None, None]
 
 
 def cut_patches(features: torch.Tensor, patch_size: int) -> torch.Tensor:

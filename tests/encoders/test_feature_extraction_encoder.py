@@ -52,3 +52,31 @@ def test_pipeline_gives_the_same_scores_in_batches_of_three(model_and_extractor,
     for answer, recording in zip(together, recordings, strict=True):
         expected = {entry["label"]: entry["score"] for entry in classify(dict(recording))}
         assert {entry["label"]: entry["score"] for entry in answer} == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request):
+    return FAMILIES[request.param]
+
+
+def test_when_extractor_has_a_clip_level_then_every_clip_is_there_whatever_its_padding(family, tmp_path):
+    plain, leveled = family.extractor_class(), family.extractor_class(clip_level=-0.15)
+    clips = [0.1 * torch.randn(length, generator=torch.Generator().manual_seed(length)) for length in (16000, 9000)]
+    batch = leveled(clips, sampling_rate=16000)
+    for index, clip in enumerate(clips):
+        alone = leveled(clip, sampling_rate=16000)
+        real = alone["attention_mask"][0].bool()
+        features = alone["input_values"][0, real]
+        torch.testing.assert_close(features.mean(), torch.tensor(-0.15), atol=1e-5, rtol=0)
+        torch.testing.assert_close(batch["input_values"][index, : len(real)][real], features, atol=1e-5, rtol=0)
+        recorded = plain(clip, sampling_rate=16000)["input_values"][0, real]
+        offset = features - recorded
+        torch.testing.assert_close(offset, offset.mean().expand_as(offset), atol=1e-5, rtol=0)
+    leveled.save_pretrained(tmp_path)
+    assert family.extractor_class.from_pretrained(tmp_path).clip_level == -0.15
+    assert plain.clip_level is None
+
+
+def test_when_clip_level_is_not_a_number_then_error_says_so(family):
+    with pytest.raises(ValueError, match="clip_level is nan, use a finite number"):
+        family.extractor_class(clip_level=float("nan"))

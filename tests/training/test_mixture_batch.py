@@ -11,8 +11,14 @@ from modeling_retainmix.training.mixture_batch import MixtureBatchBuilder
 class WaveformAsFeatures:
     """Stands for a feature extractor: frames of 128 samples, so that the tests can read the waveform back."""
 
-    def extract_features(self, waveform):
+    def __init__(self, clip_level=None):
+        self.clip_level = clip_level
+
+    def log_mel(self, waveform):
         return waveform.reshape(len(waveform), -1, 128)
+
+    def frame_mask(self, lengths, num_samples):
+        return torch.ones(len(lengths), num_samples // 128)
 
 
 def batch_of(pairs, keys):
@@ -22,11 +28,13 @@ def batch_of(pairs, keys):
 KEYS = [PairKey(position, position % 24, position % 8) for position in range(6)]
 
 
-def build(make_args, pairs, keys=KEYS, layerdrop=0.0, **options):
+def build(make_args, pairs, keys=KEYS, layerdrop=0.0, clip_level=None, **options):
     options = {"time_mask_width": 0, "frequency_mask_width": 0} | options
     num_machines = len(pairs.machine_class_names)
     num_classes = len(pairs.class_names) if options.get("tag_noise", True) else num_machines
-    builder = MixtureBatchBuilder(WaveformAsFeatures(), make_args(**options), num_classes, num_machines, 4, layerdrop)
+    builder = MixtureBatchBuilder(
+        WaveformAsFeatures(clip_level), make_args(**options), num_classes, num_machines, 4, layerdrop
+    )
     return builder(batch_of(pairs, keys))
 
 
@@ -36,6 +44,15 @@ def test_when_batch_is_built_then_teacher_hears_the_two_parts_of_the_mixture(mak
     assert torch.allclose(batch.student_features, machine + noise, atol=1e-6)
     ratio = machine.flatten(1).square().mean(1) / noise.flatten(1).square().mean(1)
     assert torch.allclose(10 * ratio.log10(), torch.zeros(6), atol=1e-3)
+
+
+def test_when_extractor_has_a_clip_level_then_the_mixture_is_there_and_its_sources_move_with_it(make_args, pairs):
+    plain, moved = build(make_args, pairs), build(make_args, pairs, clip_level=0.25)
+    assert torch.allclose(moved.student_features.mean(dim=(1, 2)), torch.full((6,), 0.25), atol=1e-6)
+    offset = (moved.student_features - plain.student_features)[:, :1, :1]
+    assert torch.allclose(moved.student_features, plain.student_features + offset, atol=1e-6)
+    expected = plain.teacher_features + torch.cat([offset, offset])
+    assert torch.allclose(moved.teacher_features, expected, atol=1e-6)
 
 
 def test_when_level_is_unit_noise_then_noise_has_unit_power(make_args, pairs):

@@ -10,7 +10,8 @@ from torch.utils.data import default_convert
 
 from modeling_retainmix.data.clips import read_clips, to_waveform
 from modeling_retainmix.encoders import BeatsFeatureExtractor
-from modeling_retainmix.training.pretraining_targets import clip_statistics, cut_patches, set_clip_level
+from modeling_retainmix.encoders.feature_extraction_encoder import set_clip_level
+from modeling_retainmix.training.pretraining_targets import clip_statistics, cut_patches
 
 
 @pytest.fixture

@@ -12,11 +12,9 @@ from modeling_retainmix.evaluation.score_encoders import NamedEncoder, score_enc
 from modeling_retainmix.training.pretraining_probe import (
     BACKENDS,
     LayerProbe,
-    LevelFeatureExtractor,
     best_layer,
     probe_protocol,
 )
-from modeling_retainmix.training.pretraining_targets import set_clip_level
 
 SECONDS = 0.5
 
@@ -59,14 +57,6 @@ def test_scores_are_those_of_the_benchmark_for_every_layer_and_backend(benchmark
         for layer in range(3):
             expected = 100 * results["one", layer].hmean_all
             assert scores[f"probe_{backend}_layer_{layer}"] == pytest.approx(expected, abs=1e-9)
-
-
-def test_when_extractor_has_a_level_then_the_probe_hears_clips_at_it(encoder):
-    waveforms = 0.1 * torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
-    plain = BeatsFeatureExtractor(clip_level=0.3)
-    leveled = LevelFeatureExtractor(**plain.to_dict()).extract_features(waveforms)
-    expected = set_clip_level(BeatsFeatureExtractor().extract_features(waveforms), 0.3)
-    assert torch.allclose(leveled, expected, atol=1e-5)
 
 
 def test_when_probed_then_the_encoder_stays_as_it_is(benchmark, encoder):

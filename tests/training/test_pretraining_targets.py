@@ -6,6 +6,7 @@ import torch
 from tiny_pretraining import ENCODER
 
 from modeling_retainmix.encoders import BeatsConfig, BeatsModel
+from modeling_retainmix.encoders.feature_extraction_encoder import set_clip_level
 from modeling_retainmix.training.pretraining_targets import (
     LogMelPatches,
     RandomProjectionTokenizer,
@@ -13,7 +14,6 @@ from modeling_retainmix.training.pretraining_targets import (
     TeacherTokens,
     clip_statistics,
     cut_patches,
-    set_clip_level,
 )
 
 ROWS, SIZE = 8, 16
