@@ -69,8 +69,8 @@ class DetectorSettings:
             references as those of one domain. "varmin" always shares them.
         shrinkage: of the covariance of "mahalanobis".
         covariance: of "mahalanobis", "domain" for one of each domain or "shared" for one of both.
-        left_out_covariance: of "whitened" when a reference is left out, for thresholds and normalization: "held", the
-            one of all references, or "refit", that of the others (see `WhitenedBackend` for their false alarms).
+        left_out_covariance: of "whitened" when a reference is left out, for thresholds and normalization: "refit",
+            that of the others, or "held", the one of all references (see `WhitenedBackend` for their false alarms).
         explained_variance: share of the references' variance inside the subspace of "pca".
         density_neighbors: of a reference, whose mean distance is the density of "density" and "varmin".
         k: number of nearest references whose mean distance is the score.
@@ -102,7 +102,7 @@ class DetectorSettings:
     bank: Bank = "domain"
     shrinkage: float | int = 0.1
     covariance: Covariance = "domain"
-    left_out_covariance: LeftOutCovariance = "held"
+    left_out_covariance: LeftOutCovariance = "refit"
     explained_variance: float | int = 0.95
     density_neighbors: int = 4
     k: int = 1

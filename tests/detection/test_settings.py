@@ -28,7 +28,7 @@ def test_when_settings_pass_through_json_then_they_are_equal():
         ("whitened", {"metric": "cosine"}),
         ("varmin", {"k": 2}),
         ("knn", {"covariance": "shared"}),
-        ("mahalanobis", {"left_out_covariance": "refit"}),
+        ("mahalanobis", {"left_out_covariance": "held"}),
     ],
 )
 def test_when_a_setting_is_not_read_by_the_backend_then_error_names_both(backend, unused):

@@ -24,17 +24,17 @@ class WhitenedBackend(Backend):
     domain's mean (one reference per domain, or copies), Sigma is the identity, which is "knn". Any number of
     references from 1 up; distances of both domains are of one scale, so they compare without normalization.
 
-    Leave-one-out distances, which thresholds and normalization come from, leave references out of the search only:
-    the covariance is held (`left_out_covariance="held"`). It has seen the reference that is left out, so these
-    distances are smaller than those of new clips. Where a rate of 10 % was asked for on Gaussian vectors, 11 to 17 %
-    of new ones were above the threshold with 8 features, but 18 to 100 % with 128 and all with 1536 (20 or 100
-    references). With "refit" the covariance and rho are those of the other recordings, and these were 5 to 15 %.
+    Leave-one-out distances, which thresholds and normalization come from, use the covariance and rho of the other
+    recordings (`left_out_covariance="refit"`). With "held" references are left out of the search only: the covariance
+    has seen them, so these distances are smaller than those of new clips. Where a rate of 10 % was asked for on
+    Gaussian vectors, 5 to 15 % of new ones were above the threshold with "refit", and with "held" 11 to 17 % with 8
+    features, 18 to 100 % with 128 and all with 1536 (20 or 100 references).
 
     Args:
         references: of all domains.
         domain: "source" or "target".
         k: number of neighbors; with fewer references, all of them (with a warning).
-        left_out_covariance: "held" or "refit".
+        left_out_covariance: "refit" or "held".
 
     Attributes:
         shrinkage: rho.
@@ -44,7 +44,7 @@ class WhitenedBackend(Backend):
     uses_neighbors = True
 
     def __init__(
-        self, references: References, domain: str, k: int = 1, left_out_covariance: LeftOutCovariance = "held"
+        self, references: References, domain: str, k: int = 1, left_out_covariance: LeftOutCovariance = "refit"
     ) -> None:
         super().__init__(references, domain)
         self.left_out_covariance = left_out_covariance

@@ -31,7 +31,7 @@ REFERENCES = References(VECTORS, torch.arange(18), torch.arange(18) >= 10, num_b
         ("knn", {"k": 2, "metric": "cosine"}, KnnBackend),
         ("knn", {"memmixup_neighbors": 3, "memmixup_alpha": 0.6}, KnnBackend),
         ("whitened", {"k": 2}, WhitenedBackend),
-        ("whitened", {"left_out_covariance": "refit"}, WhitenedBackend),
+        ("whitened", {"left_out_covariance": "held"}, WhitenedBackend),
         ("subband", {"k": 2}, SubbandBackend),
         ("varmin", {"density_neighbors": 2}, VarMinBackend),
         ("density", {"k": 2, "metric": "cosine", "density_neighbors": 3}, DensityBackend),
@@ -58,7 +58,7 @@ def test_each_option_changes_the_distances_or_those_of_references():
         "memmixup_alpha": 0.3,
         "shrinkage": 0.9,
         "covariance": "shared",
-        "left_out_covariance": "refit",
+        "left_out_covariance": "held",
         "explained_variance": 0.2,
         "density_neighbors": 2,
     }

@@ -56,7 +56,7 @@ def test_distances_are_those_of_the_dense_inverse_covariance(num_source, num_tar
     references, queries = drawn(num_source, num_target, width)
     inverse, rho = dense_inverse(references)
     for domain in references.domains:
-        backend = WhitenedBackend(references, domain)
+        backend = WhitenedBackend(references, domain, left_out_covariance="held")
         assert backend.shrinkage == pytest.approx(rho, rel=1e-9)
         bank = references.vectors[references.rows(domain)]
         expected = dense_distances(inverse, queries, bank).min(axis=1)
@@ -69,7 +69,7 @@ def test_distances_are_those_of_the_dense_inverse_covariance(num_source, num_tar
 def test_distances_of_other_domains_references_are_whitened_too():
     references, _ = drawn(6, 4, 40)
     inverse, _ = dense_inverse(references)
-    backend = WhitenedBackend(references, "target")
+    backend = WhitenedBackend(references, "target", left_out_covariance="held")
     expected = dense_distances(inverse, references.vectors[:6], references.vectors[6:]).min(axis=1)
     np.testing.assert_allclose(backend.reference_distances()[:6].numpy(), expected, rtol=1e-5)
     assert torch.equal(backend.reference_distances()[6:], backend.leave_one_out())
@@ -79,7 +79,7 @@ def test_several_neighbors_are_averaged_and_windows_of_a_recording_are_left_out_
     references, queries = drawn(7, 0, 30)
     windows = References(references.vectors, torch.tensor([0, 0, 1, 2, 2, 3, 4]), references.is_target_domain)
     inverse, _ = dense_inverse(references)
-    backend = WhitenedBackend(windows, "source", k=2)
+    backend = WhitenedBackend(windows, "source", k=2, left_out_covariance="held")
     expected = np.sort(dense_distances(inverse, queries, windows.vectors), axis=1)[:, :2].mean(axis=1)
     np.testing.assert_allclose(backend.distance(queries).numpy(), expected, rtol=1e-5)
     among = dense_distances(inverse, windows.vectors, windows.vectors)
