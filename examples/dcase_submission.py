@@ -34,7 +34,7 @@ from modeling_retainmix.data import read_recordings
 from modeling_retainmix.detection.windows import ClipScore
 from modeling_retainmix.evaluation.challenge.submission import SubmittedSystem, write_submission
 from modeling_retainmix.evaluation.results import read_results
-from modeling_retainmix.result_file import OutputError, ResultFile, Stopped, StopSignals, exit_incomplete
+from modeling_retainmix.stoppable_csv import OutputError, ResultFile, Stopped, StopSignals, exit_incomplete
 
 FALSE_ALARM_RATE = 0.1
 

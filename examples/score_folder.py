@@ -24,7 +24,7 @@ from pathlib import Path
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.audio_files import find_audio_files
 from modeling_retainmix.detection.windows import ClipScore
-from modeling_retainmix.result_file import OutputError, ResultFile, Stopped, StopSignals, exit_incomplete
+from modeling_retainmix.stoppable_csv import OutputError, ResultFile, Stopped, StopSignals, exit_incomplete
 
 TINY_MODEL = Path(__file__).parents[1] / "hub_cards" / "retainmix-beats-tiny"
 FALSE_ALARM_RATE = 0.1

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from modeling_retainmix.result_file import OutputError, ResultFile, Stopped, StopSignals
+from modeling_retainmix.stoppable_csv import OutputError, ResultFile, Stopped, StopSignals
 
 
 def test_rows_lie_beside_the_output_until_it_is_finished(tmp_path):
@@ -60,7 +60,7 @@ def test_a_link_stays_a_link_and_names_keep_their_bytes(tmp_path):
 def test_when_the_disk_is_full_then_whole_rows_stay(tmp_path):
     program = (
         "import sys\n"
-        "from modeling_retainmix.result_file import OutputError, ResultFile, exit_incomplete\n"
+        "from modeling_retainmix.stoppable_csv import OutputError, ResultFile, exit_incomplete\n"
         "with ResultFile(sys.argv[1], ['file']) as result:\n"
         "    try:\n"
         "        while True: result.write(['x' * 99])\n"
