@@ -43,7 +43,7 @@ def read_system(path: str) -> SubmittedSystem:
     try:
         return SubmittedSystem(**yaml.safe_load(Path(path).read_text(encoding="utf-8")))
     except (TypeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} is no description of a system as --help shows it: {error}") from error
+        raise ValueError(f"{path} is not a valid description of a system (see --help): {error}") from error
 
 
 def score_tests(
@@ -59,8 +59,8 @@ def score_tests(
     columns["file_name"] = np.asarray([Path(path).name for path in recordings["path"]])
     is_test, thresholds = columns["split"] == "test", {}
     for machine_type in np.unique(columns["machine_type"][is_test]).tolist():
-        of_type = columns["machine_type"] == machine_type
-        references, tests = of_type & (columns["split"] == "train"), of_type & is_test
+        is_type = columns["machine_type"] == machine_type
+        references, tests = is_type & (columns["split"] == "train"), is_type & is_test
         if not references.any():
             raise ValueError(f"machine type {machine_type!r} has tests but no references: add its train folder")
         paths, domains = columns["path"][references].tolist(), columns["domain"][references].tolist()
@@ -96,7 +96,7 @@ def submit(options: argparse.Namespace, system: SubmittedSystem, result: ResultF
         raise OutputError(f"{options.output_dir} cannot be written ({error.strerror})") from error
     result.discard()
     print(f"official score on the development set: {100 * development['official_score']:.2f} %")
-    print("\n".join([f"{folder} is written; {len(problems)} things to mend or to add:", *problems]))
+    print("\n".join([f"{folder} is written; {len(problems)} things to fix or to add:", *problems]))
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """Read a JSON file.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         ValueError: it is not in UTF-8 or not JSON, is nested deeper than `MAX_DEPTH`, or holds text that UTF-8 cannot
             express; the message names the file.
     """

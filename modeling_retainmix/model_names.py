@@ -26,7 +26,7 @@ def check_model_name(name: str | os.PathLike[str], revision: str | None = None) 
         revision: branch, tag or commit on the Hub; None: the main branch.
 
     Raises:
-        FileNotFoundError: there is no such folder or file in it, and what the Hub answered to the name.
+        FileNotFoundError: the folder does not exist or has no such file, and what the Hub answered to the name.
     """
     if Path(name).is_file():
         raise FileNotFoundError(f"{name} is a file: give the folder of the model, in which it lies")

@@ -1,4 +1,4 @@
-"""Recordings that are given twice: the one is no measure of how new the other one is.
+"""Recordings that are given twice: a copy says nothing of how far a new recording lies.
 
 Leaving one recording out says how high a new normal clip scores only if no copy of it stays. Copies are found by
 their content, whatever their names: also at another level or polarity, or written in another sample format.
@@ -41,7 +41,7 @@ def group_copies(fingerprints: np.ndarray) -> np.ndarray:
         fingerprints: [recordings, `NUM_VALUES`]; one that is NaN is a copy of nothing.
 
     Returns:
-        [recordings] int64, the index of the first copy of each recording: where there is no copy, its index.
+        [recordings] int64, the index of the first copy of each recording: its index if it has no copy.
     """
     count = len(fingerprints)
     values = np.nan_to_num(np.asarray(fingerprints, dtype=np.float64))

@@ -83,8 +83,8 @@ def explain_clip(
     columns = int(tokens.real_columns.sum())  # padding lies behind the clip
     hidden = tokens.hidden[layer][0, : columns * config.num_mel_patches].cpu()
     levels = level_deviations(tokens.levels[0, :columns].cpu(), references["level_moments"][backend.rows])
-    of_nearest = references["recording_index"] == contrast.recording_index
-    is_target_domain = bool(references["is_target_domain"][of_nearest].any())
+    is_nearest = references["recording_index"] == contrast.recording_index
+    is_target_domain = bool(references["is_target_domain"][is_nearest].any())
     return Explanation(
         contributions=token_contributions(hidden, contrast, config.num_mel_patches).numpy(),
         level_deviations=levels.numpy(),

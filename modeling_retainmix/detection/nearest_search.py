@@ -80,7 +80,7 @@ def neighbors_across_recordings(
         metric: as in `knn_distance`.
 
     Returns:
-        Distances [n, c] float32 ascending, infinite where there are fewer, and rows of `vectors` [n, c]. c is `count`
+        Distances [n, c] float32 ascending, infinite beyond the last one, and rows of `vectors` [n, c]. c is `count`
         and the vectors of the longest recording, at most n.
     """
     windows = int(recording_index.unique(return_counts=True)[1].max())

@@ -171,7 +171,7 @@ def check_inputs(
 def classifier_output(
     model: Any, outputs: ModelOutput, logits: torch.Tensor, labels: torch.Tensor | None
 ) -> EncoderClassifierOutput:
-    """Return the output of a classifier, with a loss where there are labels.
+    """Return the output of a classifier, with a loss if labels are given.
 
     Args:
         model: the classifier, whose configuration names the loss.

@@ -168,7 +168,7 @@ def read_results(path: str | Path) -> dict[str, Any]:
         Its content: scores in % per row, subset and SNR, and the records of protocol, data, settings and hardware.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         ValueError: it is not valid JSON, has another format version, lacks an entry, or an entry has the wrong type;
             the message names file and entry.
     """

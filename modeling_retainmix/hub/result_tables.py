@@ -21,7 +21,7 @@ def row_of(results: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         key: of the system.
 
     Raises:
-        ValueError: there is no such row.
+        ValueError: no row has that key.
     """
     for row in results["rows"]:
         if row["key"] == key:

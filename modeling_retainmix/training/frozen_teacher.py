@@ -43,7 +43,7 @@ def freeze_teacher(
         The teacher in evaluation mode, without gradients.
 
     Raises:
-        FileNotFoundError: there is no model of that name.
+        FileNotFoundError: no model has that name.
         ValueError: no teacher, tokens that differ from the student's, or incomplete weights.
     """
     if teacher is None:

@@ -85,7 +85,7 @@ def _prepare_device(run_args: RunArguments, args: RetainMixTrainingArguments) ->
     """Share the cores among the processes where the CPU computes; `accelerate launch` alone gives each of them one."""
     if args.device.type == "cpu":
         torch.set_num_threads(run_args.cpu_threads or max((os.cpu_count() or 1) // args.world_size, 1))
-        args.dataloader_pin_memory = False  # torch warns where there is no device to copy to
+        args.dataloader_pin_memory = False  # torch warns without a device to copy to
 
 
 def _load_data(

@@ -61,7 +61,7 @@ def run_pretraining(data: PretrainingData, args: PretrainingArguments) -> Pretra
         check_model_name(args.tokenizer_model)
     if args.device.type == "cpu":
         torch.set_num_threads(data.cpu_threads or max((os.cpu_count() or 1) // args.world_size, 1))
-        args.dataloader_pin_memory = False  # torch warns where there is no device to copy to
+        args.dataloader_pin_memory = False  # torch warns without a device to copy to
     with args.main_process_first(desc="data"):
         pairs = load_sounds(data, args)
         benchmark = load_probe(data, args) if args.probe_steps > 0 else []

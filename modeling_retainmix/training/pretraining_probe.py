@@ -51,7 +51,7 @@ class LayerProbe:
 
         Args:
             encoder: a `BeatsModel`.
-            feature_extractor: its own.
+            feature_extractor: of the encoder.
 
         Returns:
             {"probe_<backend>_layer_<k>": harmonic mean of the official scores of all subsets, in percent}.

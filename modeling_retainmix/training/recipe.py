@@ -60,7 +60,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> tuple[RunArguments, Re
         argv: the options; None: those of the command line.
 
     Raises:
-        FileNotFoundError: there is no such recipe.
+        FileNotFoundError: the recipe does not exist.
         ValueError: a recipe cannot be read, or holds an option that does not exist or a value that does not fit it.
         SystemExit: the command line does, as argparse reports it.
     """

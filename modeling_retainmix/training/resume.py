@@ -50,7 +50,7 @@ def read_state(checkpoint: str | None) -> TrainerState:
 
 
 def finished_weights(args: RetainMixTrainingArguments, checkpoint: str | None, state: TrainerState) -> str | None:
-    """Return the folder of the weights that a training ended with; None where there are steps left.
+    """Return the folder of the weights that a training ended with; None: steps are left.
 
     The end is the last step, or an evaluation at which the patience ran out; the Trainer would train on after both.
     """

@@ -51,7 +51,7 @@ def check_encoders(run_args: RunArguments, args: RetainMixTrainingArguments) -> 
     """Check that the named encoders exist, fit each other, have the layers that are asked for, and load whole.
 
     Raises:
-        FileNotFoundError: there is no model of that name.
+        FileNotFoundError: no model has that name.
         ValueError: student and teacher do not fit, a layer is missing, or weights are incomplete or damaged.
     """
     names = [name for name in (run_args.model, run_args.teacher) if name is not None]

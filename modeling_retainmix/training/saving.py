@@ -223,7 +223,7 @@ def _remove_staging(folder: Path) -> None:
 
 
 def _digest(path: Path) -> str | None:
-    """Return the SHA-256 of a file; None where there is none."""
+    """Return the SHA-256 of a file; None: the file does not exist."""
     if not path.is_file():
         return None
     with path.open("rb") as file:

@@ -60,8 +60,8 @@ def test_when_tests_are_of_one_domain_then_the_score_is_of_auc_and_pauc_and_the_
     machines = result_row("start", scores)["per_machine"]["Factory A"]["0"]
     clips = scores.clips
     for name, parts in machines.items():
-        of_machine = clips.machine_types == name
-        labels, values = clips.is_anomaly[of_machine], clips.scores["Factory A", 0][of_machine]
+        is_machine = clips.machine_types == name
+        labels, values = clips.is_anomaly[is_machine], clips.scores["Factory A", 0][is_machine]
         auc, pauc = roc_auc_score(labels, values), roc_auc_score(labels, values, max_fpr=0.1)
         assert parts == pytest.approx(
             {"official_score": 100 * hmean([auc, pauc]), "auc": 100 * auc, "pauc": 100 * pauc}

@@ -85,7 +85,7 @@ def test_when_the_system_has_an_unknown_field_then_error_names_file_and_field(fo
     (folder / "team.yaml").write_text(yaml.safe_dump(TEAM | {"tittle": "x"}))
     result = run(folder)
     assert result.returncode == 1
-    assert "team.yaml is no description of a system" in result.stderr and "'tittle'" in result.stderr
+    assert "team.yaml is not a valid description of a system" in result.stderr and "'tittle'" in result.stderr
 
 
 @pytest.mark.slow

@@ -87,7 +87,7 @@ class FactoryConfig:
 def factory_fingerprint(config: FactoryConfig) -> str:
     """Name of the data that `config` makes: the generator's version, a hash of its samples and the configuration."""
     values = asdict(config)
-    version = values.pop("version")  # it is told by the name and by the hash of the samples
+    version = values.pop("version")  # the name and the hash of the samples hold it
     content = json.dumps({"samples": FACTORY_SHA256[version], **values}, sort_keys=True)
     return f"factory-v{version}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
@@ -176,8 +176,8 @@ def planned_tables(config: FactoryConfig, splits: Sequence[str]) -> dict[str, li
     """Everything that a build makes: {table: its clips in the order of the rows}, two tables per split."""
     plan: dict[str, list[Clip]] = {}
     for split in splits:
-        of_split = _training_clips(config) if split == "train" else _benchmark_clips(split, config)
-        plan[f"{split}_machines"] = list(of_split)
+        clips = _training_clips(config) if split == "train" else _benchmark_clips(split, config)
+        plan[f"{split}_machines"] = list(clips)
         plan[f"{split}_noise"] = list(_noise_clips(split, config))
     return plan
 

@@ -10,7 +10,7 @@ from modeling_retainmix.data.layouts.dcase_sections import parse_dcase_name
 def merge_ground_truth(rows: list[dict[str, str]], root: str | os.PathLike[str]) -> list[dict[str, str]]:
     """Yield tests without a label theirs.
 
-    Labels and domains are those of the official CSV files. Attributes come from the labelled name where there is one
+    Labels and domains are those of the official CSV files. Attributes come from the labelled name if one exists
     and it agrees with them (in 2022 many do not).
 
     Args:

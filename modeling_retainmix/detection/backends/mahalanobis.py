@@ -41,8 +41,8 @@ class MahalanobisBackend(Backend):
         if covariance == "shared":
             self._scatter = references.shared(WithinDomainScatter)
         else:
-            of_domain = (self.vectors, self.recording_index, references.is_target_domain[self.rows])
-            self._scatter = WithinDomainScatter(References(*of_domain))
+            in_domain = (self.vectors, self.recording_index, references.is_target_domain[self.rows])
+            self._scatter = WithinDomainScatter(References(*in_domain))
         self.mean = self._scatter.means[domain]
         if not self._scatter.trace > 0:
             warnings.warn(

@@ -149,7 +149,7 @@ def validate_submission(
         Every problem in one line that names the file; empty if there is none.
 
     Raises:
-        FileNotFoundError: there is no such folder.
+        FileNotFoundError: the folder does not exist.
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -88,7 +88,7 @@ def read_rows(folder: str | os.PathLike[str]) -> list[ScoredRow]:
     """Read all rows of a folder, in the order of their file names.
 
     Raises:
-        FileNotFoundError: there is no row.
+        FileNotFoundError: the folder holds no rows.
         ValueError: a file is broken, or of another protocol or other machine types than the first one, or of other
             clips than the first one of its seed.
     """

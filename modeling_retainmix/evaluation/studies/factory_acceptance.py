@@ -2,7 +2,7 @@
 
 Official scores in %, nearest neighbour (K = 1, the nearer of both domains, no normalisation), log-mel mean unless an
 encoder is named. A benchmark on which everything wins, or everything loses, tells methods apart no better than one
-whose anomalies can be told by their level.
+whose anomalies can be found by their level.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
