@@ -35,8 +35,9 @@ def test_when_saved_then_another_process_gives_the_same_scores(tiny_checkpoint, 
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
     expected = np.append(detector.score(tests, RATE), detector.threshold())
-    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), expected, rtol=1e-6)
-    assert {path.suffix for path in (tmp_path / "detector").iterdir()} == {".json", ".safetensors"}
+    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), expected, rtol=1e-5)
+    # the last are the code of the encoder, for use without this package
+    assert {path.suffix for path in (tmp_path / "detector").iterdir()} == {".json", ".safetensors", ".py"}
 
 
 @pytest.mark.slow

@@ -204,7 +204,8 @@ def test_a_broken_table_hides_no_other_problem(tmp_path):
     assert sorted(validate_submission(folder, 2024)) == sorted(
         [
             REPORT,
-            f"{score}, line 1: 'file,score' is not `file name,number`",
+            f"{score}, line 1: 'file,score' is not `file name,number`: write the number with a decimal point, and "
+            "nothing behind it",
             f"{decision} is not in UTF-8: save it in that encoding",
             f"{twice}, line 201: section_00_0000.wav comes twice",
             f"{renamed.name} holds section_00_normal_0007.wav, which is not a clip of the evaluation set of 2024",
