@@ -8,6 +8,7 @@ from pathlib import Path
 import evaluate
 import numpy as np
 import pytest
+import torch
 from scipy.stats import hmean
 
 from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score, harmonic_mean
@@ -301,3 +302,18 @@ def test_when_what_was_added_cannot_be_scored_then_its_file_goes_and_its_lock_is
     metric.add_batch(predictions=[0.1, 0.9], references=[0, 1])
     assert list(tmp_path.rglob("*.arrow")) == [data]  # a lock that is held would have led to another name
     assert metric.compute()["official_score"] == 1
+
+
+@pytest.mark.parametrize(
+    "domains",
+    [
+        [0, 0, 1, 1],
+        np.array([False, False, True, True]),
+        torch.tensor([0, 0, 1, 1]),
+        torch.tensor([0, 0, 1, 1]).bool(),
+    ],
+)
+def test_when_domains_are_numbers_or_bools_of_any_array_then_scores_are_those_of_the_names(domains):
+    scores, labels = [0.1, 0.9, 0.4, 0.3], [0, 1, 0, 1]
+    expected = dcase_score(scores, labels, ["source", "source", "target", "target"])
+    assert dcase_score(torch.tensor(scores, dtype=torch.float64), torch.tensor(labels), domains) == expected

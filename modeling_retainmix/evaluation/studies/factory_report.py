@@ -16,6 +16,7 @@ from huggingface_hub.constants import HF_HOME
 from tqdm.auto import tqdm
 from transformers import AutoFeatureExtractor, AutoModel
 
+from modeling_retainmix import markdown
 from modeling_retainmix.data.benchmark import build_benchmark
 from modeling_retainmix.data.factory import (
     FACTORY_SHA256,
@@ -123,28 +124,26 @@ def _same_bytes(version: int) -> dict[str, bool]:
 
 
 def summary_table(checks: Sequence[Check], same_bytes: dict[str, bool]) -> str:
-    """Every check with its bounds and whether it holds."""
-    lines = ["| check | mean | bound | per machine type | bound | |", "|---|---:|---|---|---|---|"]
+    """Return every check with its bounds and whether it holds."""
+    rows = []
     for check in checks:
         values = check.values.values()
         spread = f"{min(values):.1f} to {max(values):.1f}"
-        lines.append(
-            f"| {check.name} | {check.mean:.1f} | {_bound(check.bounds)} | {spread} | {_bound(check.each)} "
-            f"| {'pass' if check.passed else 'FAIL'} |"
-        )
-    lines += [f"| {name} | | equal | | | {'pass' if same else 'FAIL'} |" for name, same in same_bytes.items()]
-    return "\n".join(lines)
+        verdict = "pass" if check.passed else "FAIL"
+        rows.append([check.name, f"{check.mean:.1f}", _bound(check.bounds), spread, _bound(check.each), verdict])
+    rows += [[name, "", "equal", "", "", "pass" if same else "FAIL"] for name, same in same_bytes.items()]
+    return markdown.table(["check", "mean", "bound", "per machine type", "bound", ""], rows, "lrllll")
 
 
 def type_table(checks: Sequence[Check]) -> str:
-    """The values of every machine type."""
+    """Return the values of every machine type."""
     types = sorted({name for check in checks for name in check.values if len(check.values) > 1})
-    lines = ["| check | " + " | ".join(types) + " |", "|---|" + "---:|" * len(types)]
-    for check in checks:
-        if len(check.values) > 1:
-            cells = [f"{check.values[name]:.1f}" if name in check.values else "" for name in types]
-            lines.append(f"| {check.name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    rows = [
+        [check.name, *(f"{check.values[name]:.1f}" if name in check.values else "" for name in types)]
+        for check in checks
+        if len(check.values) > 1
+    ]
+    return markdown.table(["check", *types], rows, "l" + "r" * len(types))
 
 
 def _bound(bounds: tuple[float, float]) -> str:

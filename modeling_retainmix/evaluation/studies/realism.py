@@ -9,6 +9,7 @@ half the smaller and twice the larger of the real values; of an area under the c
 
 import argparse
 import csv
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from modeling_retainmix.evaluation.studies.realism_sets import (
     read_noise_set,
 )
 from modeling_retainmix.evaluation.studies.realism_statistics import MODULATION_HZ, REGIONS_HZ
+from modeling_retainmix.markdown import table as tabulated
 
 MECHANICAL = ("clock_tick", "doing_the_dishes", "helicopter", "running_tap")  # things that run, tick or clatter
 MIXING_DRAWS = 5
@@ -231,22 +233,24 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return a table for each group of real sets; a value out of bounds is in bold."""
-    lines: list[str] = []
-    sets: list[str] = []
-    versions = list(rows[0].factory)
-    for row in rows:
-        if list(row.real) != sets:
-            sets = list(row.real)
-            names = ["statistic", "unit", *sets, "bounds", *(f"version {version}" for version in versions)]
-            lines += ["", f"| {' | '.join(names)} |", "|---|---|" + "---:|" * (len(names) - 2)]
-        values = [f"{row.real[name]:.2f}" for name in sets]
-        values.append("{:.2f} to {:.2f}".format(*row.bounds))
-        values += [
-            f"{row.factory[version]:.2f}" if row.within(version) else f"**{row.factory[version]:.2f}**"
-            for version in versions
+    tables, versions = [], list(rows[0].factory)
+    for sets, group in itertools.groupby(rows, key=lambda row: list(row.real)):
+        header = ["statistic", "unit", *sets, "bounds", *(f"version {version}" for version in versions)]
+        cells = [
+            [
+                row.name,
+                row.unit,
+                *(f"{row.real[name]:.2f}" for name in sets),
+                "{:.2f} to {:.2f}".format(*row.bounds),
+                *(
+                    f"{row.factory[version]:.2f}" if row.within(version) else f"**{row.factory[version]:.2f}**"
+                    for version in versions
+                ),
+            ]
+            for row in group
         ]
-        lines.append(f"| {row.name} | {row.unit} | {' | '.join(values)} |")
-    return "\n".join(lines[1:])
+        tables.append(tabulated(header, cells, "ll" + "r" * (len(header) - 2)))
+    return "\n\n".join(tables)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from modeling_retainmix import markdown
 from modeling_retainmix.data.benchmark import with_snr
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.settings import DetectorSettings
@@ -105,10 +106,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             for method, rate in machine_rates.items():
                 rates.setdefault((domain, num_references, num_windows, method), []).append(100 * rate)
     print(f"{loaded.sentence} False alarms in %, nominal {args.false_alarm_rate:.0%}.\n")
-    print("| Domain | References | Windows | Method | Mean | Machine types |\n|---|---:|---:|---|---:|---|")
-    for (domain, num_references, num_windows, method), shares in rates.items():
-        spread = f"{min(shares):.1f} to {max(shares):.1f}"
-        print(f"| {domain} | {num_references} | {num_windows} | {method} | {np.mean(shares):.1f} | {spread} |")
+    rows = [
+        [*map(str, case), f"{np.mean(shares):.1f}", f"{min(shares):.1f} to {max(shares):.1f}"]
+        for case, shares in rates.items()
+    ]
+    header = ["Domain", "References", "Windows", "Method", "Mean", "Machine types"]
+    print(markdown.table(header, rows, "lrrlrl"))
 
 
 if __name__ == "__main__":

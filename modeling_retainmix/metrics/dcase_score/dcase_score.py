@@ -86,8 +86,8 @@ def dcase_score(
     Args:
         predictions: [clips], anomaly scores, higher means more anomalous; compared in float64.
         references: [clips], 0 normal, 1 anomalous.
-        domains: [clips], "source"/"target" or 0/1. None: the domains are unknown, figures of single domains are NaN
-            and the official score is the harmonic mean of `auc` and `pauc`.
+        domains: [clips], "source"/"target", 0/1 or False/True, in any array. None: the domains are unknown, figures
+            of single domains are NaN and the official score is the harmonic mean of `auc` and `pauc`.
         machines: [clips], machine types. None: one machine, named "all".
         sections: [clips], sections. None: one section, named "00".
         rules: year, 2020 to 2026.
@@ -218,7 +218,7 @@ def _check_columns(predictions, references, domains, machines, sections) -> dict
     optional = {"domains": domains, "machines": machines, "sections": sections}
     columns = {"predictions": scores, "references": labels}
     for (name, values), default in zip(optional.items(), ("source", "all", "00"), strict=True):
-        given = [default] * len(scores) if values is None else [str(value) for value in values]
+        given = [default] * len(scores) if values is None else [_name(value) for value in values]
         columns[name] = np.asarray(given, dtype=np.str_)
     for name, values in columns.items():
         if len(values) != len(scores):
@@ -244,6 +244,12 @@ def _check_columns(predictions, references, domains, machines, sections) -> dict
     columns["references"] = labels.astype(np.int64)
     columns["domains"] = np.asarray([_DOMAIN_NAMES[name] for name in columns["domains"]], dtype=np.str_)
     return columns
+
+
+def _name(value) -> str:
+    """Return a name, also of a number that is an element of an array or a tensor; False is 0 and True is 1."""
+    value = value.item() if hasattr(value, "item") else value
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def _as_floats(name: str, values) -> np.ndarray:

@@ -19,7 +19,7 @@ def test_summary_names_value_bound_and_verdict_of_every_check():
     assert summary_table(CHECKS, {"same bytes": True, "recorded hash": False}).splitlines()[2:] == [
         "| clean clips | 84.7 | >= 80 | 80.0 to 90.0 | >= 70 | pass |",
         "| level alone | 58.3 | <= 54 | 50.0 to 70.0 | <= 60 | FAIL |",
-        "| squeal | 76.0 | 60 to 95 | 75.0 to 77.0 |  | pass |",
+        "| squeal | 76.0 | 60 to 95 | 75.0 to 77.0 | | pass |",
         "| same bytes | | equal | | | pass |",
         "| recorded hash | | equal | | | FAIL |",
     ]
@@ -29,7 +29,7 @@ def test_type_table_leaves_cells_empty_where_a_type_has_no_value():
     assert type_table(CHECKS).splitlines() == [
         "| check | fan | pump | saw |",
         "|---|---:|---:|---:|",
-        "| clean clips | 80.0 | 90.0 |  |",
+        "| clean clips | 80.0 | 90.0 | |",
         "| level alone | 50.0 | 70.0 |  |",
         "| squeal |  | 75.0 | 77.0 |",
     ]
