@@ -128,4 +128,5 @@ def test_only_one_module_renames():
                 is_os = isinstance(node.func.value, ast.Name) and node.func.value.id in ("os", "shutil")
                 if is_os or (len(node.args) == 1 and not node.keywords and node.func.attr != "move"):
                     found.add(path.relative_to(package).as_posix())
-    assert found == {"atomic.py", "hub/metric_space.py"}  # the second runs where the package is absent
+    # the second runs without the package; the partial file of the third has to survive a kill
+    assert found == {"atomic.py", "hub/metric_space.py", "stoppable_csv.py"}

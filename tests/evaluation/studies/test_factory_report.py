@@ -30,7 +30,7 @@ def test_type_table_leaves_cells_empty_where_a_type_has_no_value():
         "| check | fan | pump | saw |",
         "|---|---:|---:|---:|",
         "| clean clips | 80.0 | 90.0 | |",
-        "| level alone | 50.0 | 70.0 |  |",
+        "| level alone | 50.0 | 70.0 | |",
         "| squeal | | 75.0 | 77.0 |",
     ]
 
