@@ -102,9 +102,10 @@ def embed_patches(projection: nn.Conv2d, input_values: torch.Tensor) -> torch.Te
     size = projection.kernel_size[0]
     frames, mel_bins = input_values.shape[1:]
     values = input_values.unsqueeze(1).to(projection.weight.dtype)
-    if torch.compiler.is_exporting():
-        # A further column, which is cut off again: a program with a size that may be 1 would exclude a single column.
-        values = nn.functional.pad(values, (0, 0, 0, size))
+    if not torch.compiler.is_exporting():
+        return projection(values).flatten(2).transpose(1, 2)
+    # A further column, which is cut off again: a program with a size that may be 1 would exclude a single column.
+    values = nn.functional.pad(values, (0, 0, 0, size))
     patches = projection(values).flatten(2).transpose(1, 2)
     return patches[:, : frames // size * (mel_bins // size)]
 
