@@ -69,6 +69,11 @@ def whole_file(file: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def replace_file(finished: Path, file: Path) -> None:
+    """Put a finished file of the same file system in the place of another one, or where there was none."""
+    finished.replace(file)
+
+
 def replace_folder(finished: Path, folder: Path) -> None:
     """Put a finished folder of the same file system in the place of another one, which is removed.
 

@@ -1,7 +1,6 @@
 """`PretrainingTrainer`: masked patch prediction under the Trainer, with averaged weights, a probe and a log."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -15,7 +14,7 @@ from torch.utils.data import default_convert
 from transformers import TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-from modeling_retainmix.atomic import whole_folder
+from modeling_retainmix.atomic import replace_folder, whole_file, whole_folder
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.encoders import BeatsConfig, BeatsModel
 from modeling_retainmix.hub.remote_code import add_remote_code
@@ -133,7 +132,7 @@ class PretrainingTrainer(PairTrainer):
             scores: of the probe, for the record beside the weights.
         """
         folder = Path(self.args.output_dir) / name
-        fresh, old = folder.with_name(f"{name}.new"), folder.with_name(f"{name}.old")
+        fresh = folder.with_name(f"{name}.new")
         shutil.rmtree(fresh, ignore_errors=True)
         encoder.config.embedding_layer = layer
         record = {"step": self.state.global_step, "scores": scores, "settings": self.args.method_settings()}
@@ -142,11 +141,7 @@ class PretrainingTrainer(PairTrainer):
             self.processing_class.save_pretrained(temporary)
             add_remote_code(temporary)
             (temporary / RECORD_NAME).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        shutil.rmtree(old, ignore_errors=True)
-        if folder.is_dir():
-            folder.rename(old)
-        fresh.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        replace_folder(fresh, folder)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         super()._save(output_dir, state_dict)
@@ -169,9 +164,8 @@ class PretrainingTrainer(PairTrainer):
         lines = [line for line in self._lines() if 0 < last_step >= line["step"]]
         path = Path(self.args.output_dir) / LOG_NAME
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        os.replace(temporary, path)
+        with whole_file(path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
     def write_line(self, step: int, entries: Mapping[str, Any]) -> None:
         """Adds a line to the log."""

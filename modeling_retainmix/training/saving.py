@@ -17,7 +17,7 @@ from transformers.trainer_pt_utils import safe_globals
 from transformers.trainer_utils import get_last_checkpoint, rotate_checkpoints
 from transformers.utils import SAFE_WEIGHTS_NAME, WEIGHTS_NAME
 
-from modeling_retainmix.atomic import replace_folder
+from modeling_retainmix.atomic import replace_file, replace_folder
 from modeling_retainmix.detection.embedder import chosen_layers
 from modeling_retainmix.hub.card import write_unscored_card
 from modeling_retainmix.hub.push import push_folder, repository_name
@@ -211,7 +211,7 @@ def moved_into(folder: Path, process_index: int = 0) -> Iterator[Path]:
     try:
         yield staging
         for file in sorted(staging.iterdir()):
-            file.replace(folder / file.name)
+            replace_file(file, folder / file.name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
