@@ -62,14 +62,14 @@ def family(request):
 def test_when_extractor_has_a_clip_level_then_every_clip_is_there_whatever_its_padding(family, tmp_path):
     plain, leveled = family.extractor_class(), family.extractor_class(clip_level=-0.15)
     clips = [0.1 * torch.randn(length, generator=torch.Generator().manual_seed(length)) for length in (16000, 9000)]
-    batch = leveled(clips, sampling_rate=16000)
+    batch = leveled(clips, sampling_rate=16000, return_attention_mask=True)
     for index, clip in enumerate(clips):
-        alone = leveled(clip, sampling_rate=16000)
+        alone = leveled(clip, sampling_rate=16000, return_attention_mask=True)
         real = alone["attention_mask"][0].bool()
         features = alone["input_values"][0, real]
         torch.testing.assert_close(features.mean(), torch.tensor(-0.15), atol=1e-5, rtol=0)
         torch.testing.assert_close(batch["input_values"][index, : len(real)][real], features, atol=1e-5, rtol=0)
-        recorded = plain(clip, sampling_rate=16000)["input_values"][0, real]
+        recorded = plain(clip, sampling_rate=16000, return_attention_mask=True)["input_values"][0, real]
         offset = features - recorded
         torch.testing.assert_close(offset, offset.mean().expand_as(offset), atol=1e-5, rtol=0)
     leveled.save_pretrained(tmp_path)
