@@ -58,7 +58,8 @@ def read_scales(table: Dataset, rows: Sequence[int] | np.ndarray) -> np.ndarray:
     """The scale of each clip, float32 [len(rows)]; 1 where the table has no such column."""
     if SCALE_COLUMN not in table.column_names:
         return np.ones(len(rows), dtype=np.float32)
-    scales = table.with_format("arrow")[np.asarray(rows, dtype=np.int64)].column(SCALE_COLUMN)
+    only_scales = table.select_columns([SCALE_COLUMN]).with_format("arrow")  # audio would be read for nothing
+    scales = only_scales[np.asarray(rows, dtype=np.int64)].column(SCALE_COLUMN)
     return scales.to_numpy().astype(np.float32)
 
 
