@@ -16,6 +16,8 @@ from modeling_retainmix.encoders import (
     EatFeatureExtractor,
     EatForAudioClassification,
     EatModel,
+    LogMelConfig,
+    LogMelModel,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ __all__ = [
     "EatFeatureExtractor",
     "EatForAudioClassification",
     "EatModel",
+    "LogMelConfig",
+    "LogMelModel",
     "RetainMixTrainer",
     "RetainMixTrainingArguments",
     "convert_checkpoint",

@@ -219,12 +219,15 @@ def set_clip_level(
     """
     if level is None:
         return features
+    return features + (level - mean_level(features, frame_mask))[:, None, None]
+
+
+def mean_level(features: torch.Tensor, frame_mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Mean of each clip's features over its real frames and all bins, [batch]; arguments as in `set_clip_level`."""
     if frame_mask is None:
-        mean = features.mean(dim=(1, 2))
-    else:
-        weights = frame_mask.to(features.dtype)
-        mean = (features.mean(dim=2) * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
-    return features + (level - mean)[:, None, None]
+        return features.mean(dim=(1, 2))
+    weights = frame_mask.to(features.dtype)
+    return (features.mean(dim=2) * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
 
-__all__ = ["LogMelFeatureExtractor", "set_clip_level"]
+__all__ = ["LogMelFeatureExtractor", "mean_level", "set_clip_level"]

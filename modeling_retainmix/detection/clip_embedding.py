@@ -177,7 +177,7 @@ class _Work:
         waveforms = torch.from_numpy(np.stack([window for _, window in batch]))
         tokens = self._embedder.tokens(waveforms.movedim(1, -1).flatten(0, -2))  # channels of a clip follow each other
         channels = len(tokens.levels) // len(batch)
-        joined = torch.cat(list(self._embedder.pool(tokens).values()), dim=1).view(len(batch), -1)
+        joined = self._embedder.join(self._embedder.pool(tokens)).view(len(batch), -1)
         if self._width is None:
             self._width = joined.shape[1]
         if joined.shape[1] != self._width:

@@ -12,6 +12,7 @@ from modeling_retainmix.detection.backends.build import pool_domains
 from modeling_retainmix.detection.microphones import build_backends
 from modeling_retainmix.detection.normalization import DistanceStatistics, distance_statistics, standardize
 from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.detection.vector_layout import VectorLayout
 
 
 class DomainScores:
@@ -31,12 +32,13 @@ class DomainScores:
             far end to end, for microphones other than "near".
         recording_index: [n] int64, the recording each vector comes from.
         is_target_domain: [n] bool, the domain of each.
-        num_bands: frequency bands that lie end to end in a vector that was pooled over time.
+        layout: blocks and bands of a vector, or of its near half; blocks of unlike units are scaled.
 
     Attributes:
         recording_index: as given.
         domains: those that have a model, source first; one if both are pooled.
         backends: {domain: its backend}.
+        divisors: [blocks] float64, what each block of a vector is divided by (`VectorLayout.divisors`).
 
     Raises:
         ValueError: no references, or vectors that do not divide into the bands of the backend.
@@ -51,9 +53,12 @@ class DomainScores:
         vectors: torch.Tensor,
         recording_index: torch.Tensor,
         is_target_domain: torch.Tensor,
-        num_bands: int = 1,
+        layout: VectorLayout = VectorLayout(),  # noqa: B008
     ) -> None:
-        references = References(vectors, recording_index, is_target_domain, num_bands)
+        self._layout = layout
+        self._microphones = 2 if settings.has_two_vectors else 1
+        self.divisors = layout.divisors(vectors.chunk(self._microphones, dim=1)[0], is_target_domain)
+        references = References(self.scaled(vectors), recording_index, is_target_domain, layout)
         references = pool_domains(references, settings.to_dict())
         self.recording_index, self.domains = recording_index, references.domains
         self.backends = build_backends(settings, references)
@@ -69,7 +74,13 @@ class DomainScores:
 
     def distances(self, queries: torch.Tensor) -> torch.Tensor:
         """Return the distances of queries [n, D] to each domain, [n, domains] on the CPU."""
+        queries = self.scaled(queries)
         return torch.stack([backend.distance(queries) for backend in self.backends.values()], dim=1)
+
+    def scaled(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return vectors [..., D] as the backends compare them, each block divided by its `divisors`."""
+        by_microphone = vectors.chunk(self._microphones, dim=-1)
+        return torch.cat([self._layout.scale(part, self.divisors) for part in by_microphone], dim=-1)
 
     def from_distances(self, distances: torch.Tensor) -> np.ndarray:
         """Score clips by their `distances` [n, domains]: [n] float64; errors as in `scores`."""

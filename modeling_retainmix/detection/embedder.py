@@ -1,15 +1,31 @@
-"""From waveforms to pooled embeddings of chosen layers, in one batched forward of an encoder."""
+"""From waveforms to pooled embeddings of chosen layers, in one batched forward of an encoder.
+
+A layer is an index into `hidden_states`, or the name of what needs no encoder: "log-mel", the statistics of each patch
+of the features with the clip's mean taken away, and "level", that mean of the clip as recorded.
+"""
 
 import copy
 import os
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
-from modeling_retainmix.detection.pooling import DEFAULT_GAMMA, DEFAULT_P, PoolingMode, pool_tokens
+from modeling_retainmix.detection.pooling import (
+    DEFAULT_GAMMA,
+    DEFAULT_P,
+    PoolingMode,
+    keeps_bands,
+    pool_tokens,
+    values_per_band,
+)
+from modeling_retainmix.detection.vector_layout import LEVEL, LOG_MEL, Layer, VectorLayout
+from modeling_retainmix.encoders.configuration_log_mel import NUM_STATISTICS, LogMelConfig
 from modeling_retainmix.encoders.fbank import FFT_SIZE, FRAME_LENGTH, SAMPLING_RATE, mel_filters
+from modeling_retainmix.encoders.feature_extraction_beats import BeatsFeatureExtractor
+from modeling_retainmix.encoders.feature_extraction_encoder import mean_level, set_clip_level
+from modeling_retainmix.encoders.modeling_log_mel import LogMelModel, patch_statistics
 from modeling_retainmix.pretrained import check_encoder_config, load_pretrained
 
 
@@ -17,34 +33,39 @@ class ClipTokens(NamedTuple):
     """The output of an encoder for a batch of clips, before pooling.
 
     Attributes:
-        hidden: {layer: [batch, T * F, D] float32}, without class token.
+        hidden: {layer: [batch, T * F, D] float32}, without class token; D differs between layers and other blocks.
         levels: [batch, T, F] mean of the normalized log-mel features in each patch.
         real_columns: [T] bool on the CPU, which time columns hold no padding: their frames are all real.
     """
 
-    hidden: dict[int, torch.Tensor]
+    hidden: dict[Layer, torch.Tensor]
     levels: torch.Tensor
     real_columns: torch.Tensor
 
 
-def chosen_layers(layer: int | tuple[int, ...] | None, config: Any) -> tuple[int, ...]:
+def chosen_layers(layer: Layer | tuple[Layer, ...] | None, config: Any) -> tuple[Layer, ...]:
     """Return the layers to read of an encoder: those given, or its `embedding_layer`, or else its last one."""
     if layer is None:
-        chosen = getattr(config, "embedding_layer", None)
-        return (config.num_hidden_layers if chosen is None else chosen,)
-    return (layer,) if isinstance(layer, int) else layer
+        return (embedding_layer(config),)
+    return layer if isinstance(layer, tuple) else (layer,)
+
+
+def embedding_layer(config: Any) -> int:
+    """Return the layer of an encoder that a detector reads: its `embedding_layer`, or else its last one."""
+    chosen = getattr(config, "embedding_layer", None)
+    return int(config.num_hidden_layers if chosen is None else chosen)
 
 
 def load_encoder(
     name: str | os.PathLike[str],
-    layer: int | tuple[int, ...] | None,
+    layer: Layer | tuple[Layer, ...] | None,
     revision: str | None = None,
     trust_remote_code: bool = False,
 ) -> tuple[Any, Any]:
     """Load an encoder, of which no layer above the highest one that is read, and its feature extractor.
 
     Args:
-        name: folder or Hub name.
+        name: folder or Hub name; "log-mel": the statistics alone (`LogMelModel`), of clips whose mean is taken away.
         layer: as in `chosen_layers`.
         revision: branch, tag or commit on the Hub; None: the main branch.
         trust_remote_code: run code from the Hub.
@@ -54,14 +75,32 @@ def load_encoder(
         ValueError: a layer that the encoder does not have, a model of another kind, or weights that are damaged or
             incomplete; the message names the model and the first tensor that is missing.
     """
+    if name == LOG_MEL:
+        config = LogMelConfig(name_or_path=LOG_MEL)
+        _check_depth(layer, config, name)
+        return LogMelModel(config).eval(), BeatsFeatureExtractor(clip_level=0.0)
     source: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
     config = AutoConfig.from_pretrained(name, **source)
     check_encoder_config(config, name)
-    depth = max(chosen_layers(layer, config))
+    depth = _check_depth(layer, config, name)
+    model = load_pretrained(AutoModel, name, num_hidden_layers=_built_layers(depth, config), **source)
+    return model, AutoFeatureExtractor.from_pretrained(name, **source)
+
+
+def _check_depth(layer: Layer | tuple[Layer, ...] | None, config: Any, name: str | os.PathLike[str]) -> int:
+    depth = _depth(chosen_layers(layer, config))
     if depth > config.num_hidden_layers:
         raise ValueError(f"layer={depth}: {name} has {config.num_hidden_layers} layers")
-    model = load_pretrained(AutoModel, name, num_hidden_layers=max(1, depth), **source)
-    return model, AutoFeatureExtractor.from_pretrained(name, **source)
+    return depth
+
+
+def _depth(layers: Iterable[Layer]) -> int:
+    return max((layer for layer in layers if isinstance(layer, int)), default=0)
+
+
+def _built_layers(depth: int, config: Any) -> int:
+    """Layers of an encoder that is read up to `depth`: at least one, if it has any."""
+    return max(depth, min(1, config.num_hidden_layers))
 
 
 class Embedder:
@@ -74,11 +113,16 @@ class Embedder:
         model: an encoder of transformers whose config has `num_mel_patches`, `num_prefix_tokens` and `patch_size` and
             whose `hidden_states[k]` is the output of layer k.
         feature_extractor: its feature extractor, with `extract_features` and `frame_mask`.
-        layers: indices into `hidden_states`.
+        layers: indices into `hidden_states`, "log-mel" and "level".
         device: where to compute.
         pooling: mode of `pool_tokens`.
         pooling_p, rdp_gamma: exponents p and gamma of `pool_tokens`.
         max_frequency: in Hz; mel bins that reach higher are set to 0, the mean of the extractor. None: all are read.
+
+    Attributes:
+        layers: the layers, ascending, and then the others.
+        indices: those that are indices into `hidden_states`.
+        layout: of their embeddings, end to end as `join` lays them.
 
     Raises:
         ValueError: no layer, or one that the model does not have.
@@ -88,22 +132,39 @@ class Embedder:
         self,
         model: Any,
         feature_extractor: Any,
-        layers: Iterable[int],
+        layers: Iterable[Layer],
         device: torch.device | str = "cpu",
         pooling: PoolingMode = "time_mean",
         pooling_p: float = DEFAULT_P,
         rdp_gamma: float = DEFAULT_GAMMA,
         max_frequency: float | None = None,
     ) -> None:
-        self.layers = sorted(set(layers))
-        depth = model.config.num_hidden_layers
-        if not self.layers or not 0 <= self.layers[0] <= self.layers[-1] <= depth:
-            raise ValueError(f"layers={self.layers} is not valid for a model of {depth} layers: use 0 to {depth}")
+        chosen, depth = set(layers), model.config.num_hidden_layers
+        self.indices = sorted(layer for layer in chosen if isinstance(layer, int))
+        self.layers: list[Layer] = [*self.indices, *(name for name in (LOG_MEL, LEVEL) if name in chosen)]
+        is_known = len(self.layers) == len(chosen) and all(0 <= index <= depth for index in self.indices)
+        if not self.layers or not is_known:
+            raise ValueError(
+                f"layers={list(chosen)} is not valid for a model of {depth} layers: use 0 to {depth}, {LOG_MEL!r} or "
+                f"{LEVEL!r}"
+            )
         self.device = torch.device(device)
-        self.model = _cut(model, max(1, self.layers[-1])).to(self.device).eval()
+        self.model = _cut(model, _built_layers(_depth(self.layers), model.config)).to(self.device).eval()
         self.feature_extractor = feature_extractor
+        self._clip_level = getattr(feature_extractor, "clip_level", None)  # extractors of others have none
         self.pooling, self.pooling_p, self.rdp_gamma = pooling, pooling_p, rdp_gamma
         self._read_bins = None if max_frequency is None else _bins_below(max_frequency, feature_extractor.feature_size)
+
+    @property
+    def layout(self) -> VectorLayout:
+        config = self.model.config
+        width: int = config.hidden_size
+        sizes: dict[Layer, int] = {LOG_MEL: NUM_STATISTICS * config.patch_size, LEVEL: 1}
+        return VectorLayout(
+            tuple(values_per_band(self.pooling, sizes.get(layer, width)) for layer in self.layers),
+            config.num_mel_patches if keeps_bands(self.pooling) else 1,
+            is_scaled=len(self.layers) > len(self.indices) > 0 or (LOG_MEL in self.layers and LEVEL in self.layers),
+        )
 
     def embed(self, waveforms: torch.Tensor, features: torch.Tensor | None = None) -> dict[Hashable, torch.Tensor]:
         """Embed a batch of clips of one length.
@@ -124,16 +185,29 @@ class Embedder:
         waveforms, config = waveforms.to(self.device, torch.float32), self.model.config
         if features is None:
             features = self.feature_extractor.extract_features(waveforms)
-        if self._read_bins is not None:
-            features = features.clone()
-            features[..., self._read_bins :] = 0
-        hidden_states = self.model(features, output_hidden_states=self.layers).hidden_states
-        hidden = {layer: hidden_states[layer][:, config.num_prefix_tokens :].float() for layer in self.layers}
-        columns = hidden[self.layers[0]].shape[1] // config.num_mel_patches
-        patches = features[:, : columns * config.patch_size].unflatten(1, (columns, config.patch_size))
-        levels = patches.unflatten(3, (config.num_mel_patches, config.patch_size)).mean(dim=(2, 4))
-        frames = self._frame_mask(waveforms.shape[1])[0, : columns * config.patch_size]
-        return ClipTokens(hidden, levels, frames.view(columns, config.patch_size).all(dim=1))
+        is_real = self._frame_mask(waveforms.shape[1])
+        features = self._in_band(features, self._clip_level, is_real)
+        hidden: dict[Layer, torch.Tensor] = {}
+        if self.indices:
+            hidden_states = self.model(features, output_hidden_states=self.indices).hidden_states
+            hidden |= {layer: hidden_states[layer][:, config.num_prefix_tokens :].float() for layer in self.indices}
+        columns, size = features.shape[1] // config.patch_size, config.patch_size
+        if LOG_MEL in self.layers:
+            hidden[LOG_MEL] = patch_statistics(self._in_band(features, 0.0, is_real), size)
+        if LEVEL in self.layers:
+            recorded = self.feature_extractor.log_mel(waveforms)[..., : self._read_bins]
+            level = mean_level(recorded, is_real.to(self.device))
+            hidden[LEVEL] = level[:, None, None].expand(-1, columns * config.num_mel_patches, -1)
+        patches = features[:, : columns * size].unflatten(1, (columns, size))
+        levels = patches.unflatten(3, (config.num_mel_patches, size)).mean(dim=(2, 4))
+        return ClipTokens(hidden, levels, is_real[0, : columns * size].view(columns, size).all(dim=1))
+
+    def _in_band(self, features: torch.Tensor, level: float | None, is_real: torch.Tensor) -> torch.Tensor:
+        """Set the mean of the mel bins that are read to a level (None: leave it), and the others to 0."""
+        if self._read_bins is None and level == self._clip_level:
+            return features  # they are there
+        read = set_clip_level(features[..., : self._read_bins], level, is_real.to(self.device))
+        return torch.nn.functional.pad(read, (0, features.shape[2] - read.shape[2]))
 
     @torch.inference_mode()
     def pool(self, tokens: ClipTokens) -> dict[Hashable, torch.Tensor]:
@@ -142,6 +216,10 @@ class Embedder:
         mask = None if bool(real.all()) else real.to(self.device).expand(len(tokens.levels), -1)
         options = (self.pooling, mask, self.pooling_p, self.rdp_gamma)
         return {layer: pool_tokens(hidden, num_freq, *options) for layer, hidden in tokens.hidden.items()}
+
+    def join(self, pooled: Mapping[Hashable, torch.Tensor]) -> torch.Tensor:
+        """Lay the embeddings of all layers end to end, [batch, D], as `layout` says."""
+        return torch.cat([pooled[layer] for layer in self.layers], dim=1)
 
     def check_length(self, samples: int, name: str) -> None:
         """Check that a clip fills at least one time column of tokens.

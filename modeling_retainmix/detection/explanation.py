@@ -10,6 +10,7 @@ from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
 from modeling_retainmix.detection.backends.base import Contrast
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.vector_layout import VectorLayout
 from modeling_retainmix.detection.windows import Windows
 from modeling_retainmix.encoders.fbank import FRAME_SHIFT
 
@@ -29,7 +30,7 @@ class Explanation:
             not explain the score. Both figures:
             `python benchmarks/localization.py --model hub_cards/retainmix-beats-tiny`.
         squared_distance: of the pooled window to the nearest reference, or to the Gaussian of the domain; whitened, if
-            the backend is "whitened".
+            the backend is "whitened"; of several layers and of joined statistics, that of all together.
         reference: name of the nearest reference; of a mixed one, that of its target reference.
         domain: that decided the score, "source" or "target"; if both are pooled, that of the nearest reference.
         start_seconds: where in the clip the window begins; it is the one with the highest score.
@@ -58,7 +59,7 @@ def explain_clip(
 
     Args:
         source: the clip.
-        embedder: of one layer with time-mean pooling.
+        embedder: with time-mean pooling.
         windows: how to cut the clip.
         scores: of backends with `has_contrast`.
         references: tensors `is_target_domain` [n], `recording_index` [n] and `level_moments` [n, F, 2].
@@ -68,25 +69,27 @@ def explain_clip(
     Raises:
         FileNotFoundError, ValueError: the clip cannot be read or is too short.
     """
-    config, (layer,) = embedder.model.config, embedder.layers
+    config = embedder.model.config
     starts, samples = zip(*windows.cut(source.load(), SAMPLING_RATE), strict=True)
     embedder.check_length(len(samples[0]), source.name)
     waveforms = torch.from_numpy(np.stack(samples))
-    distances = [scores.distances(embedder.embed(batch)[layer]) for batch in waveforms.split(batch_size)]
+    distances = [scores.distances(embedder.join(embedder.embed(batch))) for batch in waveforms.split(batch_size)]
     by_domain = scores.normalized(torch.cat(distances))
     window = int(by_domain.amin(dim=1).argmax())
     domain = scores.domains[int(by_domain[window].argmin())]
     tokens = embedder.tokens(waveforms[window : window + 1])
-    pooled = embedder.pool(tokens)[layer][0].cpu()
+    pooled = scores.scaled(embedder.join(embedder.pool(tokens))[0].cpu())
     backend = scores.backends[domain]
     contrast = backend.contrast(pooled)
     columns = int(tokens.real_columns.sum())  # padding lies behind the clip
-    hidden = tokens.hidden[layer][0, : columns * config.num_mel_patches].cpu()
+    num_freq, divisors = config.num_mel_patches, scores.divisors.tolist()
+    hidden = [tokens.hidden[layer][0, : columns * num_freq].cpu() for layer in embedder.layers]
+    cells = [tokens / divisor for tokens, divisor in zip(hidden, divisors, strict=True)]
     levels = level_deviations(tokens.levels[0, :columns].cpu(), references["level_moments"][backend.rows])
     is_nearest = references["recording_index"] == contrast.recording_index
     is_target_domain = bool(references["is_target_domain"][is_nearest].any())
     return Explanation(
-        contributions=token_contributions(hidden, contrast, config.num_mel_patches).numpy(),
+        contributions=token_contributions(cells, contrast, embedder.layout, num_freq).numpy(),
         level_deviations=levels.numpy(),
         squared_distance=float((pooled.double() - contrast.origin) @ contrast.direction),
         reference=reference_names[contrast.recording_index],
@@ -96,7 +99,9 @@ def explain_clip(
     )
 
 
-def token_contributions(tokens: torch.Tensor, contrast: Contrast, num_freq: int) -> torch.Tensor:
+def token_contributions(
+    tokens: Sequence[torch.Tensor], contrast: Contrast, layout: VectorLayout, num_freq: int
+) -> torch.Tensor:
     """Split the squared distance of a time-mean pooled clip among the clip's tokens.
 
     With h a token, m the mean over time of its band, r the origin and g the direction of the contrast in that band,
@@ -105,16 +110,20 @@ def token_contributions(tokens: torch.Tensor, contrast: Contrast, num_freq: int)
     in a whitened space.
 
     Args:
-        tokens: [T * F, D] of one clip, real time columns only.
-        contrast: of the pooled clip [F * D].
+        tokens: [T * F, D] of each layer of one clip, real time columns only; D may differ.
+        contrast: of the pooled clip, [F * D] of each layer end to end.
+        layout: of the pooled clip.
         num_freq: F.
 
     Returns:
         [T, F] float64.
     """
-    grid = tokens.double().view(-1, num_freq, tokens.shape[1])
-    origin, direction = (vector.view(num_freq, -1) for vector in (contrast.origin, contrast.direction))
-    return torch.einsum("tfd,fd->tf", grid - origin, direction)
+    parts = []
+    for block, *vectors in zip(tokens, layout.blocks(contrast.origin), layout.blocks(contrast.direction), strict=True):
+        grid = block.double().view(-1, num_freq, block.shape[1])
+        origin, direction = (vector.view(num_freq, -1) for vector in vectors)
+        parts.append(torch.einsum("tfd,fd->tf", grid - origin, direction))
+    return torch.stack(parts).sum(dim=0)
 
 
 def level_deviations(levels: torch.Tensor, reference_moments: torch.Tensor) -> torch.Tensor:

@@ -12,12 +12,9 @@ DEFAULT_P = 3.0
 DEFAULT_GAMMA = 16.0
 
 
-def values_per_clip(mode: PoolingMode, num_freq: int, width: int) -> int:
-    """Return how many values a clip of F = `num_freq` patches of `width` features has: of a time column, if time is
-    kept."""
-    if not keeps_bands(mode):
-        return width
-    return num_freq * width * (2 if mode == "time_mean_std" else 1)
+def values_per_band(mode: PoolingMode, width: int) -> int:
+    """Return how many values a band has, of tokens of `width` features; or a clip or time column without bands."""
+    return 2 * width if mode == "time_mean_std" else width
 
 
 def keeps_bands(mode: PoolingMode) -> bool:

@@ -11,6 +11,7 @@ from modeling_retainmix.detection.duplicates import describe_copies, group_copie
 from modeling_retainmix.detection.recording_traits import describe_differences
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.threshold import ThresholdMethod, calibration_scores, score_threshold
+from modeling_retainmix.detection.vector_layout import VectorLayout
 
 
 class ReferenceMemory:
@@ -21,7 +22,7 @@ class ReferenceMemory:
         names: of the recordings.
         tensors: as `read_references` returns them.
         device: where the backend computes.
-        num_bands: frequency bands that lie end to end in a vector that was pooled over time.
+        layout: blocks and bands of a vector.
 
     Attributes:
         names, tensors: as given.
@@ -38,7 +39,7 @@ class ReferenceMemory:
         names: Sequence[str],
         tensors: Mapping[str, torch.Tensor],
         device: torch.device,
-        num_bands: int,
+        layout: VectorLayout,
     ) -> None:
         self._settings = settings
         self.names, self.tensors = list(names), dict(tensors)
@@ -52,7 +53,7 @@ class ReferenceMemory:
             tensors["vectors"].to("cpu" if device.type == "mps" else device),  # which has no float64
             torch.from_numpy(self._first_copy)[tensors["recording_index"]],
             tensors["is_target_domain"],
-            num_bands,
+            layout,
         )
 
     def threshold(self, false_alarm_rate: float, method: ThresholdMethod, num_windows: int) -> float:

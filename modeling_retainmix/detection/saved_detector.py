@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from transformers.utils import cached_file
 
 from modeling_retainmix.detection.duplicates import NUM_VALUES
-from modeling_retainmix.detection.pooling import values_per_clip
 from modeling_retainmix.detection.recording_traits import Traits
 from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.detection.vector_layout import VectorLayout
 from modeling_retainmix.json_files import read_json
 
 SETTINGS_FILE = "detector.json"
@@ -121,8 +121,8 @@ def read_references(
     revision: str | None,
     names: Sequence[str],
     settings: DetectorSettings,
-    config: Any,
-    num_layers: int,
+    layout: VectorLayout,
+    num_level_bands: int,
 ) -> dict[str, torch.Tensor]:
     """Read a detector's tensors.
 
@@ -131,8 +131,8 @@ def read_references(
         revision: branch, tag or commit on the Hub; None: the main branch.
         names: of the recordings, from the JSON file.
         settings: of the detector.
-        config: of the encoder.
-        num_layers: number of layers that the detector reads.
+        layout: of a vector, near or far.
+        num_level_bands: frequency patches of the encoder.
 
     Returns:
         `vectors` [n, dim] float32, `recording_index` [n] int64, `is_target_domain` [n] bool, `level_moments`
@@ -159,12 +159,11 @@ def read_references(
         check(key in tensors, f"lacks {key}")
         check(tensors[key].dtype == dtype, f"holds {key} as {tensors[key].dtype}, not {dtype}")
     vectors, recording_index = tensors["vectors"], tensors["recording_index"]
-    count, bands = len(recording_index), config.num_mel_patches
+    count = len(recording_index)
     check(recording_index.ndim == 1, f"holds recording_index of shape {list(recording_index.shape)}, not [n]")
-    for key, shape in (("is_target_domain", [count]), ("level_moments", [count, bands, 2])):
+    for key, shape in (("is_target_domain", [count]), ("level_moments", [count, num_level_bands, 2])):
         check(list(tensors[key].shape) == shape, f"holds {key} of shape {list(tensors[key].shape)}, not {shape}")
-    channels = 1 if settings.microphones == "near" else 2
-    width = channels * num_layers * values_per_clip(settings.pooling, bands, config.hidden_size)
+    width = (2 if settings.has_two_vectors else 1) * sum(layout.widths) * layout.num_bands
     # Averages over frequency keep the time axis, whose length is that of the references.
     has_width = vectors.ndim == 2 and (
         vectors.shape[1] % width == 0 if settings.pooling == "frequency_mean" else vectors.shape[1] == width

@@ -13,6 +13,7 @@ from modeling_retainmix.detection.backends.mahalanobis import Covariance
 from modeling_retainmix.detection.backends.whitened import LeftOutCovariance
 from modeling_retainmix.detection.nearest_search import Metric
 from modeling_retainmix.detection.pooling import DEFAULT_GAMMA, DEFAULT_P, PoolingMode, keeps_bands
+from modeling_retainmix.detection.vector_layout import Layer
 from modeling_retainmix.detection.windows import Reduction, Windows
 
 Normalization = Literal["references", "test", "none"]
@@ -50,7 +51,10 @@ class DetectorSettings:
 
     Attributes:
         layer: index into `hidden_states`, or several, whose vectors are laid end to end; None: the `embedding_layer`
-            of the encoder's config, or its last layer.
+            of the encoder's config, or its last layer. "log-mel" beside them, as in (1, "log-mel"), joins the
+            statistics of the log-mel features (`patch_statistics`) with the clip's mean taken away, and "level" that
+            mean, as recorded; with one of them, every block is divided by the spread of its references
+            (`VectorLayout.divisors`).
         pooling: mode of `pool_tokens`, of the tokens of each window.
         pooling_p: exponent of pooling="time_generalized_mean".
         rdp_gamma: exponent of pooling="time_rdp", 0 for the mean; 16 to 20 were best for BEATs and 1 for EAT
@@ -94,7 +98,7 @@ class DetectorSettings:
         ValueError: a value of another type or out of its bounds; the message gives field, value and bounds.
     """
 
-    layer: int | tuple[int, ...] | None = None
+    layer: Layer | tuple[Layer, ...] | None = None
     pooling: PoolingMode = "time_mean"
     pooling_p: float | int = DEFAULT_P
     rdp_gamma: float | int = DEFAULT_GAMMA
@@ -154,6 +158,11 @@ class DetectorSettings:
         """How clips are cut."""
         return Windows(self.window_seconds, self.hop_seconds, self.reduce, self.pad == "waveform")
 
+    @property
+    def has_two_vectors(self) -> bool:
+        """Whether a window has a vector of each microphone, near and far end to end."""
+        return self.microphones in ("residual", "fusion")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON holds them."""
         return asdict(self)
@@ -163,7 +172,7 @@ def _check_bounds(name: str, value: Any) -> None:
     if name not in _BOUNDS or value is None:
         return
     low, high = _BOUNDS[name]
-    values = value if isinstance(value, tuple) else (value,)
-    if not values or not all(low <= one <= high for one in values):
+    values = [one for one in (value if isinstance(value, tuple) else (value,)) if not isinstance(one, str)]
+    if value == () or not all(low <= one <= high for one in values):
         bounds = f"at least {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
         raise ValueError(f"{name}={value!r} is not valid: use {bounds}")

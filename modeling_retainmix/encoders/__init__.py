@@ -4,10 +4,12 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelF
 
 from .configuration_beats import BeatsConfig
 from .configuration_eat import EatConfig
+from .configuration_log_mel import LogMelConfig
 from .feature_extraction_beats import BeatsFeatureExtractor
 from .feature_extraction_eat import EatFeatureExtractor
 from .modeling_beats import BeatsForAudioClassification, BeatsModel
 from .modeling_eat import EatForAudioClassification, EatModel
+from .modeling_log_mel import LogMelModel
 
 AutoConfig.register(BeatsConfig.model_type, BeatsConfig)
 AutoModel.register(BeatsConfig, BeatsModel)
@@ -21,6 +23,11 @@ AutoModelForAudioClassification.register(EatConfig, EatForAudioClassification)
 AutoFeatureExtractor.register(EatConfig, EatFeatureExtractor)
 AutoProcessor.register(EatConfig, EatFeatureExtractor)
 
+AutoConfig.register(LogMelConfig.model_type, LogMelConfig)
+AutoModel.register(LogMelConfig, LogMelModel)
+AutoFeatureExtractor.register(LogMelConfig, BeatsFeatureExtractor)
+AutoProcessor.register(LogMelConfig, BeatsFeatureExtractor)
+
 __all__ = [
     "BeatsConfig",
     "BeatsFeatureExtractor",
@@ -30,4 +37,6 @@ __all__ = [
     "EatFeatureExtractor",
     "EatForAudioClassification",
     "EatModel",
+    "LogMelConfig",
+    "LogMelModel",
 ]

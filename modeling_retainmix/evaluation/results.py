@@ -19,7 +19,7 @@ import torch
 
 from modeling_retainmix.atomic import whole_file
 from modeling_retainmix.data.benchmark import BenchmarkProtocol, MachineBenchmark, domains_of_tests
-from modeling_retainmix.detection.embedder import chosen_layers
+from modeling_retainmix.detection.embedder import embedding_layer
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation import compared_systems
 from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, BenchmarkScores
@@ -327,7 +327,7 @@ def run_record(
         "model": {
             "name": name,
             "num_parameters": model.num_parameters(),
-            "embedding_layer": chosen_layers(None, model.config)[0],
+            "embedding_layer": embedding_layer(model.config),
             "base_model": base_model,
         },
         "duration_seconds": {stage: round(seconds, 1) for stage, seconds in durations.items()},

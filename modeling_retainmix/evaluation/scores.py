@@ -10,6 +10,7 @@ import torch
 from modeling_retainmix.data.benchmark import SUBSETS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.detection.vector_layout import VectorLayout
 from modeling_retainmix.evaluation.embeddings import BenchmarkEmbeddings
 from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score, harmonic_mean
 
@@ -79,7 +80,7 @@ def score_benchmark(
     protocol: BenchmarkProtocol,
     embed_machine: Callable[[MachineBenchmark], BenchmarkEmbeddings],
     settings: DetectorSettings = NEAREST_REFERENCE,
-    num_bands: int = 1,
+    layout: VectorLayout = VectorLayout(),  # noqa: B008
 ) -> dict[Hashable, BenchmarkScores]:
     """Score all subsets as a detector with these settings does.
 
@@ -90,7 +91,7 @@ def score_benchmark(
             so that only one machine type's embeddings are held at a time.
         settings: how clips are compared; layers, pooling and windows are not read from them. By default the
             anomaly score of a test clip is its distance to the nearest reference (Eq. 2).
-        num_bands: frequency bands that lie end to end in an embedding.
+        layout: blocks and bands of an embedding.
 
     Returns:
         Scores for every view that `embed_machine` returns.
@@ -106,7 +107,7 @@ def score_benchmark(
             for subset, (reference_kind, test_kind) in SUBSETS.items():
                 for snr_db in protocol.snr_db:
                     references, tests = cells[reference_kind, snr_db], cells[test_kind, snr_db]
-                    scores = _anomaly_scores(machine, references, tests, settings, num_bands)
+                    scores = _anomaly_scores(machine, references, tests, settings, layout)
                     collected.setdefault(view, {}).setdefault((subset, snr_db), []).append(scores)
     return {
         view: _official_scores(
@@ -142,11 +143,11 @@ def _anomaly_scores(
     references: torch.Tensor,
     tests: torch.Tensor,
     settings: DetectorSettings,
-    num_bands: int,
+    layout: VectorLayout,
 ) -> np.ndarray:
     """Score the test clips, [tests] float64; every recording has an embedding in both arguments."""
     is_reference = torch.from_numpy(machine.is_reference)
     is_target_domain = torch.from_numpy(machine.is_target_domain)[is_reference]
     recording_index = torch.arange(len(is_target_domain))
-    scores = DomainScores(settings, references[is_reference], recording_index, is_target_domain, num_bands)
+    scores = DomainScores(settings, references[is_reference], recording_index, is_target_domain, layout)
     return scores.scores(tests[~is_reference])

@@ -15,7 +15,7 @@ import torch
 from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification, set_seed
 
 from modeling_retainmix.data.training_pairs import TrainingPairs
-from modeling_retainmix.detection.embedder import chosen_layers
+from modeling_retainmix.detection.embedder import embedding_layer
 from modeling_retainmix.evaluation.results import read_results, run_record, write_results
 from modeling_retainmix.evaluation.score_systems import table_rows
 from modeling_retainmix.hub.card import write_model_card, write_teacher_card
@@ -155,7 +155,7 @@ def _train_student(
 
 def _evaluate(args: RetainMixTrainingArguments, data: RunData, student: str, teacher: str) -> list[dict[str, Any]]:
     model = load_pretrained(AutoModel, student)
-    (layer,) = chosen_layers(None, model.config)
+    layer = embedding_layer(model.config)
     return table_rows(
         data.evaluation,
         data.validation,

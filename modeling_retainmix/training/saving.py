@@ -18,7 +18,7 @@ from transformers.trainer_utils import get_last_checkpoint, rotate_checkpoints
 from transformers.utils import SAFE_WEIGHTS_NAME, WEIGHTS_NAME
 
 from modeling_retainmix.atomic import replace_file, replace_folder
-from modeling_retainmix.detection.embedder import chosen_layers
+from modeling_retainmix.detection.embedder import embedding_layer
 from modeling_retainmix.hub.card import write_unscored_card
 from modeling_retainmix.hub.push import push_folder, repository_name
 from modeling_retainmix.hub.remote_code import add_remote_code
@@ -185,7 +185,7 @@ class SafeSavingTrainer(Trainer):
             "model": {
                 "name": name,
                 "num_parameters": self.model.num_parameters(),
-                "embedding_layer": chosen_layers(None, config)[0],
+                "embedding_layer": embedding_layer(config),
                 "base_model": config.name_or_path or None,
             },
         }

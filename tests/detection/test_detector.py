@@ -133,7 +133,9 @@ def test_bands_of_every_pooling_over_time_are_matched_one_by_one(
             hidden = tiny_model(features, output_hidden_states=True).hidden_states[2]
         return pool_tokens(hidden, 8, pooling, p=2.0, gamma=4.0)
 
-    scores = DomainScores(detector.settings, vectors(references), torch.arange(8), torch.arange(8) >= 5, 8)
+    scores = DomainScores(
+        detector.settings, vectors(references), torch.arange(8), torch.arange(8) >= 5, detector.embedder.layout
+    )
     assert scores.domains == ["source"]  # one bank for both
     np.testing.assert_allclose(detector.score(tests, RATE), scores.scores(vectors(tests)), rtol=1e-3, atol=1e-6)
 
@@ -304,6 +306,51 @@ def test_when_scores_depend_on_the_other_clips_then_there_is_no_threshold(tiny_c
         detector.threshold()
 
 
+@pytest.mark.parametrize("layer", [(0, 2), (1, "log-mel"), (2, "log-mel", "level"), "log-mel", "statistics"])
+@pytest.mark.parametrize("backend", ["knn", "mahalanobis", "whitened"])
+def test_explanation_of_joined_layers_adds_up_to_the_squared_score(tiny_checkpoint, references, tests, backend, layer):
+    settings = {"backend": backend, "normalization": "none"}
+    detector = load("log-mel", **settings) if layer == "statistics" else load(tiny_checkpoint, layer=layer, **settings)
+    detector.fit(references, RATE, DOMAINS)
+    for explanation, score in zip(detector.explain(tests, RATE), detector.score(tests, RATE), strict=True):
+        np.testing.assert_allclose(explanation.contributions.mean(axis=0).sum(), score**2, rtol=1e-4)
+        assert explanation.squared_distance == pytest.approx(score**2, rel=1e-4)
+
+
+def test_joined_blocks_weigh_the_same(tiny_checkpoint, references, tests):
+    """The squared distance to one reference is that of each block, over the variance of its references."""
+    joined = load(tiny_checkpoint, layer=(1, "log-mel")).fit(references, RATE)
+    squares = np.zeros((len(tests), len(references)))
+    for layer in (1, "log-mel"):
+        alone = load(tiny_checkpoint, layer=layer)
+        vectors = [alone.fit(clip, RATE)._memory.tensors["vectors"].double() for clip in (*references, *tests)]
+        vectors = torch.cat(vectors).numpy()
+        of_references = vectors[: len(references)]
+        variance = ((of_references - of_references.mean(axis=0)) ** 2).sum(axis=1).mean()
+        squares += ((vectors[len(references) :, None] - of_references) ** 2).sum(axis=2) / variance
+    np.testing.assert_allclose(joined.score(tests, RATE), np.sqrt(squares.min(axis=1)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{"backend": "subband"}, {"backend": "varmin"}, {"microphones": "fusion"}])
+def test_joined_blocks_serve_every_backend_and_both_microphones(tiny_checkpoint, references, tests, settings):
+    detector = load(tiny_checkpoint, layer=(1, "log-mel"), **settings)
+    far = {} if "microphones" not in settings else {"far": references}
+    detector.fit(references, RATE, **far)
+    scores = detector.score(tests, RATE, **({"far": tests} if far else {}))
+    assert np.isfinite(scores).all() and len(np.unique(scores)) == len(tests)
+
+
+def test_statistics_need_no_download_and_do_not_hear_the_level(references, tests):
+    detector = AnomalyDetector.from_pretrained("log-mel", device="cpu", backend="knn").fit(references, RATE)
+    scores = detector.score(tests, RATE)
+    np.testing.assert_allclose(detector.score(4 * tests, RATE), scores, rtol=5e-2)
+    with_level = AnomalyDetector.from_pretrained("log-mel", device="cpu", backend="knn", layer=(0, "level"))
+    with_level.fit(references, RATE)
+    assert (with_level.score(4 * tests, RATE) > 1.3 * with_level.score(tests, RATE)).all()
+    with pytest.raises(ValueError, match="layer=3: log-mel has 0 layers"):
+        AnomalyDetector.from_pretrained("log-mel", layer=3)
+
+
 @pytest.mark.parametrize("backend", ["knn", "mahalanobis", "whitened"])
 def test_explanation_adds_up_to_the_squared_score_and_names_the_nearest_reference(
     tiny_checkpoint, references, tests, backend
@@ -369,9 +416,7 @@ def test_when_a_clip_to_explain_is_too_short_then_error_names_it(tiny_checkpoint
         load(tiny_checkpoint).fit(references, RATE).explain([references[0], references[0][:2000]], RATE)
 
 
-@pytest.mark.parametrize(
-    "settings", [{"k": 2}, {"metric": "cosine"}, {"pooling": "mean"}, {"layer": (1, 2)}, {"backend": "fusion"}]
-)
+@pytest.mark.parametrize("settings", [{"k": 2}, {"metric": "cosine"}, {"pooling": "mean"}, {"backend": "fusion"}])
 def test_when_the_map_would_not_add_up_then_error_says_what_is_needed(tiny_checkpoint, references, settings):
     with pytest.raises(ValueError, match="explain needs backend='mahalanobis', or 'knn' with k=1"):
         load(tiny_checkpoint, density_neighbors=1, **settings).fit(references, RATE).explain(references, RATE)

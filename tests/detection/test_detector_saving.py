@@ -40,6 +40,21 @@ def test_when_saved_then_another_process_gives_the_same_scores(tiny_checkpoint, 
     assert {path.suffix for path in (tmp_path / "detector").iterdir()} == {".json", ".safetensors", ".py"}
 
 
+@pytest.mark.parametrize("layer", [None, (0, "level")])
+def test_saved_statistics_are_small_and_give_the_same_scores(references, tests, tmp_path, layer):
+    detector = load("log-mel", layer=layer).fit(references, RATE, DOMAINS)
+    detector.save_pretrained(tmp_path)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 200_000
+    np.testing.assert_array_equal(saved(tmp_path).score(tests, RATE), detector.score(tests, RATE))
+
+
+def test_saved_joined_blocks_give_the_same_scores(tiny_checkpoint, references, tests, tmp_path):
+    detector = load(tiny_checkpoint, layer=(1, "log-mel", "level")).fit(references, RATE, DOMAINS)
+    detector.save_pretrained(tmp_path)
+    assert saved(tmp_path).settings.layer == (1, "log-mel", "level")
+    np.testing.assert_array_equal(saved(tmp_path).score(tests, RATE), detector.score(tests, RATE))
+
+
 @pytest.mark.slow
 def test_when_pushed_then_it_loads_by_its_name_and_gives_the_same_scores(tiny_checkpoint, references, tests, tmp_path):
     detector = load(tiny_checkpoint).fit(references, RATE, DOMAINS)

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from modeling_retainmix import BeatsFeatureExtractor
 from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.pooling import pool_tokens
+from modeling_retainmix.encoders.modeling_log_mel import patch_statistics
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +101,57 @@ def test_bins_above_the_highest_frequency_have_no_influence(tiny_model, feature_
     torch.testing.assert_close(common.embed(narrow)[2], common.embed(noise)[2], rtol=1e-3, atol=1e-3)
     low = torch.sin(2 * torch.pi * 3000 * time)[None]
     assert not torch.allclose(common.embed(low)[2], common.embed(noise)[2], atol=0.1)
+
+
+def test_statistics_and_level_need_no_encoder(tiny_model, feature_extractor, waveforms):
+    embedder = Embedder(tiny_model, feature_extractor, ["level", "log-mel"])
+    assert embedder.layers == ["log-mel", "level"]  # whatever the order given
+    features = feature_extractor.extract_features(waveforms)
+    columns = features.shape[1] // 16
+    levels = features.mean(dim=(1, 2))
+    embedder.model.forward = None  # is not called
+    embeddings = embedder.embed(waveforms)
+    statistics = patch_statistics(features - levels[:, None, None], 16)
+    expected = statistics.view(3, columns, 8, 48).mean(dim=1).flatten(1)
+    torch.testing.assert_close(embeddings["log-mel"], expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(embeddings["level"], levels[:, None].expand(-1, 8), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["time_mean", "time_mean_std", "time_rdp", "frequency_mean", "mean"])
+def test_layout_tells_where_each_layer_lies(tiny_model, feature_extractor, waveforms, pooling):
+    embedder = Embedder(tiny_model, feature_extractor, [0, 2, "log-mel", "level"], pooling=pooling)
+    pooled = embedder.embed(waveforms)
+    blocks = embedder.layout.blocks(embedder.join(pooled))
+    assert embedder.layout.is_scaled
+    for layer, block in zip([0, 2, "log-mel", "level"], blocks, strict=True):
+        torch.testing.assert_close(block, pooled[layer], rtol=0, atol=0)
+
+
+def test_joined_statistics_are_the_same_beside_any_clip_level(tiny_model, waveforms):
+    blocks = {}
+    for level in (None, -0.15, 0.3):
+        extractor = BeatsFeatureExtractor(clip_level=level)
+        blocks[level] = Embedder(tiny_model, extractor, ["log-mel", "level"]).embed(waveforms)
+    for level in (-0.15, 0.3):
+        for name in ("log-mel", "level"):
+            torch.testing.assert_close(blocks[level][name], blocks[None][name], rtol=1e-4, atol=1e-5)
+
+
+def test_when_high_bins_are_not_read_then_the_level_does_not_hear_them(tiny_model, waveforms):
+    """A clip without high frequencies equals the same clip with them, at any clip level."""
+    times = torch.arange(8000) / 16000
+    low = 0.1 * torch.randn(1, 8000, generator=torch.Generator().manual_seed(2))
+    spectrum = torch.fft.rfft(low)
+    spectrum[:, 3000:] = 0  # 6 kHz and up
+    low = torch.fft.irfft(spectrum, n=8000)
+    both = low + 0.05 * torch.sin(2 * torch.pi * 7500 * times)
+    layers = [0, "log-mel", "level"]
+    embedder = Embedder(tiny_model, BeatsFeatureExtractor(clip_level=-0.15), layers, max_frequency=4000)
+    for layer, values in embedder.embed(low).items():
+        torch.testing.assert_close(embedder.embed(both)[layer], values, rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.parametrize("layers", [[], [4], [0, "loudness"]])
+def test_when_a_layer_does_not_exist_then_error_lists_what_does(tiny_model, feature_extractor, layers):
+    with pytest.raises(ValueError, match="is not valid for a model of 3 layers: use 0 to 3, 'log-mel' or 'level'"):
+        Embedder(tiny_model, feature_extractor, layers)

@@ -9,6 +9,7 @@ from modeling_retainmix.detection.backends.knn import KnnBackend
 from modeling_retainmix.detection.backends.mahalanobis import MahalanobisBackend
 from modeling_retainmix.detection.backends.whitened import WhitenedBackend
 from modeling_retainmix.detection.explanation import level_deviations, token_contributions
+from modeling_retainmix.detection.vector_layout import VectorLayout
 
 
 @pytest.mark.parametrize("backend_class", [KnnBackend, MahalanobisBackend, WhitenedBackend])
@@ -19,7 +20,7 @@ def test_contributions_add_up_to_the_squared_distance(backend_class):
     references = References(vectors, torch.arange(5), torch.zeros(5, dtype=torch.bool))
     backend = backend_class(references, "source")
     pooled = pool_tokens(tokens[None], 8)[0]
-    contributions = token_contributions(tokens, backend.contrast(pooled), 8)
+    contributions = token_contributions([tokens], backend.contrast(pooled), VectorLayout(), 8)
     assert contributions.shape == (20, 8)
     squared = backend.distance(pooled[None])[0].double() ** 2
     torch.testing.assert_close(contributions.mean(dim=0).sum(), squared, rtol=1e-5, atol=0)
@@ -30,7 +31,7 @@ def test_when_one_cell_differs_then_it_contributes_most():
     tokens[7 * 8 + 3] = 1.0
     pooled = pool_tokens(tokens[None], 8)[0].double()
     contrast = Contrast(torch.zeros_like(pooled), pooled, 0)
-    assert int(token_contributions(tokens, contrast, 8).argmax()) == 7 * 8 + 3
+    assert int(token_contributions([tokens], contrast, VectorLayout(), 8).argmax()) == 7 * 8 + 3
 
 
 def test_level_deviations_are_in_standard_deviations_of_the_references():

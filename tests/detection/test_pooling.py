@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from modeling_retainmix.detection.pooling import PoolingMode, keeps_bands, pool_tokens, values_per_clip
+from modeling_retainmix.detection.pooling import PoolingMode, keeps_bands, pool_tokens, values_per_band
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "genrep" / "pooling.npz"
 
@@ -96,7 +96,7 @@ def test_values_of_any_size_do_not_overflow(mode):
 def test_number_of_values_is_known_beforehand(mode):
     pooled = pool_tokens(numbered_tokens(1, 6, 2, 3), 2, mode)
     columns = 6 if mode == "frequency_mean" else 1
-    assert pooled.shape == (1, columns * values_per_clip(mode, 2, 3))
+    assert pooled.shape == (1, columns * (2 if keeps_bands(mode) else 1) * values_per_band(mode, 3))
     assert keeps_bands(mode) == (mode in OVER_TIME)
 
 

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from modeling_retainmix.data.benchmark import SUBSETS
 from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.detection.vector_layout import VectorLayout
 from modeling_retainmix.evaluation.bootstrap import official_scores
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
 from modeling_retainmix.evaluation.results import result_row
@@ -73,7 +74,9 @@ def test_with_sub_bands_and_normalization_the_scores_are_the_detectors(tiny_benc
         return np.mean([min(cosine(query[half], reference[half]) for reference in references) for half in halves])
 
     settings = DetectorSettings(backend="subband", normalization="references")
-    scores = score_benchmark(tiny_benchmark, tiny_protocol, embed_machine, settings, num_bands=2)["bands"]
+    scores = score_benchmark(tiny_benchmark, tiny_protocol, embed_machine, settings, layout=VectorLayout(num_bands=2))[
+        "bands"
+    ]
     for machine in tiny_benchmark:
         embeddings = embed_machine(machine)["bands"]
         tests = embeddings["stationary", -10][~machine.is_reference].double().numpy()

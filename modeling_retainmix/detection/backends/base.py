@@ -9,6 +9,8 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 
+from modeling_retainmix.detection.vector_layout import VectorLayout
+
 DOMAINS = ("source", "target")
 
 Shared = TypeVar("Shared")
@@ -22,7 +24,7 @@ class References:
         vectors: [n, D] float32 pooled embeddings, on the device where the backends compute.
         recording_index: [n] int64, the recording each vector comes from (a long one gives several).
         is_target_domain: [n] bool, the domain of each.
-        num_bands: frequency bands that lie end to end in a vector that was pooled over time.
+        layout: blocks and bands of a vector.
 
     Raises:
         ValueError: no vector.
@@ -31,7 +33,7 @@ class References:
     vectors: torch.Tensor
     recording_index: torch.Tensor
     is_target_domain: torch.Tensor
-    num_bands: int = 1
+    layout: VectorLayout = VectorLayout()  # noqa: RUF009
     _shared: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +94,7 @@ class Backend(ABC):
     Attributes:
         method: describes the method in a challenge submission.
         uses_neighbors: whether the distance depends on a number of nearest references.
-        needs_bands: whether it reads `References.num_bands`.
+        needs_bands: whether it reads the bands of `References.layout`.
         num_subsystems: models whose distances it combines.
         pools_domains: whether one model of all references serves both domains.
         lower_bound: no distance falls below it.

@@ -35,7 +35,8 @@ class SubbandBackend(Backend):
         super().__init__(references, domain)
         k = usable_neighbors("k", k, len(self.vectors), domain)
         self._bands = [
-            KnnBackend(replace(references, vectors=band), domain, k, "cosine") for band in split_bands(references)
+            KnnBackend(replace(references, vectors=band), domain, k, "cosine")
+            for band in references.layout.bands(references.vectors)
         ]
 
     @classmethod
@@ -44,20 +45,8 @@ class SubbandBackend(Backend):
         return KnnBackend.needed_recordings(settings)
 
     def distance(self, queries: torch.Tensor) -> torch.Tensor:
-        bands = zip(self._bands, queries.chunk(len(self._bands), dim=1), strict=True)
+        bands = zip(self._bands, self.references.layout.bands(queries), strict=True)
         return torch.stack([backend.distance(band) for backend, band in bands]).mean(dim=0)
 
     def leave_one_out(self) -> torch.Tensor:
         return torch.stack([backend.leave_one_out() for backend in self._bands]).mean(dim=0)
-
-
-def split_bands(references: References) -> tuple[torch.Tensor, ...]:
-    """Split the vectors into their frequency bands, [n, D / num_bands] each.
-
-    Raises:
-        ValueError: their width is not a multiple of the number of bands.
-    """
-    width, num_bands = references.vectors.shape[-1], references.num_bands
-    if width % num_bands:
-        raise ValueError(f"vectors of {width} features do not divide into {num_bands} bands")
-    return references.vectors.chunk(num_bands, dim=1)

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import torch
 
 from modeling_retainmix.detection.backends.base import Backend, References, mean_of_finite
-from modeling_retainmix.detection.backends.subband import split_bands
 from modeling_retainmix.detection.nearest_search import distance_blocks, neighbors_across_recordings
 
 
@@ -44,13 +43,14 @@ class VarMinBackend(Backend):
     def __init__(self, references: References, domain: str, density_neighbors: int = 4) -> None:
         super().__init__(references, domain)
         index = self.recording_index.to(self.vectors.device)
-        self._bands = [_Band(band[self.rows], index, density_neighbors) for band in split_bands(references)]
+        bands = references.layout.bands(references.vectors)
+        self._bands = [_Band(band[self.rows], index, density_neighbors) for band in bands]
         self.alpha = [band.correction.alpha for band in self._bands]
         least = [float((-band.correction.alpha * band.correction.spacing).min()) for band in self._bands]
         self.lower_bound = sum(least) / len(least)
 
     def distance(self, queries: torch.Tensor) -> torch.Tensor:
-        bands = zip(self._bands, queries.chunk(len(self._bands), dim=1), strict=True)
+        bands = zip(self._bands, self.references.layout.bands(queries), strict=True)
         return torch.stack([band.distance(part) for band, part in bands]).mean(dim=0)
 
     def leave_one_out(self) -> torch.Tensor:

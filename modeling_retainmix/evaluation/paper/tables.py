@@ -24,7 +24,7 @@ from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, Mach
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.decoding import decode_table
 from modeling_retainmix.data.recordings import read_evaluation_recordings
-from modeling_retainmix.detection.embedder import chosen_layers
+from modeling_retainmix.detection.embedder import embedding_layer
 from modeling_retainmix.evaluation.compared_systems import BACKBONES, BY_KEY, LOG_MEL, RANDOM, SYSTEMS, TEACHER
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache
 from modeling_retainmix.evaluation.paper.figure_2 import (
@@ -183,11 +183,11 @@ def _same_layer(args: TablesArguments, encoders: dict[str, NamedEncoder]) -> int
     """Return the layer of the trained models, which frozen, random and oracle rows share."""
     configs = {name: encoder.model.config for name, encoder in encoders.items()}
     trained = {name: config for name, config in configs.items() if name not in (TEACHER, RANDOM, *BACKBONES)}
-    layers = {name: chosen_layers(None, config)[0] for name, config in trained.items()}
+    layers = {name: embedding_layer(config) for name, config in trained.items()}
     chosen = {args.embedding_layer} if args.embedding_layer else set(layers.values())
     if len(chosen) > 1:
         raise ValueError(f"the models name different layers ({layers}): choose one with --embedding_layer")
-    layer = chosen.pop() if chosen else chosen_layers(None, configs[TEACHER])[0]
+    layer = chosen.pop() if chosen else embedding_layer(configs[TEACHER])
     for name in (TEACHER, *trained):
         if not 1 <= layer <= configs[name].num_hidden_layers:
             raise ValueError(f"--embedding_layer {layer}: {name} has layers 1 to {configs[name].num_hidden_layers}")

@@ -39,12 +39,14 @@ def backend_rows(
         machine.machine_type: embed_mixtures(machine, protocol, embedder.embed)
         for machine in tqdm(machines, desc="embedding", disable=None)
     }
-    (layer,), num_bands = embedder.layers, embedder.model.config.num_mel_patches
+    (layer,) = embedder.indices
     rows = []
     for backend in BACKENDS:
         for normalization in ("none", "references"):
             settings = DetectorSettings(backend=backend, normalization=normalization)
-            scores = score_benchmark(machines, protocol, lambda m: embeddings[m.machine_type], settings, num_bands)
+            scores = score_benchmark(
+                machines, protocol, lambda m: embeddings[m.machine_type], settings, embedder.layout
+            )
             rows.append(result_row(f"{backend}, normalization={normalization}", scores[layer], layer))
     return rows
 

@@ -87,13 +87,15 @@ def far_channel_rows(
         machine.machine_type: embed_both_microphones(machine, protocol, embedder.embed, seed)
         for machine in tqdm(machines, desc="embedding", disable=None)
     }
-    (layer,), num_bands = embedder.layers, embedder.model.config.num_mel_patches
+    (layer,) = embedder.indices
 
     def row(name: str, microphone: str, settings: DetectorSettings) -> dict[str, Any]:
         def embed_machine(machine: MachineBenchmark) -> BenchmarkEmbeddings:
             return {layer: embeddings[machine.machine_type][microphone]}
 
-        return result_row(name, score_benchmark(machines, protocol, embed_machine, settings, num_bands)[layer], layer)
+        return result_row(
+            name, score_benchmark(machines, protocol, embed_machine, settings, embedder.layout)[layer], layer
+        )
 
     rows = [row("near", NEAR, DetectorSettings())]
     for microphone in (FAR, KNOWN_NOISE):

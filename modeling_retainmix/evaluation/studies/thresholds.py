@@ -20,6 +20,7 @@ from modeling_retainmix.data.benchmark import with_snr
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.threshold import ThresholdMethod, score_threshold
+from modeling_retainmix.detection.vector_layout import VectorLayout
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
 from modeling_retainmix.evaluation.studies.encoder_on_factory import factory_parser, load_encoder_and_machines
 
@@ -35,7 +36,7 @@ def false_alarm_rates(
     num_draws: int,
     generator: np.random.Generator,
     settings: DetectorSettings,
-    num_bands: int,
+    layout: VectorLayout,
     num_windows: int = 1,
 ) -> dict[ThresholdMethod, float]:
     """Measure the share of held-out normal clips above the threshold, mean over random splits.
@@ -47,7 +48,7 @@ def false_alarm_rates(
         num_draws: number of splits.
         generator: of the splits.
         settings: of the detector.
-        num_bands: frequency bands that lie end to end in an embedding.
+        layout: blocks and bands of an embedding.
         num_windows: of a held-out clip, drawn from the embeddings that are held out; as many clips as these.
 
     Returns:
@@ -66,7 +67,7 @@ def false_alarm_rates(
     for _ in range(num_draws):
         drawn = embeddings[torch.from_numpy(generator.permutation(len(embeddings)))]
         references, held_out = drawn[:num_references], drawn[num_references:]
-        scores = DomainScores(settings, references, recording_index, is_target_domain, num_bands)
+        scores = DomainScores(settings, references, recording_index, is_target_domain, layout)
         reference_scores, held_out_scores = scores.leave_one_out(), scores.scores(held_out)
         if num_windows > 1:
             windows = generator.integers(len(held_out), size=(len(held_out), num_windows))
@@ -100,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 args.num_draws,
                 generator,
                 settings,
-                loaded.embedder.model.config.num_mel_patches,
+                loaded.embedder.layout,
                 num_windows,
             )
             for method, rate in machine_rates.items():

@@ -17,11 +17,14 @@ from modeling_retainmix.detection.backends.subband import SubbandBackend
 from modeling_retainmix.detection.backends.varmin import VarMinBackend
 from modeling_retainmix.detection.backends.whitened import WhitenedBackend
 from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.detection.vector_layout import VectorLayout
+
+THREE_BANDS = VectorLayout(num_bands=3)
 
 GENERATOR = torch.Generator().manual_seed(0)
 VECTORS = torch.randn(18, 6, generator=GENERATOR)
 QUERIES = torch.randn(5, 6, generator=GENERATOR)
-REFERENCES = References(VECTORS, torch.arange(18), torch.arange(18) >= 10, num_bands=3)
+REFERENCES = References(VECTORS, torch.arange(18), torch.arange(18) >= 10, layout=THREE_BANDS)
 
 
 @pytest.mark.parametrize("domain", ["source", "target"])
@@ -93,7 +96,7 @@ def test_every_backend_describes_its_method():
 
 def references_of(num_source, num_target):
     rows = torch.cat([torch.arange(num_source), 10 + torch.arange(num_target)])
-    return References(VECTORS[rows], rows, rows >= 10, num_bands=3)
+    return References(VECTORS[rows], rows, rows >= 10, layout=THREE_BANDS)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,7 @@ def test_a_domain_with_fewer_recordings_than_the_backend_needs_is_pooled(backend
     with pytest.warns(UserWarning, match=message) as caught:
         pooled = pool_domains(references_of(5, needed - 1), settings)
     assert len(caught) == 1
-    assert pooled.domains == ["source"] and len(pooled.vectors) == 4 + needed and pooled.num_bands == 3
+    assert pooled.domains == ["source"] and len(pooled.vectors) == 4 + needed and pooled.layout == THREE_BANDS
 
 
 def test_windows_of_a_recording_count_as_one():

@@ -6,13 +6,16 @@ import torch
 
 from modeling_retainmix.detection.backends.base import References
 from modeling_retainmix.detection.backends.subband import SubbandBackend
+from modeling_retainmix.detection.vector_layout import VectorLayout
+
+THREE_BANDS = VectorLayout(num_bands=3)
 
 GENERATOR = torch.Generator().manual_seed(0)
 VECTORS = torch.randn(9, 12, generator=GENERATOR)
 QUERIES = torch.randn(4, 12, generator=GENERATOR)
 RECORDING_INDEX = torch.tensor([0, 0, 1, 2, 3, 4, 5, 6, 6])
 IS_TARGET_DOMAIN = RECORDING_INDEX >= 4
-REFERENCES = References(VECTORS, RECORDING_INDEX, IS_TARGET_DOMAIN, num_bands=3)
+REFERENCES = References(VECTORS, RECORDING_INDEX, IS_TARGET_DOMAIN, layout=THREE_BANDS)
 DOMAINS = ("source", "target")
 
 
@@ -39,7 +42,7 @@ def test_leaving_out_equals_a_backend_without_the_recording(domain):
     left_out = SubbandBackend(REFERENCES, domain).reference_distances()
     for row in range(9):
         others = RECORDING_INDEX[row] != RECORDING_INDEX
-        rest = References(VECTORS[others], RECORDING_INDEX[others], IS_TARGET_DOMAIN[others], num_bands=3)
+        rest = References(VECTORS[others], RECORDING_INDEX[others], IS_TARGET_DOMAIN[others], layout=THREE_BANDS)
         expected = SubbandBackend(rest, domain).distance(VECTORS[row : row + 1])
         np.testing.assert_allclose(left_out[row].numpy(), expected[0].numpy(), rtol=1e-5)
 
@@ -50,7 +53,7 @@ def test_when_each_band_is_that_of_some_reference_then_the_distance_is_zero():
 
 
 def test_when_there_are_fewer_references_than_k_then_one_warning_says_so():
-    one = References(VECTORS[:1], RECORDING_INDEX[:1], IS_TARGET_DOMAIN[:1], num_bands=3)
+    one = References(VECTORS[:1], RECORDING_INDEX[:1], IS_TARGET_DOMAIN[:1], layout=THREE_BANDS)
     with pytest.warns(UserWarning, match="source domain has too few references for k=2: it uses 1") as caught:
         backend = SubbandBackend(one, "source", 2)
     assert len(caught) == 1
@@ -60,4 +63,6 @@ def test_when_there_are_fewer_references_than_k_then_one_warning_says_so():
 
 def test_when_the_width_does_not_divide_into_bands_then_error_names_both():
     with pytest.raises(ValueError, match="vectors of 12 features do not divide into 5 bands"):
-        SubbandBackend(References(VECTORS, RECORDING_INDEX, IS_TARGET_DOMAIN, num_bands=5), "source")
+        SubbandBackend(
+            References(VECTORS, RECORDING_INDEX, IS_TARGET_DOMAIN, layout=VectorLayout(num_bands=5)), "source"
+        )

@@ -6,6 +6,7 @@ import torch
 
 from modeling_retainmix.detection.backends.base import References
 from modeling_retainmix.detection.backends.varmin import VarMinBackend
+from modeling_retainmix.detection.vector_layout import VectorLayout
 
 GENERATOR = torch.Generator().manual_seed(0)
 COUNT, WIDTH, BANDS = 9, 12, 3
@@ -15,7 +16,7 @@ QUERIES = torch.randn(4, WIDTH, generator=GENERATOR)
 
 def references_of(vectors, recording_index=None):
     index = torch.arange(len(vectors)) if recording_index is None else recording_index
-    return References(vectors, index, torch.zeros(len(vectors), dtype=torch.bool), BANDS)
+    return References(vectors, index, torch.zeros(len(vectors), dtype=torch.bool), VectorLayout(num_bands=BANDS))
 
 
 def cosine_distance(one, other):
@@ -100,4 +101,7 @@ def test_one_recording_cannot_be_left_out():
 
 def test_when_the_width_does_not_divide_into_bands_then_error_names_both():
     with pytest.raises(ValueError, match="vectors of 12 features do not divide into 5 bands"):
-        VarMinBackend(References(VECTORS, torch.arange(COUNT), torch.zeros(COUNT, dtype=torch.bool), 5), "source")
+        VarMinBackend(
+            References(VECTORS, torch.arange(COUNT), torch.zeros(COUNT, dtype=torch.bool), VectorLayout(num_bands=5)),
+            "source",
+        )

@@ -6,6 +6,7 @@ import torch
 from tiny_factory import factory_arguments, factory_folders  # noqa: F401
 
 from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.detection.vector_layout import VectorLayout
 from modeling_retainmix.evaluation.studies import thresholds as threshold_calibration
 from modeling_retainmix.evaluation.studies.thresholds import false_alarm_rates, main
 
@@ -13,7 +14,9 @@ SETTINGS = DetectorSettings()
 
 
 def rates_of(embeddings, num_references, rate=0.1, draws=20):
-    return false_alarm_rates(embeddings, num_references, rate, draws, np.random.default_rng(0), SETTINGS, num_bands=1)
+    return false_alarm_rates(
+        embeddings, num_references, rate, draws, np.random.default_rng(0), SETTINGS, VectorLayout()
+    )
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3])
@@ -32,7 +35,7 @@ def test_when_every_held_out_clip_is_farther_than_references_are_apart_then_all_
         def permutation(self, size):
             return np.arange(size)
 
-    measured = false_alarm_rates(clips, 12, 0.1, 1, InOrder(), SETTINGS, num_bands=1)
+    measured = false_alarm_rates(clips, 12, 0.1, 1, InOrder(), SETTINGS, VectorLayout())
     assert measured == {"quantile": 1.0, "gamma": 1.0}
 
 

@@ -1,0 +1,82 @@
+"""What lies where in a pooled vector: blocks end to end, one for each layer that is read, each of frequency bands."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+ExtraBlock = Literal["log-mel", "level"]
+LOG_MEL: ExtraBlock = "log-mel"
+LEVEL: ExtraBlock = "level"
+Layer = int | ExtraBlock  # an index into `hidden_states`, or what is computed of the features alone
+
+
+@dataclass(frozen=True)
+class VectorLayout:
+    """Blocks of a vector [D], in the order of the layers, and within each of them its bands, low frequencies first.
+
+    Attributes:
+        widths: values of a cell in each block; blocks share the D values in these proportions.
+        num_bands: bands of every block.
+        is_scaled: whether blocks are of unlike units, and are divided by their spread before they are compared.
+    """
+
+    widths: tuple[int, ...] = (1,)
+    num_bands: int = 1
+    is_scaled: bool = False
+
+    def blocks(self, vectors: torch.Tensor) -> list[torch.Tensor]:
+        """Split vectors [..., D] into their blocks.
+
+        Raises:
+            ValueError: D does not divide into the blocks.
+        """
+        total, width = sum(self.widths), vectors.shape[-1]
+        if width % total:
+            raise ValueError(f"vectors of {width} features do not divide into blocks of {self.widths} each")
+        return list(vectors.split([width // total * part for part in self.widths], dim=-1))
+
+    def bands(self, vectors: torch.Tensor) -> list[torch.Tensor]:
+        """Split vectors [n, D] into the bands of the first block, of the second one, and so on.
+
+        Raises:
+            ValueError: a block does not divide into the bands.
+        """
+        parts: list[torch.Tensor] = []
+        for block in self.blocks(vectors):
+            if block.shape[1] % self.num_bands:
+                raise ValueError(f"vectors of {block.shape[1]} features do not divide into {self.num_bands} bands")
+            parts += block.chunk(self.num_bands, dim=1)
+        return parts
+
+    def divisors(self, vectors: torch.Tensor, is_target_domain: torch.Tensor) -> torch.Tensor:
+        """Return by what each block of vectors like these references is divided, [blocks] float64 on the CPU.
+
+        That is the root of the block's total variance about the mean of the own domain, so that every block has the
+        same weight in a distance; where the references do not vary, their root mean square, and 1 where they are 0.
+        All are 1 unless `is_scaled`.
+
+        Args:
+            vectors: [n, D] references.
+            is_target_domain: [n] bool, the domain of each.
+        """
+        if not self.is_scaled:
+            return torch.ones(len(self.widths), dtype=torch.float64)
+        values, residuals = vectors.double(), vectors.double()
+        for domain in (False, True):
+            rows = (is_target_domain == domain).to(vectors.device)
+            if bool(rows.any()):
+                residuals[rows] = residuals[rows] - residuals[rows].mean(dim=0)
+        divisors = []
+        for block, residual in zip(self.blocks(values), self.blocks(residuals), strict=True):
+            spread, size = (float(part.square().sum(dim=1).mean().sqrt()) for part in (residual, block))
+            # differences of rounding alone are none
+            divisors.append(spread if spread > 1e-6 * size else size or 1.0)
+        return torch.tensor(divisors, dtype=torch.float64)
+
+    def scale(self, vectors: torch.Tensor, divisors: torch.Tensor) -> torch.Tensor:
+        """Divide the blocks of vectors [..., D] by `divisors`; the dtype stays."""
+        if not self.is_scaled:
+            return vectors
+        blocks = self.blocks(vectors)
+        return torch.cat([block / divisor for block, divisor in zip(blocks, divisors.tolist(), strict=True)], dim=-1)
