@@ -27,12 +27,7 @@ class AnomalyDetector(ScoringDetector):
     Every audio argument takes a path, a folder, a list of paths, a [samples] or [batch, samples] array or tensor with
     `sampling_rate=` in Hz, or a column of a `datasets` table. Files of any sampling rate are resampled.
 
-    Args:
-        model: an encoder of transformers.
-        feature_extractor: its feature extractor.
-        settings: see `DetectorSettings`.
-        device: where the encoder computes; None: the GPU if there is one.
-        batch_size: windows of one forward.
+    Its arguments are those of `ScoringDetector`, which remembers and scores.
     """
 
     def threshold(

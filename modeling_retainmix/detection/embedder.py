@@ -6,7 +6,7 @@ of the features with the clip's mean taken away, and "level", that mean of the c
 
 import copy
 import os
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -103,6 +103,20 @@ def _built_layers(depth: int, config: Any) -> int:
     return max(depth, min(1, config.num_hidden_layers))
 
 
+def layout_of(layers: Sequence[Layer], config: Any, pooling: PoolingMode = "time_mean") -> VectorLayout:
+    """Return how the embeddings of these layers of an encoder lie in one vector.
+
+    Blocks are scaled if one of them is not a layer: its values are of another unit.
+    """
+    width: int = config.hidden_size
+    sizes: dict[Layer, int] = {LOG_MEL: NUM_STATISTICS * config.patch_size, LEVEL: 1}
+    return VectorLayout(
+        tuple(values_per_band(pooling, sizes.get(layer, width)) for layer in layers),
+        config.num_mel_patches if keeps_bands(pooling) else 1,
+        is_scaled=len(layers) > 1 and any(layer in sizes for layer in layers),
+    )
+
+
 class Embedder:
     """Embed clips with a frozen encoder.
 
@@ -157,14 +171,7 @@ class Embedder:
 
     @property
     def layout(self) -> VectorLayout:
-        config = self.model.config
-        width: int = config.hidden_size
-        sizes: dict[Layer, int] = {LOG_MEL: NUM_STATISTICS * config.patch_size, LEVEL: 1}
-        return VectorLayout(
-            tuple(values_per_band(self.pooling, sizes.get(layer, width)) for layer in self.layers),
-            config.num_mel_patches if keeps_bands(self.pooling) else 1,
-            is_scaled=len(self.layers) > len(self.indices) > 0 or (LOG_MEL in self.layers and LEVEL in self.layers),
-        )
+        return layout_of(self.layers, self.model.config, self.pooling)
 
     def embed(self, waveforms: torch.Tensor, features: torch.Tensor | None = None) -> dict[Hashable, torch.Tensor]:
         """Embed a batch of clips of one length.

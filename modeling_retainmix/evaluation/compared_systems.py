@@ -21,6 +21,7 @@ class ComparedSystem:
         layer: the layer of the trained model ("same"), the one that is best on validation machines ("best"), or the
             last one; None: the features have no layers.
         oracle: average the embeddings of clean clip and noise instead of embedding their mixture (Table 3).
+        whitened: compare clips by `backend="whitened"`, whatever backend the other rows have.
     """
 
     key: str
@@ -28,9 +29,11 @@ class ComparedSystem:
     encoder: str
     layer: LayerRule | None
     oracle: bool = False
+    whitened: bool = False
 
 
 LOG_MEL = "log_mel"
+LOG_MEL_STATISTICS = "log_mel_statistics"
 RANDOM = "random_weights"
 FROZEN_LAST = "frozen_last_layer"
 FROZEN_SAME = "frozen_same_layer"
@@ -65,6 +68,11 @@ TRAINED = {
 
 SYSTEMS = (
     ComparedSystem(LOG_MEL, "Log-mel mean", LOG_MEL, None),
+    ComparedSystem("log_mel_whitened", "Log-mel mean, whitened", LOG_MEL, None, whitened=True),
+    ComparedSystem(LOG_MEL_STATISTICS, "Log-mel statistics", LOG_MEL_STATISTICS, None),
+    ComparedSystem(
+        "log_mel_statistics_whitened", "Log-mel statistics, whitened", LOG_MEL_STATISTICS, None, whitened=True
+    ),
     ComparedSystem(RANDOM, "Random weights, same layer", RANDOM, "same"),
     *(ComparedSystem(key, label, key, "last") for key, label in BACKBONES.items()),
     ComparedSystem(FROZEN_LAST, "Frozen teacher, last layer (paper: BEATs iter3)", TEACHER, "last"),
@@ -74,7 +82,9 @@ SYSTEMS = (
     *(ComparedSystem(key, label, key, "same") for key, label in TRAINED.items()),
     ComparedSystem(ORACLE, "Oracle (mean of clean and noise embeddings)", TEACHER, "same", oracle=True),
 )
+# What every table shows beside its encoders: the spectrum under their backend, and whitened.
+LOG_MEL_ROWS = tuple(system.key for system in SYSTEMS if system.encoder in (LOG_MEL, LOG_MEL_STATISTICS))
 BY_KEY = {system.key: system for system in SYSTEMS}
 
 # The table of one run
-RUN_SYSTEMS = tuple(BY_KEY[key] for key in (LOG_MEL, FROZEN_SAME, FROZEN_BEST, TRAINED_MODEL, ORACLE))
+RUN_SYSTEMS = tuple(BY_KEY[key] for key in (*LOG_MEL_ROWS, FROZEN_SAME, FROZEN_BEST, TRAINED_MODEL, ORACLE))

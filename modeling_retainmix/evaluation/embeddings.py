@@ -12,7 +12,7 @@ import torch
 from modeling_retainmix.data.benchmark import KINDS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.losses import teacher_target
 
-EmbedFunction = Callable[[torch.Tensor], dict[Hashable, torch.Tensor]]
+EmbedFunction = Callable[..., dict[Hashable, torch.Tensor]]
 # {embedding_key: {(kind of noise, SNR in dB): [clips, dim]}}
 BenchmarkEmbeddings = dict[Hashable, dict[tuple[str, float], torch.Tensor]]
 
@@ -56,20 +56,28 @@ def embed_oracle(
     embed: EmbedFunction,
     lam: float = 0.5,
     batch_size: int = 64,
+    has_clip_level: bool = False,
 ) -> BenchmarkEmbeddings:
     """Embed for the oracle of Table 3: embeddings of the clean clip and of its scaled noise, combined by Eq. 5.
 
-    Arguments and result as in `embed_mixtures`; `lam` is the weight of the clean clip.
+    Arguments and result as in `embed_mixtures`; `lam` is the weight of the clean clip. With `has_clip_level`, the
+    embedder takes the mixture as a second argument, by whose offset both sounds are brought to their level: they stay
+    as they stand in the mixture, as in training.
     """
     collected: dict[Any, dict[tuple[str, float], list[torch.Tensor]]] = {}
     clean_batches: list[dict[Hashable, torch.Tensor]] = []  # both kinds come with the same clean clips
     for kind in KINDS:
         for batch, (_, clean, noise) in enumerate(machine.batches(kind, batch_size)):
-            if batch == len(clean_batches):
+            if batch == len(clean_batches) and not has_clip_level:
                 clean_batches.append(embed(clean))
             for snr_db in protocol.snr_db:
-                for key, noise_values in embed(machine.gain(kind, snr_db) * noise).items():
-                    values = teacher_target(clean_batches[batch][key], noise_values, lam)
+                scaled = machine.gain(kind, snr_db) * noise
+                if has_clip_level:
+                    clean_values, noise_values = (embed(sound, clean + scaled) for sound in (clean, scaled))
+                else:
+                    clean_values, noise_values = clean_batches[batch], embed(scaled)
+                for key in noise_values:
+                    values = teacher_target(clean_values[key], noise_values[key], lam)
                     collected.setdefault(key, {}).setdefault((kind, snr_db), []).append(values.cpu())
     return _joined(collected)
 

@@ -5,16 +5,20 @@ import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache as cache_results
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, Literal
 
 import torch
 from tqdm.auto import tqdm
 
 from modeling_retainmix.data.benchmark import KINDS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.pooling import pool_tokens
 from modeling_retainmix.detection.settings import DetectorSettings
-from modeling_retainmix.evaluation.compared_systems import LOG_MEL
+from modeling_retainmix.encoders import LogMelConfig
+from modeling_retainmix.encoders.feature_extraction_encoder import mean_level, set_clip_level
+from modeling_retainmix.encoders.modeling_log_mel import patch_statistics
+from modeling_retainmix.evaluation.compared_systems import LOG_MEL, LOG_MEL_STATISTICS
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache, Tensors
 from modeling_retainmix.evaluation.embeddings import (
     BenchmarkEmbeddings,
@@ -31,21 +35,25 @@ class NamedEncoder:
 
     Attributes:
         name: tells its embeddings apart from those of the others: their key is (name, layer).
-        model: the encoder; None: the mean over time of the log-mel features is the embedding, its layer is 0.
+        model: the encoder; None: `spectrum` of the log-mel features is the embedding, its layer is 0.
         feature_extractor: its feature extractor.
         layers: indices into `hidden_states`.
+        settings: how its embeddings are compared; None: as the others'.
+        spectrum: "mean" over time, or the "statistics" of each patch (`LogMelModel`), the clip's mean taken away.
     """
 
     name: str
     model: Any
     feature_extractor: Any
     layers: tuple[int, ...]
+    settings: DetectorSettings | None = None
+    spectrum: Literal["mean", "statistics"] = "mean"
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of weights and configuration."""
         if self.model is None:
-            return "log-mel"  # part of the names of cached files
+            return "log-mel" if self.spectrum == "mean" else f"log-mel {self.spectrum}"  # part of the names of files
         config = self.model.config.to_dict()
         known = {
             name: value for name, value in config.items() if name not in ("_name_or_path", "transformers_version")
@@ -63,13 +71,18 @@ class NamedEncoder:
             "features": self.feature_extractor.to_json_string(),
             "layer": layer,
             "pooling": "time_mean",
-            "oracle": oracle,
+            "oracle": oracle if self.feature_extractor.clip_level is None else oracle and "level of the mixture",
         }
 
 
 def log_mel_mean(feature_extractor: Any) -> NamedEncoder:
     """Return the simplest encoder: the mean over time of the normalised log-mel features."""
     return NamedEncoder(LOG_MEL, None, feature_extractor, (0,))
+
+
+def log_mel_statistics(feature_extractor: Any) -> NamedEncoder:
+    """Return the statistics of the log-mel features of each patch, with the clip's mean taken away (`LogMelModel`)."""
+    return NamedEncoder(LOG_MEL_STATISTICS, None, feature_extractor, (0,), spectrum="statistics")
 
 
 def score_encoders(
@@ -108,8 +121,8 @@ def score_encoders(
         for encoder in encoders
         for layer in encoder.layers
     }
-    embed_clips = embed_oracle if oracle else embed_mixtures
-
+    has_clip_level = any(encoder.feature_extractor.clip_level is not None for encoder in encoders)
+    embed_clips = partial(embed_oracle, has_clip_level=has_clip_level) if oracle else embed_mixtures
     embedder = embedders_by_key(encoders, device)
 
     def compute(machine: MachineBenchmark, keys: Iterable[Hashable]) -> BenchmarkEmbeddings:
@@ -126,7 +139,10 @@ def score_encoders(
         }
 
     machines = tqdm(benchmark, desc=description, disable=not show_progress)
-    return score_benchmark(machines, protocol, embed_machine, settings)
+    by_view: dict[Hashable, DetectorSettings] = {
+        (one.name, layer): one.settings or settings for one in encoders for layer in one.layers
+    }
+    return score_benchmark(machines, protocol, embed_machine, by_view)
 
 
 def _named(embeddings: BenchmarkEmbeddings) -> dict[Hashable, Tensors]:
@@ -159,22 +175,24 @@ def embed_together(
     """Return one embedder of layers of several encoders; those with equal feature extractors share the features.
 
     Returns:
-        Waveforms [batch, samples] -> {(name, layer): [batch, dim] float32}.
+        Waveforms [batch, samples] -> {(name, layer): [batch, dim] float32}. A second argument, alike, gives
+        the clips by whose offset these are brought to the extractors' `clip_level`; by default their own.
     """
     groups: dict[str, tuple[Any, list[tuple[str, _EmbedFeatures]]]] = {}
     for encoder, layers in encoders:
         extractor = encoder.feature_extractor
-        embed: _EmbedFeatures = (
-            _log_mel_mean if encoder.model is None else Embedder(encoder.model, extractor, layers, device).embed
-        )
+        embed: _EmbedFeatures = _SPECTRA[encoder.spectrum]
+        if encoder.model is not None:
+            embed = Embedder(encoder.model, extractor, layers, device).embed
         groups.setdefault(extractor.to_json_string(), (extractor, []))[1].append((encoder.name, embed))
 
     @torch.inference_mode()
-    def embed_all(waveforms: torch.Tensor) -> dict[Hashable, torch.Tensor]:
+    def embed_all(waveforms: torch.Tensor, level_of: torch.Tensor | None = None) -> dict[Hashable, torch.Tensor]:
         waveforms = waveforms.to(device, torch.float32)
+        level_of = None if level_of is None else level_of.to(device, torch.float32)
         embeddings: dict[Hashable, torch.Tensor] = {}
         for extractor, members in groups.values():
-            features = extractor.extract_features(waveforms)
+            features = _features(extractor, waveforms, level_of)
             for name, embed in members:
                 embeddings |= {(name, layer): values for layer, values in embed(waveforms, features).items()}
         return embeddings
@@ -182,8 +200,27 @@ def embed_together(
     return embed_all
 
 
+def _features(extractor: Any, waveforms: torch.Tensor, level_of: torch.Tensor | None) -> torch.Tensor:
+    """Features at the level of the extractor, by the offset of other clips if these are given."""
+    if level_of is None or extractor.clip_level is None:
+        features: torch.Tensor = extractor.extract_features(waveforms)
+        return features
+    offset = extractor.clip_level - mean_level(extractor.log_mel(level_of))
+    recorded: torch.Tensor = extractor.log_mel(waveforms)
+    return recorded + offset[:, None, None]
+
+
 _EmbedFeatures = Callable[[torch.Tensor, torch.Tensor], dict[Hashable, torch.Tensor]]
 
 
 def _log_mel_mean(waveforms: torch.Tensor, features: torch.Tensor) -> dict[Hashable, torch.Tensor]:
     return {0: features.mean(dim=1)}
+
+
+def _log_mel_statistics(waveforms: torch.Tensor, features: torch.Tensor) -> dict[Hashable, torch.Tensor]:
+    tokens = patch_statistics(set_clip_level(features, 0.0), _PATCH_SIZE)
+    return {0: pool_tokens(tokens, features.shape[2] // _PATCH_SIZE)}
+
+
+_PATCH_SIZE = LogMelConfig().patch_size
+_SPECTRA: dict[str, _EmbedFeatures] = {"mean": _log_mel_mean, "statistics": _log_mel_statistics}

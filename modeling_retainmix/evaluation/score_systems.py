@@ -9,14 +9,20 @@ import torch
 from modeling_retainmix.data.benchmark import BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.evaluation.compared_systems import (
     LOG_MEL,
+    LOG_MEL_STATISTICS,
     RUN_SYSTEMS,
     TEACHER,
     TRAINED_MODEL,
     ComparedSystem,
 )
 from modeling_retainmix.evaluation.results import result_row
-from modeling_retainmix.evaluation.score_encoders import NamedEncoder, log_mel_mean, score_encoders
-from modeling_retainmix.evaluation.scores import BenchmarkScores
+from modeling_retainmix.evaluation.score_encoders import (
+    NamedEncoder,
+    log_mel_mean,
+    log_mel_statistics,
+    score_encoders,
+)
+from modeling_retainmix.evaluation.scores import WHITENED, BenchmarkScores
 
 
 @dataclass(frozen=True)
@@ -58,25 +64,29 @@ def score_systems(
         best = best_layer(score_encoders(validation, encoders=teacher, description="validation machines", **options))
     layers = {system.key: _layer(system, encoders, layer, best) for system in systems}
 
+    features = encoders[TEACHER].feature_extractor
+    spectra = {LOG_MEL: log_mel_mean(features), LOG_MEL_STATISTICS: log_mel_statistics(features)}
     wanted = {name: set(encoders[name].layers) for name in whole}
+    read = []
     for system in systems:
-        if not system.oracle:
+        if system.encoder in spectra:
+            settings = WHITENED if system.whitened else None
+            read.append(replace(spectra[system.encoder], name=system.key, settings=settings))
+        elif not system.oracle:
             wanted.setdefault(system.encoder, set()).add(layers[system.key] or 0)
-    read = [
-        log_mel_mean(encoders[TEACHER].feature_extractor)
-        if name == LOG_MEL
-        else replace(encoders[name], layers=tuple(sorted(chosen)))
-        for name, chosen in wanted.items()
-    ]
+    read += [replace(encoders[name], layers=tuple(sorted(chosen))) for name, chosen in wanted.items()]
     by_layer = score_encoders(evaluation, encoders=read, description="evaluation machines", **options)
 
     rows = {}
     for system in systems:
+        name, view = system.encoder, layers[system.key] or 0
         scores = by_layer
         if system.oracle:
-            averaged = [replace(encoders[system.encoder], layers=(layers[system.key] or 0,))]
+            averaged = [replace(encoders[name], layers=(view,))]
             scores = score_encoders(evaluation, encoders=averaged, oracle=True, description="oracle", **options)
-        rows[system.key] = layers[system.key], scores[system.encoder, layers[system.key] or 0]
+        elif name in spectra:
+            name = system.key
+        rows[system.key] = layers[system.key], scores[name, view]
     return SystemScores(rows, by_layer)
 
 

@@ -1,6 +1,6 @@
 """Official scores on Factory A, Factory B and Mismatch, and their harmonic means (paper, Table 2)."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score, harm
 
 # K = 1, Euclidean, the nearer of both domains (Eq. 2)
 NEAREST_REFERENCE = DetectorSettings(backend="knn", normalization="none")
+WHITENED = DetectorSettings(backend="whitened", normalization="none")
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def score_benchmark(
     benchmark: Iterable[MachineBenchmark],
     protocol: BenchmarkProtocol,
     embed_machine: Callable[[MachineBenchmark], BenchmarkEmbeddings],
-    settings: DetectorSettings = NEAREST_REFERENCE,
+    settings: DetectorSettings | Mapping[Hashable, DetectorSettings] = NEAREST_REFERENCE,
     layout: VectorLayout = VectorLayout(),  # noqa: B008
 ) -> dict[Hashable, BenchmarkScores]:
     """Score all subsets as a detector with these settings does.
@@ -90,7 +91,8 @@ def score_benchmark(
         embed_machine: embeddings of one machine type, from `embed_mixtures` or `embed_oracle`; called once for each,
             so that only one machine type's embeddings are held at a time.
         settings: how clips are compared; layers, pooling and windows are not read from them. By default the
-            anomaly score of a test clip is its distance to the nearest reference (Eq. 2).
+            anomaly score of a test clip is its distance to the nearest reference (Eq. 2). A mapping gives those of
+            every view.
         layout: blocks and bands of an embedding.
 
     Returns:
@@ -104,10 +106,11 @@ def score_benchmark(
     for machine in benchmark:
         machines.append(machine)
         for view, cells in embed_machine(machine).items():
+            chosen = settings[view] if isinstance(settings, Mapping) else settings
             for subset, (reference_kind, test_kind) in SUBSETS.items():
                 for snr_db in protocol.snr_db:
                     references, tests = cells[reference_kind, snr_db], cells[test_kind, snr_db]
-                    scores = _anomaly_scores(machine, references, tests, settings, layout)
+                    scores = _anomaly_scores(machine, references, tests, chosen, layout)
                     collected.setdefault(view, {}).setdefault((subset, snr_db), []).append(scores)
     return {
         view: _official_scores(

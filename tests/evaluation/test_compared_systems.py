@@ -28,6 +28,9 @@ def test_frozen_rows_and_the_oracle_read_the_teacher_and_only_the_oracle_average
 def test_table_of_a_run_has_the_trained_model_between_the_frozen_teacher_and_the_oracle():
     assert [system.label for system in RUN_SYSTEMS] == [
         "Log-mel mean",
+        "Log-mel mean, whitened",
+        "Log-mel statistics",
+        "Log-mel statistics, whitened",
         "Frozen teacher, same layer",
         "Frozen teacher, best layer on validation machines",
         "RetainMix",

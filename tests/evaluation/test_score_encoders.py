@@ -9,12 +9,12 @@ from tiny_encoders import PROTOCOL, make_encoder
 
 from modeling_retainmix.data.benchmark import KINDS
 from modeling_retainmix.detection.embedder import Embedder
-from modeling_retainmix.encoders import BeatsFeatureExtractor
-from modeling_retainmix.evaluation.compared_systems import LOG_MEL
+from modeling_retainmix.encoders import BeatsFeatureExtractor, LogMelConfig, LogMelModel
+from modeling_retainmix.evaluation.compared_systems import LOG_MEL, LOG_MEL_STATISTICS
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache
 from modeling_retainmix.evaluation.embeddings import embed_mixtures, embed_oracle
-from modeling_retainmix.evaluation.score_encoders import log_mel_mean, score_encoders
-from modeling_retainmix.evaluation.scores import score_benchmark
+from modeling_retainmix.evaluation.score_encoders import log_mel_mean, log_mel_statistics, score_encoders
+from modeling_retainmix.evaluation.scores import WHITENED, score_benchmark
 
 
 def score(benchmark, encoders, **options):
@@ -44,6 +44,22 @@ def test_when_log_mel_is_among_them_then_it_is_the_mean_of_the_features(benchmar
 
     expected = score_benchmark(benchmark, PROTOCOL, lambda m: embed_mixtures(m, PROTOCOL, embed))[0]
     assert found.cells == expected.cells
+
+
+def test_log_mel_statistics_are_those_of_the_detector(benchmark):
+    extractor = BeatsFeatureExtractor()
+    found = score(benchmark, [log_mel_statistics(extractor)])[LOG_MEL_STATISTICS, 0]
+    embed = Embedder(LogMelModel(LogMelConfig()), BeatsFeatureExtractor(clip_level=0.0), [0]).embed
+    expected = score_benchmark(benchmark, PROTOCOL, lambda m: embed_mixtures(m, PROTOCOL, embed))[0]
+    for cell, values in expected.clips.scores.items():
+        np.testing.assert_allclose(found.clips.scores[cell], values, rtol=1e-4, atol=1e-5)
+
+
+def test_settings_of_an_encoder_stand_before_those_of_the_call(benchmark):
+    mean = log_mel_mean(BeatsFeatureExtractor())
+    both = score(benchmark, [mean, replace(mean, name="whitened", settings=WHITENED)])
+    alone = score(benchmark, [mean], settings=WHITENED)
+    assert both["whitened", 0].cells == alone[LOG_MEL, 0].cells != both[LOG_MEL, 0].cells
 
 
 def test_when_a_cache_is_given_then_scores_are_equal_and_no_clip_is_embedded_again(benchmark, tmp_path, monkeypatch):
@@ -84,3 +100,33 @@ def test_when_weights_configuration_layer_or_features_change_then_so_does_the_id
         identities.append(other.identity(1, False))
     assert len({str(identity) for identity in identities}) == len(identities)
     assert make_encoder("another name", 0).identity(1, False) == identities[0]
+
+
+def test_oracle_brings_clean_clip_and_noise_to_the_level_by_the_offset_of_their_mixture(benchmark):
+    encoder = replace(make_encoder("one", 0, (1,)), feature_extractor=BeatsFeatureExtractor(clip_level=-0.15))
+    found = score(benchmark, [encoder], oracle=True)["one", 1]
+    embedder = Embedder(encoder.model, BeatsFeatureExtractor(), [1])
+
+    def embed_machine(machine):
+        cells = {}
+        for kind in KINDS:
+            for _, clean, noise in machine.batches(kind, 1000):
+                for snr_db in PROTOCOL.snr_db:
+                    scaled = machine.gain(kind, snr_db) * noise
+                    features = [embedder.feature_extractor.log_mel(sound) for sound in (clean + scaled, clean, scaled)]
+                    offsets = [-0.15 - one.mean() for one in features[0]]
+                    parts = [
+                        torch.stack([one + o for one, o in zip(part, offsets, strict=True)]) for part in features[1:]
+                    ]
+                    values = [embedder.embed(clean, part)[1] for part in parts]
+                    cells[kind, snr_db] = (values[0] + values[1]) / 2
+        return {1: cells}
+
+    expected = score_benchmark(benchmark, PROTOCOL, embed_machine)[1]
+    for cell, values in expected.clips.scores.items():
+        np.testing.assert_allclose(found.clips.scores[cell], values, rtol=1e-3)
+    own_level = Embedder(encoder.model, encoder.feature_extractor, [1])
+    own = score_benchmark(benchmark, PROTOCOL, lambda m: embed_oracle(m, PROTOCOL, own_level.embed))[1]
+    assert any(
+        not np.allclose(found.clips.scores[cell], own.clips.scores[cell], rtol=1e-2) for cell in own.clips.scores
+    )

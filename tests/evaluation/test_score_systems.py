@@ -3,11 +3,13 @@
 import pytest
 from tiny_encoders import PROTOCOL, make_encoder
 
-from modeling_retainmix.evaluation.compared_systems import BY_KEY, SYSTEMS, TEACHER, TRAINED_MODEL
+from modeling_retainmix.evaluation.compared_systems import BY_KEY, LOG_MEL_ROWS, SYSTEMS, TEACHER, TRAINED_MODEL
 from modeling_retainmix.evaluation.results import result_row
-from modeling_retainmix.evaluation.score_encoders import log_mel_mean, score_encoders
+from modeling_retainmix.evaluation.score_encoders import log_mel_mean, log_mel_statistics, score_encoders
 from modeling_retainmix.evaluation.score_systems import best_layer, score_systems, table_rows
+from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, WHITENED
 
+SPECTRA = (log_mel_mean, log_mel_statistics)
 OPTIONS = {"protocol": PROTOCOL, "show_progress": False}
 NAMES = {TEACHER: 0, "random_weights": 1, "sslam": 2, "both_0db": 3}
 
@@ -21,19 +23,27 @@ def encoders():
 def alone(benchmark, encoders):
     """Scores of every encoder and layer, and of the oracle, each computed for itself."""
     mixtures = {}
-    for encoder in (*encoders.values(), log_mel_mean(encoders[TEACHER].feature_extractor)):
+    for encoder in encoders.values():
         mixtures |= score_encoders(benchmark, encoders=[encoder], **OPTIONS)
+    for spectrum in SPECTRA:
+        for backend, settings in (("", NEAREST_REFERENCE), (" whitened", WHITENED)):
+            encoder = spectrum(encoders[TEACHER].feature_extractor)
+            (scores,) = score_encoders(benchmark, encoders=[encoder], settings=settings, **OPTIONS).values()
+            mixtures[encoder.name + backend] = scores
     return mixtures, score_encoders(benchmark, encoders=[encoders[TEACHER]], oracle=True, **OPTIONS)
 
 
 @pytest.mark.parametrize("whole", [(), (TEACHER, "both_0db")])
 def test_every_system_reads_its_encoder_at_the_layer_of_its_rule(benchmark, encoders, alone, whole):
-    systems = [system for system in SYSTEMS if system.encoder in ("log_mel", *NAMES)]
+    systems = [system for system in SYSTEMS if system.encoder in ("log_mel", "log_mel_statistics", *NAMES)]
     found = score_systems(systems, encoders, 1, benchmark, benchmark, whole, **OPTIONS)
     mixtures, oracle = alone
     best = best_layer({key: scores for key, scores in mixtures.items() if key[0] == TEACHER})
     expected = {
-        "log_mel": (None, mixtures["log_mel", 0]),
+        "log_mel": (None, mixtures["log_mel"]),
+        "log_mel_whitened": (None, mixtures["log_mel whitened"]),
+        "log_mel_statistics": (None, mixtures["log_mel_statistics"]),
+        "log_mel_statistics_whitened": (None, mixtures["log_mel_statistics whitened"]),
         "random_weights": (1, mixtures["random_weights", 1]),
         "sslam": (2, mixtures["sslam", 2]),
         "frozen_last_layer": (2, mixtures[TEACHER, 2]),
@@ -62,9 +72,9 @@ def test_rows_of_a_run_have_keys_labels_and_layers(benchmark, encoders, alone):
         show_progress=False,
     )
     assert [row["key"] for row in rows] == [
-        "log_mel", "frozen_same_layer", "frozen_best_layer", TRAINED_MODEL, "oracle"
+        *LOG_MEL_ROWS, "frozen_same_layer", "frozen_best_layer", TRAINED_MODEL, "oracle"
     ]  # fmt: skip
-    assert [row["layer"] for row in rows if row["key"] != "frozen_best_layer"] == [None, 2, 2, 2]
+    assert [row["layer"] for row in rows if row["key"] != "frozen_best_layer"] == [None] * 4 + [2, 2, 2]
     trained = next(row for row in rows if row["key"] == TRAINED_MODEL)
     assert {"key": TRAINED_MODEL, **result_row("RetainMix", alone[0]["both_0db", 2], 2)} == trained
 

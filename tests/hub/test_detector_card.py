@@ -67,7 +67,7 @@ def test_numbers_of_references_and_layers_are_those_of_the_folder(folder):
     text = card_of(folder).text
     assert "the embeddings of 5\nnormal recordings" in text and "They give 6 windows." in text
     assert "| source | 3 |" in text and "| target | 2 |" in text
-    assert "2 of 4\nlayers (`retainmix_beats`)" in text
+    assert "2 of\n4 layers (`retainmix_beats`)" in text
 
 
 def test_settings_are_those_of_the_folder(folder):

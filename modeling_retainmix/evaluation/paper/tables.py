@@ -25,7 +25,15 @@ from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.decoding import decode_table
 from modeling_retainmix.data.recordings import read_evaluation_recordings
 from modeling_retainmix.detection.embedder import embedding_layer
-from modeling_retainmix.evaluation.compared_systems import BACKBONES, BY_KEY, LOG_MEL, RANDOM, SYSTEMS, TEACHER
+from modeling_retainmix.evaluation.compared_systems import (
+    BACKBONES,
+    BY_KEY,
+    LOG_MEL,
+    LOG_MEL_STATISTICS,
+    RANDOM,
+    SYSTEMS,
+    TEACHER,
+)
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache
 from modeling_retainmix.evaluation.paper.figure_2 import (
     layer_scores,
@@ -81,7 +89,7 @@ def score_rows(args: TablesArguments, folder: Path) -> None:
     protocol = replace(protocol, clip_seconds=args.clip_seconds or protocol.clip_seconds)
     validation, evaluation = _load_benchmarks(args, protocol)
     # The frozen rows and the oracle read the teacher; the others have the names of their encoders.
-    systems = [system for system in SYSTEMS if system.encoder in (LOG_MEL, *encoders)]
+    systems = [system for system in SYSTEMS if system.encoder in (LOG_MEL, LOG_MEL_STATISTICS, *encoders)]
     drawn = [encoder for name, encoder in encoders.items() if name != RANDOM]
     cache = EmbeddingCache(Path(args.cache_dir) / "embeddings")
     scores = score_systems(
