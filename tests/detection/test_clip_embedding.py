@@ -61,7 +61,7 @@ def test_no_more_clips_are_loaded_than_are_needed_soon(embedder, clips):
 
     class WatchingEmbedder:
         check_length = embedder.check_length
-        pool = embedder.pool
+        pool, join = embedder.pool, embedder.join
 
         def tokens(self, waveforms):
             seen.append(len(loaded))
@@ -130,7 +130,7 @@ def test_with_a_transform_what_it_returns_is_kept_in_place_of_the_vectors(embedd
 
 def test_when_an_embedding_is_not_finite_then_error_names_the_clip(embedder, clips):
     class BrokenEmbedder:
-        check_length, tokens = embedder.check_length, embedder.tokens
+        check_length, tokens, join = embedder.check_length, embedder.tokens, embedder.join
 
         def pool(self, tokens):
             vectors = embedder.pool(tokens)

@@ -6,6 +6,7 @@ import pytest
 from tiny_factory import factory_arguments, factory_folders  # noqa: F401
 
 from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.detection.vector_layout import VectorLayout
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
 from modeling_retainmix.evaluation.scores import score_benchmark
 from modeling_retainmix.evaluation.studies.backends import main
@@ -37,7 +38,9 @@ def test_command_prints_and_writes_what_each_backend_scores_on_validation_machin
 
     for backend, bands in (("subband", 8), ("mahalanobis", 1)):
         settings = DetectorSettings(backend=backend, normalization="references")
-        scores = score_benchmark(loaded.machines, loaded.protocol, embed_machine, settings, bands)[1]
+        scores = score_benchmark(
+            loaded.machines, loaded.protocol, embed_machine, settings, VectorLayout(num_bands=bands)
+        )[1]
         row = rows[f"{backend}, normalization=references"]
         assert row["Mismatch -10 dB"] == f"{100 * scores.official('Mismatch', -10):.2f}"
         assert row["hmean_all"] == f"{100 * scores.hmean_all:.2f}"

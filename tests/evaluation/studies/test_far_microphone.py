@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from tiny_factory import factory_arguments, factory_folders  # noqa: F401
 
 from modeling_retainmix.data.far_microphone import far_channel
+from modeling_retainmix.detection.vector_layout import VectorLayout
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
 from modeling_retainmix.evaluation.studies.far_microphone import embed_both_microphones, far_channel_rows, main
 
@@ -67,8 +68,7 @@ def naive_official(machine, cells, far_weight):
 
 
 def test_rows_are_those_of_the_residuals(tiny_benchmark, tiny_protocol):
-    config = SimpleNamespace(num_mel_patches=1)
-    embedder = SimpleNamespace(embed=spectrum, layers=[3], model=SimpleNamespace(config=config))
+    embedder = SimpleNamespace(embed=spectrum, indices=[3], layout=VectorLayout())
     rows = {row["name"]: row for row in far_channel_rows(tiny_benchmark, tiny_protocol, embedder, [0.2, 0.6])}
     views = [f"{view}, {second}" for second in ("far channel", "known noise") for view in ("residual", "fusion")]
     assert set(rows) == {"near", *(f"{view}, a = {weight}" for view in views for weight in (0.2, 0.6))}

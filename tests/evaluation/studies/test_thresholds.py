@@ -47,7 +47,7 @@ def test_when_no_clip_is_left_then_error_says_so():
 @pytest.mark.parametrize("num_windows", [6, 30])
 def test_when_held_out_clips_have_many_windows_then_rates_stay_near_the_nominal_one(num_windows):
     clips = torch.randn(300, 4, generator=torch.Generator().manual_seed(0))
-    measured = false_alarm_rates(clips, 100, 0.1, 20, np.random.default_rng(0), SETTINGS, 1, num_windows)
+    measured = false_alarm_rates(clips, 100, 0.1, 20, np.random.default_rng(0), SETTINGS, VectorLayout(), num_windows)
     assert 0.01 < measured["quantile"] < 0.2 and 0.01 < measured["gamma"] < 0.25
 
 
