@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from huggingface_hub.constants import HF_HOME
+from sklearn.metrics import roc_auc_score
 from tqdm.auto import tqdm
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
@@ -185,6 +186,7 @@ def score_cell(cell: Cell, representations: Sequence[Representation]) -> list[di
                 scores = DomainScores(
                     settings, references, torch.arange(len(chosen)), is_target, representation.layout
                 )
+                pseudo = pseudo_auc(scores, references, representation.layout, cell.key) if count == "all" else None
                 rows.append(
                     {
                         "group": cell.group,
@@ -194,9 +196,32 @@ def score_cell(cell: Cell, representations: Sequence[Representation]) -> list[di
                         "representation": representation.name,
                         "backend": backend,
                         "official_score": round(100 * _official(cell, scores.scores(tests)), 3),
+                        "pseudo_auc": "" if pseudo is None else round(100 * pseudo, 3),
                     }
                 )
     return rows
+
+
+def pseudo_auc(scores: DomainScores, references: torch.Tensor, layout: VectorLayout, key: Sequence[int]) -> float:
+    """Return how well references, each left out, are told from pseudo-anomalies: references with bands of others.
+
+    Each pseudo-anomaly takes every frequency band from a reference of its own, so that its bands are normal and their
+    combination is not. No anomaly is needed for this figure (`pseudo_anomalies`).
+
+    Args:
+        scores: of these references.
+        references: [n, D].
+        layout: of a vector.
+        key: of the draw.
+
+    Returns:
+        AUC in [0, 1].
+    """
+    bands = layout.bands(references)
+    rows = np.random.default_rng([*key, 7]).integers(len(references), size=(len(bands), len(references)))
+    mixed = torch.cat([band[row] for band, row in zip(bands, rows, strict=True)], dim=1)
+    values = np.concatenate([scores.leave_one_out(), scores.scores(mixed)])
+    return float(roc_auc_score(np.repeat([0, 1], len(references)), values))
 
 
 def _choose(is_target: np.ndarray, sizes: tuple[int, int] | None, key: Sequence[int]) -> np.ndarray:
