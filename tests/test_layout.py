@@ -20,8 +20,9 @@ LEVELS = {
     "conversion": 2,
     "data": 2,
     "detection": 3,
-    "evaluation": 4,
-    "training": 5,
+    "export": 4,
+    "evaluation": 5,
+    "training": 6,
 }
 TOP_LEVEL_MODULE = 1
 # Folders whose rooms use the core beside them, never the other way round

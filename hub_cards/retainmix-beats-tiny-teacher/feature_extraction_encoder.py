@@ -109,7 +109,7 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         if self.clip_level is None:
             return features
         if lengths is None:
-            lengths = torch.full((len(waveform),), waveform.shape[1], device=waveform.device)
+            lengths = torch.full((waveform.shape[0],), waveform.shape[1], device=waveform.device)
         return set_clip_level(features, self.clip_level, self.frame_mask(lengths, waveform.shape[1]))
 
     def frame_mask(self, lengths: torch.Tensor, num_samples: int) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """The anomaly detector: scores of clips, decisions from them, and what speaks for these."""
 
+import os
 import warnings
 from typing import Any
 
@@ -9,7 +10,7 @@ from modeling_retainmix.audio import audio_sources
 from modeling_retainmix.detection.explanation import Explanation, explain_clip
 from modeling_retainmix.detection.inputs import clip_sources
 from modeling_retainmix.detection.scoring_detector import ScoringDetector
-from modeling_retainmix.detection.threshold import ThresholdMethod
+from modeling_retainmix.detection.threshold import ThresholdMethod, threshold_table
 
 
 class AnomalyDetector(ScoringDetector):
@@ -70,6 +71,28 @@ class AnomalyDetector(ScoringDetector):
             warnings.simplefilter("ignore", UserWarning)  # the first threshold has said it
             thresholds |= {n: self.threshold(false_alarm_rate, method, n) for n in {*num_windows.tolist()} - {1}}
         return scores > np.asarray([thresholds[n] for n in num_windows.tolist()])
+
+    def export_onnx(self, folder: str | os.PathLike[str], int8: bool = False) -> None:
+        """Write the detector as an ONNX graph from samples to score, which runs without torch, and its description.
+
+        `retainmix_score` reads both, `scorer.onnx` and `scorer.json`: it cuts, scores and decides as this detector.
+        The graph is compared with the detector on noise of ten lengths; `provenance.largest_deviation` says how far
+        scores differ. Needs the extra `retainmix[onnx]`.
+
+        Args:
+            folder: made where it is missing.
+            int8: store the weights of the encoder's matrices in 8 bits: a smaller file, other scores.
+
+        Raises:
+            ValueError: no references; a backend other than "knn", "whitened" and "mahalanobis", two microphones,
+                `normalization="test"` or a pooling that keeps the length of clips; an encoder that is not in float32,
+                or none with `int8`; or scores that differ by more than 1e-4.
+        """
+        from modeling_retainmix.export.onnx_files import export_scorer
+
+        memory = self._fitted()
+        thresholds = threshold_table(memory.threshold)
+        export_scorer(folder, self.embedder, self.settings, memory.scores, thresholds, memory.names, int8)
 
     def explain(
         self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None

@@ -113,17 +113,22 @@ class DomainScores:
 
     def normalized(self, distances: torch.Tensor) -> torch.Tensor:
         """Make `distances` comparable between domains, [n, domains] both; errors as in `scores`."""
-        if self._normalization == "none" or len(self.domains) == 1:
-            return distances
-        statistics: list[DistanceStatistics] | None
-        if self._normalization == "test":
+        statistics = self.statistics
+        if self._normalization == "test" and len(self.domains) > 1:
             statistics = [distance_statistics(distance) for distance in distances.T]
-        else:
-            statistics = self._reference_statistics
         if statistics is None:
             return distances
         columns = zip(distances.T, statistics, self.domains, strict=True)
         return torch.stack([standardize(*column) for column in columns], dim=1)
+
+    @property
+    def statistics(self) -> list[DistanceStatistics] | None:
+        """By what distances to each domain are standardized, as long as that does not depend on the clips of a call.
+
+        None: they are not, because there is one domain, no normalization or too few references (with a warning).
+        """
+        reads_references = self._normalization == "references" and len(self.domains) > 1
+        return self._reference_statistics if reads_references else None
 
     @cached_property
     def _reference_distances(self) -> torch.Tensor:

@@ -190,24 +190,44 @@ class Embedder:
     def tokens(self, waveforms: torch.Tensor, features: torch.Tensor | None = None) -> ClipTokens:
         """Compute the tokens of a batch before pooling; arguments as in `embed`."""
         waveforms, config = waveforms.to(self.device, torch.float32), self.model.config
-        if features is None:
-            features = self.feature_extractor.extract_features(waveforms)
-        is_real = self._frame_mask(waveforms.shape[1])
-        features = self._in_band(features, self._clip_level, is_real)
-        hidden: dict[Layer, torch.Tensor] = {}
-        if self.indices:
-            hidden_states = self.model(features, output_hidden_states=self.indices).hidden_states
-            hidden |= {layer: hidden_states[layer][:, config.num_prefix_tokens :].float() for layer in self.indices}
+        is_real = self.frame_mask(waveforms.shape[1])
+        features = self.features(waveforms, is_real, features)
+        hidden = self.hidden(waveforms, features, is_real)
         columns, size = features.shape[1] // config.patch_size, config.patch_size
-        if LOG_MEL in self.layers:
-            hidden[LOG_MEL] = patch_statistics(self._in_band(features, 0.0, is_real), size)
-        if LEVEL in self.layers:
-            recorded = self.feature_extractor.log_mel(waveforms)[..., : self._read_bins]
-            level = mean_level(recorded, is_real.to(self.device))
-            hidden[LEVEL] = level[:, None, None].expand(-1, columns * config.num_mel_patches, -1)
         patches = features[:, : columns * size].unflatten(1, (columns, size))
         levels = patches.unflatten(3, (config.num_mel_patches, size)).mean(dim=(2, 4))
         return ClipTokens(hidden, levels, is_real[0, : columns * size].view(columns, size).all(dim=1))
+
+    def features(
+        self, waveforms: torch.Tensor, is_real: torch.Tensor, features: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Compute features in the band and at the level that are read; `features` are those of the extractor."""
+        if features is None:
+            features = self.feature_extractor.extract_features(waveforms)
+        return self._in_band(features, self._clip_level, is_real)
+
+    def hidden(
+        self, waveforms: torch.Tensor, features: torch.Tensor, is_real: torch.Tensor
+    ) -> dict[Layer, torch.Tensor]:
+        """Compute the tokens of every layer, as `ClipTokens.hidden`; tensors alone decide, so that it can be exported.
+
+        Args:
+            waveforms: [batch, samples] float32 on the embedder's device.
+            features: [batch, frames, mel bins] of the same clips, as `features` gives them.
+            is_real: [1, frames] bool, as `frame_mask` gives it.
+        """
+        config, hidden = self.model.config, dict[Layer, torch.Tensor]()
+        if self.indices:
+            hidden_states = self.model(features, output_hidden_states=self.indices).hidden_states
+            hidden |= {layer: hidden_states[layer][:, config.num_prefix_tokens :].float() for layer in self.indices}
+        if LOG_MEL in self.layers:
+            hidden[LOG_MEL] = patch_statistics(self._in_band(features, 0.0, is_real), config.patch_size)
+        if LEVEL in self.layers:
+            recorded = self.feature_extractor.log_mel(waveforms)[..., : self._read_bins]
+            level = mean_level(recorded, is_real.to(self.device))
+            tokens = features.shape[1] // config.patch_size * config.num_mel_patches
+            hidden[LEVEL] = level[:, None, None].expand(-1, tokens, -1)
+        return hidden
 
     def _in_band(self, features: torch.Tensor, level: float | None, is_real: torch.Tensor) -> torch.Tensor:
         """Set the mean of the mel bins that are read to a level (None: leave it), and the others to 0."""
@@ -228,20 +248,27 @@ class Embedder:
         """Lay the embeddings of all layers end to end, [batch, D], as `layout` says."""
         return torch.cat([pooled[layer] for layer in self.layers], dim=1)
 
+    def on_cpu(self) -> "Embedder":
+        """Return an embedder with the same weights on the CPU."""
+        other = copy.copy(self)
+        other.device, other.model = torch.device("cpu"), copy.deepcopy(self.model).to("cpu")
+        return other
+
     def check_length(self, samples: int, name: str) -> None:
         """Check that a clip fills at least one time column of tokens.
 
         Raises:
             ValueError: it does not; the message gives the clip's name.
         """
-        if samples < FRAME_LENGTH or int(self._frame_mask(samples).sum()) < self.model.config.patch_size:
+        if samples < FRAME_LENGTH or int(self.frame_mask(samples).sum()) < self.model.config.patch_size:
             raise ValueError(
                 f"{name} has {samples} samples at {self.feature_extractor.sampling_rate} Hz, too few for one token of "
                 "the encoder: leave it out or join it with others"
             )
 
-    def _frame_mask(self, samples: int) -> torch.Tensor:
-        return self.feature_extractor.frame_mask(torch.tensor([samples]), samples)  # on the CPU: no GPU sync
+    def frame_mask(self, samples: int) -> torch.Tensor:
+        """Which frames of a clip of so many samples hold no padding, [1, frames] bool on the CPU: no GPU sync."""
+        return self.feature_extractor.frame_mask(torch.full((1,), samples), samples)
 
 
 def _bins_below(frequency: float, num_bins: int) -> int:

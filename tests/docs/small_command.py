@@ -47,6 +47,7 @@ TABLES = [
 ]
 SMALLER = {  # further options by program
     f"{PACKAGE}.evaluation.paper.tables": TABLES,
+    "benchmarks/export.py": ["--machines", "1"],
     "benchmarks/localization.py": ["--references", "3", "--clips", "1"],
     "benchmarks/scoring.py": ["--size=tiny", "--files=8", "--seconds=1", "--rounds=1"],
 }
@@ -76,8 +77,9 @@ def python(arguments: list[str]) -> None:
         if name.endswith(".thresholds"):
             module.CASES = (("source", 4), ("target", 4))  # type: ignore[attr-defined]
         module.main()
-    elif name == "benchmarks/localization.py":
+    elif name in ("benchmarks/localization.py", "benchmarks/export.py"):
         _shrink_factory()
+        _shrink_benchmark()
         runpy.run_path(name, run_name="__main__")
     elif is_module:
         runpy.run_module(name, run_name="__main__", alter_sys=True)

@@ -170,7 +170,8 @@ class Page:
 
 def make_checkout(folder: Path) -> None:
     """Make a folder with what a reader finds in a checkout, and with commands of small sizes in its environment."""
-    for name in ("benchmarks", "examples", "hub_cards", "tests", "Makefile", "pyproject.toml", "train_accelerate.py"):
+    folders = ("benchmarks", "examples", "hub_cards", "retainmix_score", "tests")
+    for name in (*folders, "Makefile", "pyproject.toml", "train_accelerate.py"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "docs", folder / "docs")  # pictures are written into it
     programs = folder / ".venv" / "bin"

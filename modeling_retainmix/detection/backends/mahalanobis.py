@@ -29,6 +29,9 @@ class MahalanobisBackend(Backend):
         domain: "source" or "target".
         shrinkage: weight of the spherical part, 0 < shrinkage <= 1.
         covariance: "domain" or "shared".
+
+    Attributes:
+        scatter: C times the number of references that it is of.
     """
 
     method = "Mahalanobis distance"
@@ -39,12 +42,12 @@ class MahalanobisBackend(Backend):
         super().__init__(references, domain)
         self.shrinkage, self.covariance = shrinkage, covariance
         if covariance == "shared":
-            self._scatter = references.shared(WithinDomainScatter)
+            self.scatter = references.shared(WithinDomainScatter)
         else:
             in_domain = (self.vectors, self.recording_index, references.is_target_domain[self.rows])
-            self._scatter = WithinDomainScatter(References(*in_domain))
-        self.mean = self._scatter.means[domain]
-        if not self._scatter.trace > 0:
+            self.scatter = WithinDomainScatter(References(*in_domain))
+        self.mean = self.scatter.means[domain]
+        if not self.scatter.trace > 0:
             warnings.warn(
                 f"the {domain} domain has too few different references for a covariance ({len(self.vectors)}): the "
                 "distance to their mean counts, add references or use backend='whitened'",
@@ -57,8 +60,8 @@ class MahalanobisBackend(Backend):
         return 1 if settings["covariance"] == "shared" else 3
 
     def distance(self, queries: torch.Tensor) -> torch.Tensor:
-        along, across = self._scatter.eigenvalues(self.shrinkage)
-        inside, outside = self._scatter.split(queries, self.domain)
+        along, across = self.scatter.eigenvalues(self.shrinkage)
+        inside, outside = self.scatter.split(queries, self.domain)
         return ((inside.square() / along).sum(dim=1) + outside.square() / across).sqrt().float().cpu()
 
     def leave_one_out(self) -> torch.Tensor:
@@ -66,7 +69,7 @@ class MahalanobisBackend(Backend):
 
         Infinite if the domain has no other recording.
         """
-        return self._left_out[self._scatter.references.rows(self.domain)]
+        return self._left_out[self.scatter.references.rows(self.domain)]
 
     def reference_distances(self) -> torch.Tensor:
         # A shared covariance changes for references of the other domain too.
@@ -78,22 +81,22 @@ class MahalanobisBackend(Backend):
 
     def contrast(self, query: torch.Tensor) -> Contrast:
         """How a query [D] differs from the mean, measured by the inverse covariance."""
-        direction = self._scatter.inverse(query.to(self.mean) - self.mean, self.shrinkage)
+        direction = self.scatter.inverse(query.to(self.mean) - self.mean, self.shrinkage)
         _, nearest = nearest_neighbors(query[None], self.vectors, 1)
         return Contrast(self.mean.cpu(), direction.cpu(), int(self.recording_index[int(nearest)]))
 
     @cached_property
     def _left_out(self) -> torch.Tensor:
         """Distances to this domain of all references that made the covariance, each without its recording."""
-        references = self._scatter.references
-        inside, outside = self._scatter.split(references.vectors, self.domain)
+        references = self.scatter.references
+        inside, outside = self.scatter.split(references.vectors, self.domain)
         outside[references.rows(self.domain).to(outside.device)] = 0  # but for rounding it is: they lie in the span
         distance = torch.empty(len(inside))
         for domain in references.domains:
             in_domain = references.rows(domain)
             for recording in references.recording_index[in_domain].unique():
                 rows = in_domain & (references.recording_index == recording)
-                reduced = ReducedScatter(self._scatter, domain, rows)
+                reduced = ReducedScatter(self.scatter, domain, rows)
                 mean = torch.zeros_like(inside[:1])
                 if domain == self.domain:
                     mean -= reduced.shift

@@ -37,7 +37,9 @@ class WhitenedBackend(Backend):
         left_out_covariance: "refit" or "held".
 
     Attributes:
+        scatter: S times n, shared by both domains.
         shrinkage: rho.
+        knn: the search in the whitened space.
     """
 
     method = "k-nearest neighbours in a whitened space"
@@ -48,11 +50,11 @@ class WhitenedBackend(Backend):
     ) -> None:
         super().__init__(references, domain)
         self.left_out_covariance = left_out_covariance
-        self._scatter = references.shared(WithinDomainScatter)
-        self.shrinkage = self._scatter.whitening_shrinkage()
+        self.scatter = references.shared(WithinDomainScatter)
+        self.shrinkage = self.scatter.whitening_shrinkage()
         whitened = self._whiten(references.vectors)
         whitened[self.rows.to(whitened.device), -1] = 0  # but for rounding it is: they lie in the span
-        self._knn = KnnBackend(replace(references, vectors=whitened), domain, k)
+        self.knn = KnnBackend(replace(references, vectors=whitened), domain, k)
 
     @classmethod
     def needed_recordings(cls, settings: Mapping[str, Any]) -> int:
@@ -60,37 +62,37 @@ class WhitenedBackend(Backend):
         return KnnBackend.needed_recordings(settings)
 
     def distance(self, queries: torch.Tensor) -> torch.Tensor:
-        return self._knn.distance(self._whiten(queries))
+        return self.knn.distance(self._whiten(queries))
 
     def leave_one_out(self) -> torch.Tensor:
         """Distances of the references to those of other recordings, [m] float32, the covariance held or refitted."""
         return self.reference_distances()[self.rows]
 
     def reference_distances(self) -> torch.Tensor:
-        return self._knn.reference_distances() if self.left_out_covariance == "held" else self._refitted
+        return self.knn.reference_distances() if self.left_out_covariance == "held" else self._refitted
 
     @property
     def has_contrast(self) -> bool:
-        return self._knn.k == 1
+        return self.knn.k == 1
 
     def contrast(self, query: torch.Tensor) -> Contrast:
         """How a query [D] differs from the nearest reference, measured by the inverse covariance."""
-        _, row = nearest_neighbors(self._whiten(query[None]), self._knn.bank, 1)
+        _, row = nearest_neighbors(self._whiten(query[None]), self.knn.bank, 1)
         origin = self.vectors[int(row)].double()
-        direction = self._scatter.inverse(query.to(origin) - origin, self.shrinkage)
+        direction = self.scatter.inverse(query.to(origin) - origin, self.shrinkage)
         return Contrast(origin.cpu(), direction.cpu(), int(self.recording_index[int(row)]))
 
     @cached_property
     def _refitted(self) -> torch.Tensor:
         """`reference_distances` with a covariance of the other recordings."""
-        references, k = self.references, self._knn.k
-        inside, outside = self._scatter.split(references.vectors, self.domain)
+        references, k = self.references, self.knn.k
+        inside, outside = self.scatter.split(references.vectors, self.domain)
         outside[self.rows.to(outside.device)] = 0
         distance = torch.empty(len(inside))
         for domain in references.domains:
             for recording in references.recording_index[references.rows(domain)].unique():
                 rows = references.rows(domain) & (references.recording_index == recording)
-                reduced = ReducedScatter(self._scatter, domain, rows)
+                reduced = ReducedScatter(self.scatter, domain, rows)
                 shrinkage, bank = reduced.whitening_shrinkage(), inside[self.rows & ~rows]
                 for row in rows.nonzero()[:, 0].tolist():
                     squared = reduced.squared_distances(inside[row], bank, outside[row], shrinkage)
@@ -103,6 +105,6 @@ class WhitenedBackend(Backend):
 
         All references of a domain share what lies across the axes, so one number, the length there, is enough.
         """
-        along, across = self._scatter.eigenvalues(self.shrinkage)
-        inside, outside = self._scatter.split(vectors, self.domain)
+        along, across = self.scatter.eigenvalues(self.shrinkage)
+        inside, outside = self.scatter.split(vectors, self.domain)
         return torch.cat([inside / along.sqrt(), outside[:, None] / across**0.5], dim=1).float()

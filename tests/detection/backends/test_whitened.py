@@ -174,7 +174,7 @@ def test_contrast_gives_the_squared_distance_and_the_nearest_recording(num_sourc
 def test_the_covariance_is_computed_once_for_both_domains():
     references, _ = drawn(6, 4, 16)
     source, target = (WhitenedBackend(references, domain) for domain in DOMAINS)
-    assert source._scatter is target._scatter
+    assert source.scatter is target.scatter
 
 
 def test_when_queries_are_projected_in_parts_then_distances_do_not_change(monkeypatch):
