@@ -9,6 +9,7 @@ from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.detection import domain_normalized_score, pool_tokens
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.detection.vector_layout import VectorLayout
 
 RATE = 16000
 DOMAINS = ["source"] * 5 + ["target"] * 3
@@ -110,8 +111,8 @@ def test_with_every_backend_scores_are_those_of_domain_scores_and_survive_saving
         return torch.cat([pooled(tiny_model, feature_extractor, waveforms, layer) for layer in layers], dim=1)
 
     detector = load(tiny_checkpoint, normalization="none", **settings).fit(references, RATE, DOMAINS)
-    bands = 8 * len(settings.get("layer", (2,)))
-    scores = DomainScores(detector.settings, joined(references), torch.arange(8), torch.arange(8) >= 5, bands)
+    layout = VectorLayout((24,) * len(settings.get("layer", (2,))), num_bands=8)
+    scores = DomainScores(detector.settings, joined(references), torch.arange(8), torch.arange(8) >= 5, layout)
     np.testing.assert_allclose(detector.score(tests, RATE), scores.scores(joined(tests)), rtol=1e-3)
     detector.save_pretrained(tmp_path)
     np.testing.assert_allclose(saved(tmp_path).score(tests, RATE), detector.score(tests, RATE), rtol=1e-5)
