@@ -1,5 +1,7 @@
 """Sound files, arrays and table columns come in as float32 waveforms, or with an error that names file and cure."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile as sf
@@ -153,6 +155,38 @@ def test_when_array_has_another_rate_then_it_is_resampled():
 def test_when_one_array_of_a_batch_is_silent_then_error_names_its_position():
     with pytest.raises(ValueError, match="clip 1 is silent"):
         load(np.stack([tone(), 0 * tone()]), 16000)
+
+
+def test_clips_of_a_table_are_named_by_their_paths(tmp_path):
+    paths = [str(tmp_path / name) for name in ("a.wav", "b.wav")]
+    for path in paths:
+        sf.write(path, tone(), 16000)
+    content = [{"bytes": Path(path).read_bytes(), "path": path} for path in paths]
+    named = Dataset.from_dict({"sound": paths}).cast_column("sound", Audio(decode=False))
+    kind = Features({"sound": {"bytes": Value("binary"), "path": Value("string")}})
+    for column in (
+        Dataset.from_dict({"file": paths})["file"],
+        named["sound"],
+        named.cast_column("sound", Audio())["sound"],
+        Dataset.from_dict({"sound": content}, features=kind)["sound"],
+        content,
+    ):
+        sources = audio_sources(column)
+        assert [source.name for source in sources] == paths
+        assert sources[1].load().shape == (4000,)
+    assert [source.name for source in audio_sources(named.select([1])["sound"])] == paths[1:]
+    nameless = [{"bytes": item["bytes"], "path": None} for item in content]
+    assert [source.name for source in audio_sources(nameless)] == ["clip 0", "clip 1"]
+
+
+def test_origin_is_that_of_the_file_and_of_the_channels_that_are_read(tmp_path):
+    sf.write(tmp_path / "a.wav", np.stack([tone()] * 2, axis=1), 8000, subtype="ULAW")
+    for channel, channels in ((1, 1), ("mean", 2)):
+        for audio in (tmp_path / "a.wav", tmp_path, [tmp_path / "a.wav"]):
+            (source,) = audio_sources(audio, channel=channel)
+            assert source.describe() == (8000, channels, "ULAW")
+    assert audio_sources(tone(), 16000)[0].describe() == (16000, 1, None)
+    assert audio_sources([tmp_path / "absent.wav"])[0].describe() is None
 
 
 @pytest.mark.parametrize("audio", [3, [0.1, 0.2], np.zeros((1, 2, 3)), [], None])

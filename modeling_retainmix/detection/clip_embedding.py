@@ -240,8 +240,7 @@ def _load(source: AudioSource) -> _LoadedClip:
     except MemoryError as error:
         raise ValueError(f"{source.name} needs more memory than is free: cut it into shorter files") from error
     except Exception as error:
-        is_named = source.name in str(error) or source.name.startswith("clip ")  # a clip of a table may have a path
-        if isinstance(error, (FileNotFoundError, ValueError)) and is_named:
+        if isinstance(error, (FileNotFoundError, ValueError)) and source.name in str(error):
             raise
         raise ValueError(
             f"{source.name} cannot be read ({type(error).__name__}: {error}): convert or remove it"

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch.nn.functional import pad
 from transformers.utils import cached_file
 
 from modeling_retainmix.detection.duplicates import NUM_VALUES
@@ -41,8 +42,9 @@ _DTYPES = {
     "traits": torch.float32,
     "fingerprints": torch.float32,
 }
-# Of recordings; detectors that were saved before these were measured have none.
+# Of recordings; detectors that were saved before these were measured have none, or the first few traits.
 _PER_RECORDING = {"traits": len(Traits._fields), "fingerprints": NUM_VALUES}
+_FIRST_TRAITS = 6
 
 
 def write_detector(
@@ -155,6 +157,8 @@ def read_references(
         raise ValueError(f"{path} is damaged ({error}): save the detector again") from error
     for key, length in _PER_RECORDING.items():
         tensors.setdefault(key, torch.full((len(names), length), math.nan))
+    if list(tensors["traits"].shape) == [len(names), _FIRST_TRAITS]:
+        tensors["traits"] = pad(tensors["traits"], (0, len(Traits._fields) - _FIRST_TRAITS), value=math.nan)
     for key, dtype in _DTYPES.items():
         check(key in tensors, f"lacks {key}")
         check(tensors[key].dtype == dtype, f"holds {key} as {tensors[key].dtype}, not {dtype}")
