@@ -127,7 +127,7 @@ def test_files_of_another_rate_are_named_once_a_call(load, machine, tmp_path):
             sf.write(tmp_path / folder / f"{index}.wav", clip, rate)
     detector = load(backend="knn").fit(tmp_path / "a")
     message = r"sampling rate 16000 Hz, references 8000 Hz \(\S+0\.wav and 9 others\)"
-    for call in (detector.score, detector.score_windows, detector.decide):
+    for call in (detector.score, detector.score_windows, detector.decide, detector.explain):
         with pytest.warns(UserWarning, match=message) as warned:
             call(tmp_path / "b")
         assert len(warned) == 1
