@@ -3,10 +3,11 @@
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -46,6 +47,10 @@ _DTYPES = {
 _PER_RECORDING = {"traits": len(Traits._fields), "fingerprints": NUM_VALUES}
 _FIRST_TRAITS = 6
 
+_MOST_READS = 10
+
+T = TypeVar("T")
+
 
 def write_detector(
     folder: Path,
@@ -66,6 +71,42 @@ def write_detector(
     content = {"settings": settings.to_dict(), "references": list(names), "thresholds": thresholds}
     (folder / SETTINGS_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     save_file(dict(references), folder / REFERENCES_FILE)
+
+
+def read_unchanged(folder: Path, read: Callable[[], T]) -> T:
+    """Read a detector from several files, and read it again if some of them were replaced meanwhile by a save.
+
+    Args:
+        folder: of the detector.
+        read: reads it.
+
+    Returns:
+        What `read` returns.
+
+    Raises:
+        ValueError: files of the folder change each time; or as `read` raises.
+    """
+    for _ in range(_MOST_READS):
+        before = _states(folder)
+        try:
+            detector = read()
+        except (OSError, ValueError):
+            if before.items() <= _states(folder).items():
+                raise
+        else:
+            if before.items() <= _states(folder).items():  # a download adds files
+                return detector
+    raise ValueError(f"files of {folder} changed while it was read, {_MOST_READS} times: load it after they are saved")
+
+
+def _states(folder: Path) -> dict[str, tuple[int, int]]:
+    """Number and time of change of each file of a folder."""
+    states = {}
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # a staging folder that has just gone
+            status = path.stat()
+            states[path.name] = (status.st_ino, status.st_mtime_ns)
+    return {name: state for name, state in states.items() if not name.startswith(".")}
 
 
 def check_setting_names(names: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from modeling_retainmix import AnomalyDetector, EatConfig
-from modeling_retainmix.detection.saved_detector import REFERENCES_FILE, SETTINGS_FILE
+from modeling_retainmix.detection.saved_detector import REFERENCES_FILE, SETTINGS_FILE, read_unchanged
 from modeling_retainmix.detection.settings import DetectorSettings
 
 RATE = 16000
@@ -207,6 +207,32 @@ def test_a_detector_with_the_first_traits_compares_those(folder):
     with pytest.warns(UserWarning, match="length 5 s, references 0.5 s") as warned:
         load(folder).score(noise * np.resize([1, 0], 80000), RATE)
     assert "empty cells" not in str(warned[0].message)
+
+
+def test_when_files_change_while_they_are_read_then_they_are_read_again(tmp_path):
+    (tmp_path / "a").write_text("0")
+    reads = []
+
+    def read(changes):
+        reads.append(len(reads))
+        if len(reads) <= changes:
+            (tmp_path / "new").write_text(str(len(reads)))
+            (tmp_path / "new").replace(tmp_path / "a")
+            if len(reads) % 2:
+                raise ValueError("do not belong together")
+        (tmp_path / f"downloaded-{len(reads)}").write_text("")
+        return (tmp_path / "a").read_text()
+
+    assert read_unchanged(tmp_path, lambda: read(3)) == "3"
+    assert len(reads) == 4
+    with pytest.raises(ValueError, match="changed while it was read, 10 times: load it after they are saved"):
+        read_unchanged(tmp_path, lambda: read(100))
+
+    def fail():
+        raise ValueError("damaged")
+
+    with pytest.raises(ValueError, match="damaged"):
+        read_unchanged(tmp_path, fail)
 
 
 @pytest.mark.parametrize("rename", [False, True])
