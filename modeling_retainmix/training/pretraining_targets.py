@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from modeling_retainmix.detection.embedder import embedding_layer
 from modeling_retainmix.encoders.feature_extraction_encoder import set_clip_level
 
 _EPSILON = 1e-5
@@ -173,7 +174,7 @@ class TeacherTokens:
         self, teacher: Any, layer: int | None, level: float | None, device: torch.device | str = "cpu"
     ) -> None:
         depth = teacher.config.num_hidden_layers
-        self.layer = layer if layer is not None else teacher.config.embedding_layer or depth
+        self.layer = embedding_layer(teacher.config) if layer is None else layer
         if not 0 <= self.layer <= depth:
             raise ValueError(f"tokenizer_layer is {self.layer}, the model has layers 0 to {depth}: use one of them")
         self.teacher = teacher.requires_grad_(False).eval().to(device)
