@@ -19,6 +19,7 @@ from modeling_retainmix.detection.duplicates import NUM_VALUES
 from modeling_retainmix.detection.recording_traits import Traits
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.vector_layout import VectorLayout
+from modeling_retainmix.encoders.known_keys import near_miss
 from modeling_retainmix.json_files import read_json
 
 SETTINGS_FILE = "detector.json"
@@ -113,14 +114,16 @@ def check_setting_names(names: Iterable[str]) -> None:
     """Check that these are fields of `DetectorSettings`.
 
     Raises:
-        ValueError: one is not; for one that has a new name the message gives it.
+        ValueError: one is not; the message gives the new name of an old one, and the name that it is most like.
     """
     known = [field.name for field in fields(DetectorSettings)]
     for name in names:
         if OLD_NAMES.get(name) in known:
             raise ValueError(f"the setting {name} has a new name: use {OLD_NAMES[name]}=")
         if name not in known:
-            raise ValueError(f"{name} is not a setting: use {', '.join(known)}")
+            likely = near_miss(name, known)
+            guess = "use" if likely is None else f"did you mean {likely}? Use"
+            raise ValueError(f"{name} is not a setting: {guess} {', '.join(known)}")
 
 
 def find_settings(name: str | os.PathLike[str], revision: str | None) -> str | None:

@@ -101,8 +101,9 @@ def test_when_settings_are_given_for_a_saved_detector_then_error_names_them(tiny
 
 
 def test_when_a_setting_is_unknown_then_error_lists_those_that_exist(tiny_checkpoint):
-    with pytest.raises(ValueError, match="layr is not a setting: use layer, pooling, "):
-        AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", layr=1)
+    for name, message in (("layr", "did you mean layer[?] Use layer, pooling, "), ("depth", "use layer, pooling, ")):
+        with pytest.raises(ValueError, match=f"{name} is not a setting: {message}"):
+            AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", **{name: 1})
 
 
 def test_when_a_setting_has_a_new_name_then_error_gives_it(tiny_checkpoint):
