@@ -122,7 +122,8 @@ def _read_blocks(
 def _check_channel(channels: int, name: str, channel: Any) -> None:
     if channels > 1 and channel != "mean" and (channel is None or channel >= channels):
         raise ClipError(
-            f"{name} has {channels} channels and channel={channel}: use an index from 0 to {channels - 1}, or 'mean'"
+            f"{name} has {channels} channels and channel={channel}: use channel= (--channel of a command) with an "
+            f"index from 0 to {channels - 1}, or 'mean'"
         )
 
 

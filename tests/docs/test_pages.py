@@ -55,6 +55,14 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(linked), f"{name(page)}: {link} has no such heading"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_write_beside_what_the_repository_holds(page):
+    held = {"benchmarks", "docs", "examples", "hub_cards", "modeling_retainmix", "tests"}
+    for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        for output in re.findall(r"--output(?:_dir)?[ =](\S+)", block):
+            assert Path(output).parts[0] not in held, f"{name(page)}: {output}"
+
+
 @pytest.mark.parametrize(("page", "count"), [("README.md", 5), ("docs/results.md", 11)])
 def test_table_of_seeds_shows_the_measured_rows(page, count):
     tables = [path.stem for path in (ROOT / "benchmarks").glob("demo_seeds*.csv")]
