@@ -180,7 +180,7 @@ def _without_decoder(column: Column) -> Column:
 
 
 def _item_names(clips: Any) -> list[str]:
-    """The paths of clips that have one, also inside a table; the position of others."""
+    """List the paths of clips that have one, also inside a table; the position of others."""
     if isinstance(clips, Column):
         kind, column = clips.features, clips.column_name
         if isinstance(kind, Audio) or (isinstance(kind, dict) and "path" in kind):  # without their bytes

@@ -101,7 +101,7 @@ def read_unchanged(folder: Path, read: Callable[[], T]) -> T:
 
 
 def _states(folder: Path) -> dict[str, tuple[int, int]]:
-    """Number and time of change of each file of a folder."""
+    """Return number and time of change of each file of a folder."""
     states = {}
     for path in folder.iterdir():
         with suppress(FileNotFoundError):  # a staging folder that has just gone

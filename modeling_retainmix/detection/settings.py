@@ -172,7 +172,7 @@ class DetectorSettings:
 
 
 def _not_valid(name: str, value: Any, texts: Sequence[str], others: Sequence[str] = ()) -> ValueError:
-    """The error of a value of another type or of an unknown text.
+    """Return the error of a value of another type or of an unknown text.
 
     Args:
         name: of the setting.
@@ -188,7 +188,7 @@ def _not_valid(name: str, value: Any, texts: Sequence[str], others: Sequence[str
 
 
 def _valid_values(kind: Any) -> tuple[list[str], list[str]]:
-    """The texts that are valid for a field of this type, and what else is, in words."""
+    """List the texts that are valid for a field of this type, and what else is, in words."""
     if kind is str:  # the only one is `backend`
         return list(BACKENDS), []
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)

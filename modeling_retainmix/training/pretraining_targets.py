@@ -17,7 +17,7 @@ _EPSILON = 1e-5
 
 
 def cut_patches(features: torch.Tensor, patch_size: int) -> torch.Tensor:
-    """The patches of a spectrogram in the order of the encoder's tokens: time slow, frequency fast.
+    """Cut a spectrogram into patches in the order of the encoder's tokens: time slow, frequency fast.
 
     Args:
         features: [batch, frames, mel bins].
@@ -34,7 +34,7 @@ def cut_patches(features: torch.Tensor, patch_size: int) -> torch.Tensor:
 
 
 def clip_statistics(features: torch.Tensor, patch_size: int) -> torch.Tensor:
-    """Statistics over time of each mel bin: mean, standard deviation, standard deviation of frame differences.
+    """Return statistics over time of each mel bin: mean, standard deviation, standard deviation of frame differences.
 
     Args:
         features: [batch, frames, mel bins], at least two frames.
@@ -50,12 +50,12 @@ def clip_statistics(features: torch.Tensor, patch_size: int) -> torch.Tensor:
 
 
 def _deviation(values: torch.Tensor) -> torch.Tensor:
-    """Standard deviation over dimension 1, without Bessel's correction; `torch.std` takes five times as long."""
+    """Return the deviation over dimension 1, without Bessel's correction; `torch.std` takes five times as long."""
     return (values - values.mean(dim=1, keepdim=True)).square().mean(dim=1).sqrt()
 
 
 class Standardizer(nn.Module):
-    """Brings values to mean 0 and standard deviation 1, for every row of patches and dimension on its own.
+    """Bring values to mean 0 and standard deviation 1, for every row of patches and dimension on its own.
 
     Without it the colour of the average spectrum would decide which code vector is nearest, and few codes be in use.
 
@@ -74,13 +74,13 @@ class Standardizer(nn.Module):
 
     @torch.no_grad()
     def fit(self, values: torch.Tensor) -> None:
-        """Takes mean and standard deviation from examples [batch, T * F, size]."""
+        """Take mean and standard deviation from examples [batch, T * F, size]."""
         rows = values.double().view(-1, *self.mean.shape)
         self.mean.copy_(rows.mean(dim=0))
         self.std.copy_(rows.std(dim=0, correction=0).clamp(min=_EPSILON))
 
     def forward(self, values: torch.Tensor, tokens: torch.Tensor | None = None) -> torch.Tensor:
-        """Standardizes the values of some tokens.
+        """Standardize the values of some tokens.
 
         Args:
             values: [batch, n, size].
@@ -124,7 +124,7 @@ class RandomProjectionTokenizer(nn.Module):
 
     @torch.no_grad()
     def forward(self, values: torch.Tensor, tokens: torch.Tensor | None = None) -> torch.Tensor:
-        """Codes of some tokens, computed in float32.
+        """Return the codes of some tokens, computed in float32.
 
         Args:
             values: [batch, n, size].
@@ -153,7 +153,7 @@ class LogMelPatches:
         self.size = patch_size * patch_size
 
     def __call__(self, features: torch.Tensor) -> torch.Tensor:
-        """[batch, frames, mel bins] -> [batch, T * F, size]"""
+        """Read [batch, frames, mel bins] as [batch, T * F, size]."""
         return cut_patches(features, self.patch_size)
 
 
@@ -184,7 +184,7 @@ class TeacherTokens:
 
     @torch.no_grad()
     def __call__(self, features: torch.Tensor) -> torch.Tensor:
-        """[batch, frames, mel bins] -> [batch, T * F, size]"""
+        """Read [batch, frames, mel bins] as [batch, T * F, size]."""
         features = set_clip_level(features, self.level)
         outputs = self.teacher(input_values=features, output_hidden_states=[self.layer])
         return outputs.hidden_states[self.layer][:, self.prefix :]
