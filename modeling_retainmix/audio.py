@@ -81,8 +81,7 @@ def read_audio(
             several channels and `channel` does not say which one; or `channel` is neither an index nor "mean".
     """
     _check_channel(channel)
-    path = Path(path)
-    name = shown_name(path)
+    name, path = shown_name(path), Path(path)
     with _named_errors(name):
         problem = unreadable(path)
         if problem is not None:
@@ -249,6 +248,8 @@ def _array(item: Any, name: str, sampling_rate: int | None) -> tuple[np.ndarray,
         raise ClipError(
             f"{name} has shape {list(waveform.shape)}: expected [samples]; of several channels pass one, or their mean"
         )
+    if waveform.dtype == np.int64:
+        raise ClipError(f"{name} has dtype int64, which no recording fills: pass it as int16 or int32, as recorded")
     if np.issubdtype(waveform.dtype, np.signedinteger):
         waveform = waveform / -float(np.iinfo(waveform.dtype).min)
     elif not np.issubdtype(waveform.dtype, np.floating):

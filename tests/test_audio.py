@@ -149,6 +149,13 @@ def test_when_array_has_another_dtype_then_error_names_it(dtype):
         load(np.abs(tone()).astype(dtype), 16000)
 
 
+def test_when_whole_numbers_have_64_bits_then_error_asks_for_the_width_that_was_recorded():
+    for audio in (int16_tone().astype(np.int64), [int16_tone().tolist()], torch.from_numpy(int16_tone()).long()):
+        with pytest.raises(ValueError, match=r"clip 0 has dtype int64, .*: pass it as int16 or int32"):
+            load(audio, 16000)
+    np.testing.assert_allclose(load(int16_tone().astype(np.int32) * 65536, 16000)[0], tone(), atol=1e-4)
+
+
 def test_when_array_has_another_rate_then_it_is_resampled():
     (waveform,) = load(tone(sampling_rate=8000, seconds=1.0), 8000)
     assert waveform.shape == (16000,)
