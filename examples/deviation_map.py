@@ -1,4 +1,4 @@
-"""Draws where in time and frequency a recording differs from those of the healthy machine.
+"""Draw where in time and frequency a recording differs from those of the healthy machine.
 
 python examples/deviation_map.py --references healthy/ --recording suspect.wav --output deviation_map.png
 
@@ -45,6 +45,10 @@ def deviation_map(explanation: Explanation, title: str) -> Figure:
     return figure
 
 
+def channel(value: str) -> int | str:
+    return value if value == "mean" else int(value)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -52,12 +56,15 @@ def main() -> None:
     )
     parser.add_argument("--references", required=True, help="folder of recordings of the healthy machine")
     parser.add_argument("--recording", required=True, help="file to look at")
+    parser.add_argument(
+        "--channel", type=channel, help="of recordings with several channels: an index from 0, or 'mean'"
+    )
     parser.add_argument("--title", help="of the picture; default: the name of the recording")
     parser.add_argument("--output", default="deviation_map.png", help="picture to write; default: %(default)s")
     options = parser.parse_args()
     try:
-        detector = AnomalyDetector.from_pretrained(options.model).fit(options.references)
-        (explanation,) = detector.explain(options.recording)
+        detector = AnomalyDetector.from_pretrained(options.model).fit(options.references, channel=options.channel)
+        (explanation,) = detector.explain(options.recording, channel=options.channel)
         figure = deviation_map(explanation, options.title or Path(options.recording).name)
         Path(options.output).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(options.output)

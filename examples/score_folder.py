@@ -9,7 +9,8 @@ Rows are written as they come to a file beside the output, scores.csv.partial, w
 
 Exit status:
     0    every recording has a row
-    1    some recordings cannot be read, or nothing could be scored (no such folder, no encoder, too few references)
+    1    some recordings cannot be read, or nothing could be scored (no such folder, no encoder, too few references, no
+         recording that can be read); then an earlier output is untouched
     2    a wrong option, or the output cannot be written: another name, permissions, a full disk
     130  Ctrl-C
     143  SIGTERM
@@ -20,6 +21,7 @@ import argparse
 import sys
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.audio_files import find_audio_files
@@ -34,17 +36,21 @@ def channel(value: str) -> int | str:
     return value if value == "mean" else int(value)
 
 
+def exit_without_scores(broken: list[Exception]) -> NoReturn:
+    sys.exit("\n".join([f"error: none of {len(broken)} recordings could be read:", *map(str, broken)]))
+
+
 def score(options: argparse.Namespace, result: ResultFile, signals: StopSignals) -> None:
-    """Score all tests, print a summary, and exit with status 1 if some of them cannot be read."""
+    """Score all tests, print a summary, and exit with status 1 if some of them, or all, cannot be read."""
     found = find_audio_files(options.tests)
+    broken: list[Exception] = [ValueError(f"{path} {cause}") for path, cause in found.problems.items()]
     if not found.files:
-        raise found.error()
+        exit_without_scores(broken)
     files = found.files
     detector = AnomalyDetector.from_pretrained(options.model, layer=options.layer)
     detector.fit(options.references, channel=options.channel)
     threshold = cache(lambda num_windows: detector.threshold(FALSE_ALARM_RATE, num_windows=num_windows))
     threshold(1)  # before the tests are read: the references may be too few
-    broken: list[Exception] = [ValueError(f"{path} {cause}") for path, cause in found.problems.items()]
     waiting: dict[int, ClipScore] = {}  # scored, while one before them is not
     num_done = num_anomalous = 0
 
@@ -69,9 +75,11 @@ def score(options: argparse.Namespace, result: ResultFile, signals: StopSignals)
         for index in sorted(waiting):
             write(waiting[index])
         raise
-    result.finish()
     total = len(files) + len(found.problems)
     num_scored = total - len(broken)
+    if num_scored == 0:
+        exit_without_scores(broken)
+    result.finish()
     print(f"{num_anomalous} of {num_scored} recordings are above the threshold of {FALSE_ALARM_RATE:.0%} false alarms")
     print(f"the scores are in {options.output}")
     if broken:

@@ -69,6 +69,34 @@ def whole_file(file: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def moved_into(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary folder, whose files take the places of those of the same names in `folder` at the end.
+
+    A folder that does not exist yet appears whole. In one that does, other files stay, and the files follow each other
+    within moments: readers that need several of them alike see that some have changed, and read again.
+
+    Args:
+        folder: made where it is missing.
+    """
+    folder = Path(folder)
+    temporary = _beside(folder / "files" if folder.is_dir() else folder)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if temporary.parent != folder:
+            try:
+                temporary.rename(folder)
+                return
+            except OSError:  # another process has made it meanwhile
+                if not folder.is_dir():
+                    raise
+        for file in sorted(temporary.iterdir()):
+            replace_file(file, folder / file.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def replace_file(finished: Path, file: Path) -> None:
     """Put a finished file of the same file system in the place of another one, or where there was none."""
     finished.replace(file)
@@ -90,15 +118,20 @@ def replace_folder(finished: Path, folder: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _beside(place: Path) -> Path:
-    """A name in the same folder that nobody else uses; removes what others abandoned there."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    for entry in place.parent.iterdir():
+def remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left half made in a folder; nothing happens where it does not exist."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.name.startswith(PREFIX) and _is_abandoned(entry):
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
             else:
                 entry.unlink(missing_ok=True)
+
+
+def _beside(place: Path) -> Path:
+    """A name in the same folder that nobody else uses; removes what others abandoned there."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(place.parent)
     started = round(psutil.Process().create_time())
     return place.with_name(f"{PREFIX}{platform.node()}-{os.getpid()}-{started}-{uuid.uuid4().hex}{place.suffix}")
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile as sf
 import torch
-from datasets import Audio, Column, List
+from datasets import Audio, Column, List, Value
 
 from modeling_retainmix.audio_files import find_audio_files, shown_name, unreadable
 from modeling_retainmix.mixing import SilentClipError
@@ -27,20 +27,34 @@ _FILTER_SECONDS = 0.1  # more than half of the longest filter of `resample`
 _MOST_CHANNELS = 16  # an array whose last axis is no longer than this holds channels there, not samples
 
 
+class Origin(NamedTuple):
+    """What a clip is made of.
+
+    Attributes:
+        sampling_rate: of the file or array, in Hz.
+        channels: that the clip is the mean of; 1 where one of several is taken.
+        coding: libsndfile's name of how the file is coded, such as "PCM_16"; None for arrays.
+    """
+
+    sampling_rate: int
+    channels: int
+    coding: str | None
+
+
 @dataclass(frozen=True)
 class AudioSource:
     """A clip that has not been read yet.
 
     Attributes:
-        name: file name, or position among the clips that were passed; error messages use it.
+        name: of its file, or position among the clips that were passed; error messages use it.
         load: reads it: float32 [samples] at the sampling rate that was asked for. Raises FileNotFoundError or
             ValueError, with the name, whatever is wrong with the clip.
-        describe: gives the sampling rate in Hz and the number of channels of the file or array; None: unknown.
+        describe: gives the origin, without reading the clip; None: unknown.
     """
 
     name: str
     load: Callable[[], np.ndarray]
-    describe: Callable[[], tuple[int, int] | None] = lambda: None
+    describe: Callable[[], Origin | None] = lambda: None
 
 
 def read_audio(
@@ -67,8 +81,7 @@ def read_audio(
             several channels and `channel` does not say which one; or `channel` is neither an index nor "mean".
     """
     _check_channel(channel)
-    path = Path(path)
-    name = shown_name(path)
+    name, path = shown_name(path), Path(path)
     with _named_errors(name):
         problem = unreadable(path)
         if problem is not None:
@@ -107,7 +120,8 @@ def audio_sources(
     if isinstance(audio, (str, os.PathLike)):
         read = partial(read_audio, sampling_rate=target_rate, channel=channel, max_seconds=max_seconds)
         if not Path(audio).is_dir():
-            return [AudioSource(shown_name(audio), partial(read, audio), partial(_describe, [audio], 0, None))]
+            describe = partial(_describe, [audio], 0, None, channel)
+            return [AudioSource(shown_name(audio), partial(read, audio), describe)]
         found = find_audio_files(audio)
         return [
             AudioSource(
@@ -115,7 +129,7 @@ def audio_sources(
                 partial(_fail, f"{shown_name(path)} {found.problems[path]}")
                 if path in found.problems
                 else partial(read, path),
-                partial(_describe, [path], 0, None),
+                partial(_describe, [path], 0, None, channel),
             )
             for path in sorted([*found.files, *found.problems])
         ]
@@ -149,8 +163,8 @@ def audio_sources(
         max_seconds=max_seconds,
     )
     return [
-        AudioSource(_item_name(clips, index), partial(load, index), partial(_describe, clips, index, sampling_rate))
-        for index in range(len(clips))
+        AudioSource(name, partial(load, index, name), partial(_describe, clips, index, sampling_rate, channel))
+        for index, name in enumerate(_item_names(clips))
     ]
 
 
@@ -164,45 +178,53 @@ def _without_decoder(column: Column) -> Column:
     return column
 
 
-def _item_name(clips: Any, index: int) -> str:
-    if isinstance(clips, (list, tuple)) and isinstance(clips[index], (str, os.PathLike)):
-        return shown_name(clips[index])
-    return f"clip {index}"
+def _item_names(clips: Any) -> list[str]:
+    """List the paths of clips that have one, also inside a table; the position of others."""
+    if isinstance(clips, Column):
+        kind, column = clips.features, clips.column_name
+        if isinstance(kind, Audio) or (isinstance(kind, dict) and "path" in kind):  # without their bytes
+            paths = clips.source.select_columns(column).flatten()[f"{column}.path"]
+        else:
+            paths = clips if kind in (Value("string"), Value("large_string")) else [None] * len(clips)
+    else:
+        paths = [item.get("path") if isinstance(item, dict) else item for item in clips]
+    return [
+        shown_name(path) if isinstance(path, (str, os.PathLike)) and str(path) else f"clip {index}"
+        for index, path in enumerate(paths)
+    ]
 
 
 def _fail(message: str) -> np.ndarray:
     raise ClipError(message)
 
 
-def _describe(clips: Any, index: int, sampling_rate: int | None) -> tuple[int, int] | None:
-    """Return sampling rate and channels of a clip, from its header if it is a file."""
+def _describe(clips: Any, index: int, sampling_rate: int | None, channel: int | str | None) -> Origin | None:
+    """Return the origin of a clip, from its header if it is a file."""
     item = clips[index]
     if isinstance(item, dict):
         item = item["path"] if item.get("bytes") is None else io.BytesIO(item["bytes"])
     if not isinstance(item, (str, os.PathLike, io.BytesIO)):
-        return None if sampling_rate is None else (sampling_rate, 1)
+        return None if sampling_rate is None else Origin(sampling_rate, 1, None)
     try:
         header = sf.info(item if isinstance(item, io.BytesIO) else os.fspath(item))
     except (RuntimeError, OSError, TypeError, ValueError):
         return None  # loading it says what is wrong
-    return header.samplerate, header.channels
+    return Origin(header.samplerate, header.channels if channel == "mean" else 1, header.subtype)
 
 
 def _load_item(
     clips: Any,
     index: int,
+    name: str,
     sampling_rate: int | None,
     channel: int | str | None,
     target_rate: int,
     max_seconds: float | None,
 ) -> np.ndarray:
-    name = f"clip {index}"
     with _named_errors(name):
         item = clips[index]
         if isinstance(item, dict) and item.get("bytes") is not None:
-            name = item.get("path") or name
-            with _named_errors(name):
-                return _decode(io.BytesIO(item["bytes"]), name, target_rate, channel, max_seconds)
+            return _decode(io.BytesIO(item["bytes"]), name, target_rate, channel, max_seconds)
         if isinstance(item, dict) and item.get("path") is not None:
             item = item["path"]
         if isinstance(item, (str, os.PathLike)):
@@ -226,6 +248,8 @@ def _array(item: Any, name: str, sampling_rate: int | None) -> tuple[np.ndarray,
         raise ClipError(
             f"{name} has shape {list(waveform.shape)}: expected [samples]; of several channels pass one, or their mean"
         )
+    if waveform.dtype == np.int64:
+        raise ClipError(f"{name} has dtype int64, which no recording fills: pass it as int16 or int32, as recorded")
     if np.issubdtype(waveform.dtype, np.signedinteger):
         waveform = waveform / -float(np.iinfo(waveform.dtype).min)
     elif not np.issubdtype(waveform.dtype, np.floating):

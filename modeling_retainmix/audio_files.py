@@ -44,14 +44,17 @@ _FORMAT_SUFFIXES = {
     "WVE": (".wve",),
 }
 _READABLE = frozenset(suffix for name in sf.available_formats() for suffix in _FORMAT_SUFFIXES.get(name, ()))
-# Sound that libsndfile does not read, or that has no header.
+# Sound that libsndfile does not read, or that has no header; what phones and cameras make of it among the films.
 _FOREIGN = """
+.mp4 .m4r .3gp .3gpp .mov .webm .mkv .avi
 .m4a .m4b .aac .adts .alac .wma .amr .awb .ape .wv .mka .weba .ac3 .eac3 .dts .dsf .dff .tta .tak .spx .mpc .ra .3ga
 .qcp .gsm .raw .pcm .shn
 """
 _OTHER_SOUND = frozenset([*_FOREIGN.split(), *(s for suffixes in _FORMAT_SUFFIXES.values() for s in suffixes)]) - (
     _READABLE
 )
+
+_COMPRESSED = frozenset({".gz", ".bz2", ".xz", ".zst"})
 
 _SYSTEM_FOLDERS = frozenset(
     {"__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found"}
@@ -103,6 +106,8 @@ def find_audio_files(folder: str | os.PathLike[str]) -> FoundFiles:
                 found.files.append(path)
             elif suffix in _OTHER_SOUND:
                 found.problems[path] = f"has the format {suffix[1:]}, which cannot be read: convert it to WAV or FLAC"
+            elif suffix in _COMPRESSED and Path(path.stem).suffix.lower() in _READABLE | _OTHER_SOUND:
+                found.problems[path] = "is compressed: unpack it"
     if not found.files and not found.problems:
         raise ValueError(f"{shown_name(folder)} holds no sound file ({', '.join(sorted(_READABLE))}): check the path")
     found.files.sort()

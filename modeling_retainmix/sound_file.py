@@ -19,6 +19,7 @@ are joined or resampled. That is 9 hours at 16 kHz, 80 minutes at 96 kHz. Nothin
 before it is read; a file that needs more is refused by name."""
 
 _BLOCK = 2**20  # samples over all channels that are read at a time
+_BAD_FILE = 7  # libsndfile's error
 _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's length of a FLAC stream that does not say it
 
 
@@ -57,7 +58,7 @@ def decode(
     try:
         sound = _Stream(_descriptor(file), closefd=False)
     except sf.LibsndfileError as error:
-        raise ClipError(f"{name} cannot be decoded ({error.error_string}): convert or remove it") from error
+        raise ClipError(f"{name} cannot be decoded ({_cause(error)}): convert or remove it") from error
     with sound:
         check_rate(sound.samplerate, name)
         _check_channel(sound.channels, name, channel)
@@ -100,7 +101,7 @@ def _read_blocks(
             block = sound.read(out=np.empty((frames, sound.channels), dtype=np.float32))
         except sf.LibsndfileError as error:
             raise ClipError(
-                f"{name} cannot be decoded ({error.error_string}) after {count} samples: convert or remove it"
+                f"{name} cannot be decoded ({_cause(error)}) after {count} samples: convert or remove it"
             ) from error
         if len(block) == 0:
             break
@@ -121,8 +122,14 @@ def _read_blocks(
 def _check_channel(channels: int, name: str, channel: Any) -> None:
     if channels > 1 and channel != "mean" and (channel is None or channel >= channels):
         raise ClipError(
-            f"{name} has {channels} channels and channel={channel}: use an index from 0 to {channels - 1}, or 'mean'"
+            f"{name} has {channels} channels and channel={channel}: use channel= (--channel of a command) with an "
+            f"index from 0 to {channels - 1}, or 'mean'"
         )
+
+
+def _cause(error: sf.LibsndfileError) -> str:
+    """libsndfile's reason, but where it takes an open file that ends early for one that does not exist."""
+    return "it ends too early" if error.code == _BAD_FILE else str(error.error_string)
 
 
 def _too_long(name: str, samples: int, sampling_rate: int) -> ClipError:

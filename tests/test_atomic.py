@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 import modeling_retainmix
-from modeling_retainmix.atomic import PREFIX, replace_folder, whole_file, whole_folder
+from modeling_retainmix.atomic import PREFIX, moved_into, replace_folder, whole_file, whole_folder
 
 
 def make(folder, content="whole"):
@@ -39,6 +39,40 @@ def test_when_another_process_was_faster_then_its_folder_stands(tmp_path):
         make(tmp_path / "made", "first")
     assert (tmp_path / "made" / "table").read_text() == "first"
     assert os.listdir(tmp_path) == ["made"]
+
+
+def test_when_files_are_moved_into_a_folder_then_others_stay_and_nothing_else_is_left(tmp_path):
+    for content in ("first", "second"):
+        with moved_into(tmp_path / "a" / "model") as temporary:
+            (temporary / "weights").write_text(content)
+            found = sorted(path.name for path in (tmp_path / "a").iterdir() if path.name == "model")
+            assert found == ([] if content == "first" else ["model"])
+        (tmp_path / "a" / "model" / "notes").write_text("mine")
+    assert os.listdir(tmp_path / "a") == ["model"]
+    files = {path.name: path.read_text() for path in (tmp_path / "a" / "model").iterdir()}
+    assert files == {"weights": "second", "notes": "mine"}
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_when_moving_into_a_folder_is_interrupted_then_it_stays_as_it_was(tmp_path, is_there):
+    if is_there:
+        (tmp_path / "model").mkdir()
+        (tmp_path / "model" / "weights").write_text("former")
+    with pytest.raises(OSError, match="full"), moved_into(tmp_path / "model") as temporary:
+        (temporary / "weights").write_text("half")
+        raise OSError("full")
+    assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["former"] * is_there
+    assert os.listdir(tmp_path) == ["model"] * is_there
+
+
+def test_when_two_processes_make_a_folder_then_the_last_ones_files_stand(tmp_path):
+    with moved_into(tmp_path / "model") as temporary:
+        (temporary / "weights").write_text("last")
+        with moved_into(tmp_path / "model") as other:
+            (other / "weights").write_text("first")
+            (other / "card").write_text("first")
+    files = {path.name: path.read_text() for path in (tmp_path / "model").iterdir()}
+    assert files == {"weights": "last", "card": "first"}
 
 
 def be_killed(folder):

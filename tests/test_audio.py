@@ -1,5 +1,7 @@
 """Sound files, arrays and table columns come in as float32 waveforms, or with an error that names file and cure."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile as sf
@@ -65,7 +67,9 @@ def test_when_file_is_undecodable_then_error_names_it(tmp_path):
 def test_when_file_has_several_channels_then_one_must_be_chosen(tmp_path):
     stereo = np.stack([tone(), -0.5 * tone()], axis=1)
     sf.write(tmp_path / "stereo.wav", stereo, 16000, subtype="FLOAT")
-    with pytest.raises(ValueError, match=r"stereo\.wav has 2 channels and channel=None: use an index from 0 to 1"):
+    with pytest.raises(
+        ValueError, match=r"stereo\.wav has 2 channels and channel=None: use .*--channel.* an index from 0 to 1"
+    ):
         read_audio(tmp_path / "stereo.wav")
     with pytest.raises(ValueError, match=r"stereo\.wav has 2 channels and channel=2: use"):
         read_audio(tmp_path / "stereo.wav", channel=2)
@@ -145,6 +149,13 @@ def test_when_array_has_another_dtype_then_error_names_it(dtype):
         load(np.abs(tone()).astype(dtype), 16000)
 
 
+def test_when_whole_numbers_have_64_bits_then_error_asks_for_the_width_that_was_recorded():
+    for audio in (int16_tone().astype(np.int64), [int16_tone().tolist()], torch.from_numpy(int16_tone()).long()):
+        with pytest.raises(ValueError, match=r"clip 0 has dtype int64, .*: pass it as int16 or int32"):
+            load(audio, 16000)
+    np.testing.assert_allclose(load(int16_tone().astype(np.int32) * 65536, 16000)[0], tone(), atol=1e-4)
+
+
 def test_when_array_has_another_rate_then_it_is_resampled():
     (waveform,) = load(tone(sampling_rate=8000, seconds=1.0), 8000)
     assert waveform.shape == (16000,)
@@ -153,6 +164,38 @@ def test_when_array_has_another_rate_then_it_is_resampled():
 def test_when_one_array_of_a_batch_is_silent_then_error_names_its_position():
     with pytest.raises(ValueError, match="clip 1 is silent"):
         load(np.stack([tone(), 0 * tone()]), 16000)
+
+
+def test_clips_of_a_table_are_named_by_their_paths(tmp_path):
+    paths = [str(tmp_path / name) for name in ("a.wav", "b.wav")]
+    for path in paths:
+        sf.write(path, tone(), 16000)
+    content = [{"bytes": Path(path).read_bytes(), "path": path} for path in paths]
+    named = Dataset.from_dict({"sound": paths}).cast_column("sound", Audio(decode=False))
+    kind = Features({"sound": {"bytes": Value("binary"), "path": Value("string")}})
+    for column in (
+        Dataset.from_dict({"file": paths})["file"],
+        named["sound"],
+        named.cast_column("sound", Audio())["sound"],
+        Dataset.from_dict({"sound": content}, features=kind)["sound"],
+        content,
+    ):
+        sources = audio_sources(column)
+        assert [source.name for source in sources] == paths
+        assert sources[1].load().shape == (4000,)
+    assert [source.name for source in audio_sources(named.select([1])["sound"])] == paths[1:]
+    nameless = [{"bytes": item["bytes"], "path": None} for item in content]
+    assert [source.name for source in audio_sources(nameless)] == ["clip 0", "clip 1"]
+
+
+def test_origin_is_that_of_the_file_and_of_the_channels_that_are_read(tmp_path):
+    sf.write(tmp_path / "a.wav", np.stack([tone()] * 2, axis=1), 8000, subtype="ULAW")
+    for channel, channels in ((1, 1), ("mean", 2)):
+        for audio in (tmp_path / "a.wav", tmp_path, [tmp_path / "a.wav"]):
+            (source,) = audio_sources(audio, channel=channel)
+            assert source.describe() == (8000, channels, "ULAW")
+    assert audio_sources(tone(), 16000)[0].describe() == (16000, 1, None)
+    assert audio_sources([tmp_path / "absent.wav"])[0].describe() is None
 
 
 @pytest.mark.parametrize("audio", [3, [0.1, 0.2], np.zeros((1, 2, 3)), [], None])

@@ -125,7 +125,7 @@ def test_when_the_suffix_lies_then_the_content_counts(tmp_path, name):
 
 
 def make_problem(tmp_path, kind):
-    if kind in (".m4a", ".AAC", ".raw", ".wma"):
+    if kind.startswith("."):
         path = tmp_path / f"b{kind}"
         path.write_bytes(b"\x00\x00\x00\x20ftypM4A ")
     else:
@@ -146,6 +146,10 @@ def make_problem(tmp_path, kind):
     ("kind", "cause"),
     [
         (".m4a", "has the format m4a, which cannot be read"),
+        (".3gp", "has the format 3gp, which cannot be read"),
+        (".MP4", "has the format mp4, which cannot be read"),
+        (".wav.gz", "is compressed: unpack it"),
+        (".m4a.bz2", "is compressed: unpack it"),
         (".AAC", "has the format aac, which cannot be read"),
         (".raw", "has the format raw, which cannot be read"),
         (".wma", "has the format wma, which cannot be read"),

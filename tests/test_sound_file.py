@@ -102,6 +102,12 @@ def test_when_a_stream_decodes_in_part_then_error_names_it(tmp_path, kind, how):
         read_audio(tmp_path / "bad")
 
 
+def test_when_an_mp3_ends_in_its_first_frame_then_error_does_not_say_that_it_does_not_exist(tmp_path):
+    (tmp_path / "bad.mp3").write_bytes(encode(format="MP3")[:700])
+    with pytest.raises(ValueError, match=r"bad\.mp3 cannot be decoded \(it ends too early\)"):
+        read_audio(tmp_path / "bad.mp3")
+
+
 @pytest.mark.parametrize("count", [2**36 - 1, 2**35, 400_000])
 def test_when_a_header_declares_more_samples_than_there_are_then_error_names_the_file(tmp_path, count):
     (tmp_path / "bad.flac").write_bytes(with_flac_samples(encode(format="FLAC"), count))

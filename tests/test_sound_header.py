@@ -37,12 +37,25 @@ def with_length(container, content, length):
     return content
 
 
-@pytest.mark.parametrize("container", [*CONTAINERS, "FLAC", "OGG", "MP3", "VOC", "NIST", "AVR", "PAF"])
-def test_what_libsndfile_writes_is_whole(container):
+ENDLESS = ("IRCAM", "PAF", "PVF", "XI")  # of XI libsndfile does not write the length
+MONO = ("SDS", "SVX", "WVE", "XI", "HTK")
+FORMATS = sorted(set(sf.available_formats()) - {"RAW", "SD2"})
+
+
+def written(container, samples=NOISE, **options):
     buffer = io.BytesIO()
-    sf.write(buffer, NOISE, RATE, format=container)
-    buffer.seek(0)
-    assert check_length(buffer, "a.wav") is Length.DECLARED
+    sf.write(buffer, samples, 8000 if container == "WVE" else RATE, format=container, **options)
+    return bytearray(buffer.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("container", "channels"),
+    [(container, channels) for container in FORMATS for channels in ((1,) if container in MONO else (1, 2))],
+)
+def test_what_libsndfile_writes_is_whole(container, channels):
+    buffer = io.BytesIO(written(container, NOISE.reshape(-1, channels)))
+    expected = Length.UNKNOWN if container in ENDLESS else Length.DECLARED
+    assert check_length(buffer, "a.wav") is expected
     assert buffer.tell() == 0
 
 
@@ -75,14 +88,69 @@ def test_when_other_chunks_and_tags_follow_then_the_file_is_whole():
     assert check_length(io.BytesIO(content), "a.wav") is Length.DECLARED
 
 
-@pytest.mark.parametrize("container", ["NIST", "AVR", "VOC"])
-def test_when_a_copy_in_a_rare_format_was_cut_then_error_names_it(tmp_path, container):
-    content = encoded(container)
-    for name, end in (("whole", len(content)), ("cut", len(content) // 2)):
+@pytest.mark.parametrize("container", FORMATS)
+@pytest.mark.parametrize("part", [0.5, 0.9])
+def test_when_a_copy_was_cut_then_an_error_or_a_warning_names_it_in_every_format(tmp_path, caplog, container, part):
+    content = written(container)
+    for name, end in (("whole", len(content)), ("cut", int(len(content) * part))):
         (tmp_path / name).write_bytes(content[:end])
-    assert len(read_audio(tmp_path / "whole")) == 40000
-    with pytest.raises(ValueError, match=r"cut is cut: "):
-        read_audio(tmp_path / "cut")
+    whole = read_audio(tmp_path / "whole")
+    assert bool(caplog.records) == (container in ENDLESS)
+    caplog.clear()
+    if container in ENDLESS:
+        assert len(read_audio(tmp_path / "cut")) == pytest.approx(part * len(whole), rel=0.1)
+        assert "cut does not say how long it is: the " in caplog.text
+    else:
+        with pytest.raises(ValueError, match=r"cut (is cut: |is damaged: |cannot be decoded)"):
+            read_audio(tmp_path / "cut")
+
+
+@pytest.mark.parametrize(
+    ("container", "subtype"),
+    [
+        *(("SDS", subtype) for subtype in ("PCM_S8", "PCM_16", "PCM_24")),
+        *(("MAT4", subtype) for subtype in ("DOUBLE", "FLOAT", "PCM_16", "PCM_32")),
+        *(("MAT5", subtype) for subtype in ("DOUBLE", "FLOAT", "PCM_16", "PCM_32", "PCM_U8")),
+        *(("AVR", subtype) for subtype in ("PCM_S8", "PCM_16")),
+        ("MPC2K", "PCM_16"),
+    ],
+)
+def test_when_one_tenth_of_any_sample_width_is_missing_then_error_tells_both_lengths(container, subtype):
+    for channels in (1,) if container in MONO else (1, 2):
+        for endian in ("LITTLE", "BIG") if container.startswith("MAT") else ("FILE",):
+            content = written(container, NOISE.reshape(-1, channels), subtype=subtype, endian=endian)
+            assert check_length(io.BytesIO(content), "a") is Length.DECLARED
+            with pytest.raises(
+                ValueError, match=r"^a is cut: its header declares \d+ bytes of sound, and the file hold"
+            ):
+                check_length(io.BytesIO(content[: len(content) * 9 // 10]), "a")
+
+
+@pytest.mark.parametrize("container", ["SDS", "MPC2K", "WVE", "AVR", "AU", "NIST"])
+def test_when_a_rare_format_goes_on_behind_its_length_then_error_tells_how_much(container):
+    content = written(container) + bytes(10000)
+    with pytest.raises(ValueError, match=r"^a holds 10\d{3} bytes behind the sound that its header declares"):
+        check_length(io.BytesIO(content), "a")
+
+
+def test_when_an_xi_file_gives_its_length_then_it_is_compared():
+    content = written("XI")
+    for count in (1, 2):
+        lengths = [len(content) - 338 - 40 * (count - 1), *[0] * (count - 1)]
+        struct.pack_into("<H", content, 296, count)
+        for index, length in enumerate(lengths):
+            struct.pack_into("<I", content, 298 + 40 * index, length)
+        assert check_length(io.BytesIO(content), "a") is Length.DECLARED
+        with pytest.raises(ValueError, match="a is cut: "):
+            check_length(io.BytesIO(content[:40000]), "a")
+
+
+@pytest.mark.parametrize("container", ENDLESS)
+def test_when_a_file_without_a_length_has_no_sound_then_error_says_that_it_is_empty(tmp_path, container):
+    header = len(written(container)) - len(NOISE) * {"PVF": 2, "IRCAM": 2, "PAF": 2, "XI": 2}[container]
+    (tmp_path / "a").write_bytes(written(container)[:header])
+    with pytest.raises(ValueError, match=r"a (is empty|cannot be decoded)"):
+        read_audio(tmp_path / "a")
 
 
 def test_when_streams_follow_each_other_in_an_ogg_file_then_error_says_so():
@@ -101,7 +169,21 @@ def test_when_an_ogg_stream_lacks_its_last_page_then_it_is_cut():
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"RIFF", b"RIFF\0\0\0\0WAVE", b".snd", b"caff", b"riff" + bytes(36), b"text"]
+    "content",
+    [
+        *(
+            b"",
+            b"RIFF",
+            b"RIFF\0\0\0\0WAVE",
+            b".snd",
+            b"caff",
+            b"riff" + bytes(36),
+            b"text",
+            b"\x01\x04",
+            b"\xf0\x7e\0\x01",
+        ),
+        *(b"Extended Instrument: ", b"MATLAB 5.0" + bytes(120), b"2BIT", b"ALawSoundFile**", b"\x64\xa3\x03\0"),
+    ],
 )
 def test_what_has_no_header_is_left_to_the_decoder(content):
     assert check_length(io.BytesIO(content), "a.wav") is Length.DECLARED

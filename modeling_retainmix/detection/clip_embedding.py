@@ -80,7 +80,7 @@ def embed_clips(
     work = _Work(embedder, sources, batch_size, transform, width, on_error, on_clip)
     traits = np.full((len(sources), len(Traits._fields)), np.nan, dtype=np.float32)
     fingerprints = np.full((len(sources), NUM_VALUES), np.nan, dtype=np.float32)
-    loaded = load_ahead(sources, _load, max_clips=2 * batch_size, num_samples=lambda clip: clip.waveform.size)
+    loaded = load_ahead(sources, load_clip, max_clips=2 * batch_size, num_samples=lambda clip: clip.waveform.size)
     for index, clip in enumerate(tqdm(loaded, desc=description, total=len(sources), unit="clip", disable=None)):
         try:
             waveform, traits[index], fingerprints[index] = clip.result()
@@ -219,13 +219,15 @@ class _Work:
         )
 
 
-class _LoadedClip(NamedTuple):
+class LoadedClip(NamedTuple):
+    """A clip and what was measured of it: float32 [samples] or [samples, channels], traits, fingerprint [values]."""
+
     waveform: np.ndarray
     traits: Traits
     fingerprint: np.ndarray
 
 
-def _load(source: AudioSource) -> _LoadedClip:
+def load_clip(source: AudioSource) -> LoadedClip:
     """Load a clip and measure it; whatever goes wrong with it alone is a ValueError or FileNotFoundError of its name.
 
     A missing library concerns all clips, and stays an ImportError.
@@ -234,14 +236,13 @@ def _load(source: AudioSource) -> _LoadedClip:
         waveform = source.load()
         first_channel = waveform if waveform.ndim == 1 else waveform[:, 0]
         described = source.describe() or ()
-        return _LoadedClip(waveform, measure_traits(first_channel, *described), fingerprint(first_channel))
+        return LoadedClip(waveform, measure_traits(first_channel, *described), fingerprint(first_channel))
     except ImportError:
         raise
     except MemoryError as error:
         raise ValueError(f"{source.name} needs more memory than is free: cut it into shorter files") from error
     except Exception as error:
-        is_named = source.name in str(error) or source.name.startswith("clip ")  # a clip of a table may have a path
-        if isinstance(error, (FileNotFoundError, ValueError)) and is_named:
+        if isinstance(error, (FileNotFoundError, ValueError)) and source.name in str(error):
             raise
         raise ValueError(
             f"{source.name} cannot be read ({type(error).__name__}: {error}): convert or remove it"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from modeling_retainmix.audio import audio_sources
+from modeling_retainmix.detection.clip_embedding import load_clip
 from modeling_retainmix.detection.explanation import Explanation, explain_clip
 from modeling_retainmix.detection.inputs import clip_sources
 from modeling_retainmix.detection.scoring_detector import ScoringDetector
@@ -97,7 +98,7 @@ class AnomalyDetector(ScoringDetector):
     def explain(
         self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None
     ) -> list[Explanation]:
-        """Map what makes each clip differ from its nearest reference; arguments as in `score`.
+        """Map what makes each clip differ from its nearest reference; arguments and warnings as in `score`.
 
         Raises:
             ValueError: as `score`; or the map would not add up to the score: it does for "mahalanobis", for "whitened"
@@ -112,4 +113,12 @@ class AnomalyDetector(ScoringDetector):
                 "k=1, and pooling='time_mean' and microphones='near'"
             )
         common = (self.embedder, settings.windows, scores, memory.tensors, memory.names, self.batch_size)
-        return [explain_clip(source, *common) for source in audio_sources(audio, sampling_rate, channel)]
+        sources, explanations, traits = audio_sources(audio, sampling_rate, channel), [], []
+        for source in sources:
+            clip = load_clip(source)
+            explanations.append(explain_clip(clip.waveform, source.name, *common))
+            traits.append(clip.traits)
+        message = memory.describe_differences(np.asarray(traits), [source.name for source in sources])
+        if message:
+            warnings.warn(message, stacklevel=2)
+        return explanations

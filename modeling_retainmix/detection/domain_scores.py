@@ -96,7 +96,8 @@ class DomainScores:
         """
         if bool(self._reference_distances.isinf().all(dim=1).any()):
             raise ValueError(
-                "the machine has one reference recording, which cannot be left out: add another one (scores need none)"
+                "the machine has one reference recording, which cannot be left out: add another one (scoring works "
+                "with one; a threshold needs two)"
             )
         return self.from_distances(self._reference_distances)
 

@@ -7,11 +7,13 @@ their content, whatever their names: also at another level or polarity, or writt
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 NUM_VALUES = 64  # of a fingerprint
 
 _TOLERANCE = 0.1  # relative distance of fingerprints: rounding 20 dB below the clip, as of quiet clips in 8 bit
+_BLOCK = 1024  # recordings that are compared with all others at a time
 _SIGNS = np.random.default_rng(0).choice(np.asarray([-1.0, 1.0]), 16384)
 
 
@@ -43,12 +45,16 @@ def group_copies(fingerprints: np.ndarray) -> np.ndarray:
     Returns:
         [recordings] int64, the index of the first copy of each recording: its index if it has no copy.
     """
-    count = len(fingerprints)
-    values = np.nan_to_num(np.asarray(fingerprints, dtype=np.float64))
-    is_copy = np.abs(values @ values.T) >= 1 - _TOLERANCE**2 / 2  # |a - b|^2 = 2 - 2 a b
+    values = np.nan_to_num(np.asarray(fingerprints, dtype=np.float32))
+    pairs = [np.empty((2, 0), dtype=np.int64)]
+    for start in range(0, len(values), _BLOCK):
+        likeness = np.abs(values[start : start + _BLOCK] @ values[start:].T)
+        pairs.append(start + np.stack(np.nonzero(likeness >= 1 - _TOLERANCE**2 / 2)))  # |a - b|^2 = 2 - 2 a b
+    rows, columns = np.concatenate(pairs, axis=1)
+    is_copy = coo_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(len(values),) * 2)
     _, labels = connected_components(is_copy, directed=False)
     _, first = np.unique(labels, return_index=True)
-    return first[labels] if count else np.zeros(0, dtype=np.int64)
+    return first[labels].astype(np.int64)
 
 
 def describe_copies(first_copy: np.ndarray, names: Sequence[str], since: int = 0) -> str | None:
@@ -59,8 +65,9 @@ def describe_copies(first_copy: np.ndarray, names: Sequence[str], since: int = 0
         names: of the recordings.
         since: name only groups with a recording from this index on.
     """
-    groups = [np.flatnonzero(first_copy == first) for first in np.unique(first_copy)]
-    copies = [group for group in groups if len(group) > 1 and group[-1] >= since]
+    repeated, counts = np.unique(first_copy, return_counts=True)
+    groups = [np.flatnonzero(first_copy == first) for first in repeated[counts > 1]]
+    copies = [group for group in groups if group[-1] >= since]
     if not copies:
         return None
     named = "; ".join(" = ".join(names[int(index)] for index in group) for group in copies[:5])

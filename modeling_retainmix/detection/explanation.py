@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
+from modeling_retainmix.audio import SAMPLING_RATE
 from modeling_retainmix.detection.backends.base import Contrast
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.embedder import Embedder
@@ -47,7 +47,8 @@ class Explanation:
 
 
 def explain_clip(
-    source: AudioSource,
+    waveform: np.ndarray,
+    name: str,
     embedder: Embedder,
     windows: Windows,
     scores: DomainScores,
@@ -58,7 +59,8 @@ def explain_clip(
     """Map what makes a clip differ from its nearest reference, in the window with the highest score.
 
     Args:
-        source: the clip.
+        waveform: float32 [samples] at 16 kHz.
+        name: of the clip, for messages.
         embedder: with time-mean pooling.
         windows: how to cut the clip.
         scores: of backends with `has_contrast`.
@@ -67,11 +69,11 @@ def explain_clip(
         batch_size: windows of one forward.
 
     Raises:
-        FileNotFoundError, ValueError: the clip cannot be read or is too short.
+        ValueError: the clip is too short.
     """
     config = embedder.model.config
-    starts, samples = zip(*windows.cut(source.load(), SAMPLING_RATE), strict=True)
-    embedder.check_length(len(samples[0]), source.name)
+    starts, samples = zip(*windows.cut(waveform, SAMPLING_RATE), strict=True)
+    embedder.check_length(len(samples[0]), name)
     waveforms = torch.from_numpy(np.stack(samples))
     distances = [scores.distances(embedder.join(embedder.embed(batch))) for batch in waveforms.split(batch_size)]
     by_domain = scores.normalized(torch.cat(distances))

@@ -19,14 +19,38 @@ _LENGTH_FACTOR = 2.0
 _BAND_FACTOR = 1.25
 _LEVEL_DISTANCE = 20.0  # dB
 _CLIPPED_SHARE = 0.01
+_LOW_CUT_DISTANCE, _LOW_CUT = 10.0, 15.0  # dB; a fall of less than the second one is the machine's
+_EMPTY_FACTOR, _EMPTY_SHARE = 2.0, 0.01
 
 _COMMON_BAND = 0.85  # of the lowest bandwidth: below the slope of its filter
+
+# How recordings are coded, with libsndfile's names of what is coarse or lossy. Saved detectors hold the position:
+# add at the end only.
+_CODINGS = (
+    ("lossless", ()),
+    ("8 bit", ("PCM_S8", "PCM_U8", "DPCM_8")),
+    ("u-law", ("ULAW",)),
+    ("A-law", ("ALAW",)),
+    ("ADPCM", ("IMA_ADPCM", "MS_ADPCM", "VOX_ADPCM", "NMS_ADPCM_16", "NMS_ADPCM_24", "NMS_ADPCM_32")),
+    ("G.72x", ("G721_32", "G723_24", "G723_40")),
+    ("GSM", ("GSM610",)),
+    ("12 bit", ("DWVW_12",)),
+    ("MP3", ("MPEG_LAYER_III",)),
+    ("MPEG layer I or II", ("MPEG_LAYER_I", "MPEG_LAYER_II")),
+    ("Vorbis", ("VORBIS",)),
+    ("Opus", ("OPUS",)),
+)
 
 _FFT_SIZE = 512
 _MOST_FRAMES = 256
 _EDGE_DROP = 20.0  # dB from below an edge of the band to everything above it
+_HIGH_EDGE_DROP = 30.0  # dB, for edges near the end of the spectrum, where many converters fall off a little
 _FLOOR = 1e-10  # of the largest power: below it lies what filters leave
 _EDGE_BINS = 16  # 500 Hz: what is averaged below the edge, and how wide its slope may be
+_LONG_FFT_SIZE, _FEW_FRAMES = 2048, 32  # for low frequencies: bins of 7.8 Hz
+_LOWEST_BIN = 2  # below it lies what a constant offset leaves
+_HIGHPASS_EDGES = 80 * 2 ** (np.arange(13) / 3)  # Hz, 80 to 1280
+_CELL_BINS, _EMPTY_CELL = 4, 1e-4  # cells of 32 ms and 125 Hz; of the power of the median cell
 _CLIPPED_LEVEL, _OVERSHOOT = 0.99, 1.5  # of full scale; resampling makes ripples of what was clipped there
 _EQUAL = 1 - 1e-6
 
@@ -39,9 +63,13 @@ class Traits(NamedTuple):
         channels: of the file.
         seconds: length.
         bandwidth: highest frequency in Hz, 8000 at most; lower where the spectrum ends in an edge, as that of a
-            recording does which once had a lower sampling rate.
+            recording does which once had a lower sampling rate, or went through a codec.
         clipped_share: of samples, those at full scale, or several in a row at the largest value of the clip.
         level: of the clip in dB of full scale (root mean square).
+        coding: of the file, position in `_CODINGS`; 0 for all without loss.
+        low_cut: largest fall of the spectrum towards low frequencies within two octaves, in dB: a high-pass filter's.
+        empty_share: of the cells of time and frequency below the bandwidth, those 40 dB under the median cell: where a
+            codec or a notch left nothing, or the recording pauses.
     """
 
     sampling_rate: float
@@ -50,22 +78,43 @@ class Traits(NamedTuple):
     bandwidth: float
     clipped_share: float
     level: float
+    coding: float
+    low_cut: float
+    empty_share: float
 
 
-def measure_traits(waveform: np.ndarray, sampling_rate: float = math.nan, channels: float = math.nan) -> Traits:
+def measure_traits(
+    waveform: np.ndarray,
+    sampling_rate: float = math.nan,
+    channels: float = math.nan,
+    coding: str | None = None,
+) -> Traits:
     """Measure the traits of a clip.
 
     Args:
         waveform: float32 [samples] at 16 kHz, not silent.
         sampling_rate: of its file, in Hz.
         channels: of its file.
+        coding: libsndfile's name of how its file is coded; None: it has no file.
     """
     magnitude = np.abs(waveform)
     peak = float(magnitude.max())
     clipped = float(np.mean(_is_clipped(magnitude, peak)))
     power = float(np.mean(np.square(waveform, dtype=np.float64)))
     level = 10 * math.log10(power) if power > 0 else math.nan
-    return Traits(sampling_rate, channels, len(waveform) / SAMPLING_RATE, _bandwidth(waveform, peak), clipped, level)
+    cells = _power(waveform, peak, _FFT_SIZE, _MOST_FRAMES)
+    bandwidth = _bandwidth(cells)
+    return Traits(
+        sampling_rate,
+        channels,
+        len(waveform) / SAMPLING_RATE,
+        bandwidth,
+        clipped,
+        level,
+        math.nan if coding is None else _coding_number(coding),
+        _low_cut(_power(waveform, peak, _LONG_FFT_SIZE, _FEW_FRAMES)),
+        _empty_share(cells, bandwidth),
+    )
 
 
 def describe_differences(
@@ -123,15 +172,21 @@ _LABELS = {
     "bandwidth": "bandwidth",
     "clipped_share": "clipped samples",
     "level": "level",
+    "coding": "coding",
+    "low_cut": "fall towards low frequencies",
+    "empty_share": "empty cells of the spectrogram",
 }
 
 
 def _compared(values: np.ndarray, windows: Windows, max_frequency: float | None) -> np.ndarray:
     """Traits as they are compared: without what the detector does not read."""
     values = np.array(values, dtype=np.float64)
-    rate, seconds, bandwidth = (Traits._fields.index(name) for name in ("sampling_rate", "seconds", "bandwidth"))
+    rate, seconds, bandwidth, empty = (
+        Traits._fields.index(name) for name in ("sampling_rate", "seconds", "bandwidth", "empty_share")
+    )
     if max_frequency is not None:
         values[values[:, rate] >= 2 * max_frequency, rate] = np.nan  # whatever it is, the common band is in it
+        values[:, empty] = np.nan  # the cells may lie above
         values[:, bandwidth] = np.minimum(values[:, bandwidth], max_frequency)
     if windows.reduce == "first":
         values[:, seconds] = np.minimum(values[:, seconds], windows.window_seconds)
@@ -142,18 +197,28 @@ def _differs(trait: str, values: np.ndarray, references: np.ndarray) -> np.ndarr
     """Which values lie outside all references, [tests] bool; NaN does not."""
     low, high = references.min(), references.max()
     match trait:
-        case "sampling_rate" | "channels":
+        case "sampling_rate" | "channels" | "coding":
             return ~np.isnan(values) & ~np.isin(values, references)
         case "seconds":
             return (values < low / _LENGTH_FACTOR) | (values > high * _LENGTH_FACTOR)
         case "bandwidth":
-            return (values < low / _BAND_FACTOR) | (values > high * _BAND_FACTOR)
+            has_edge = (values < FULL_BAND) & (low >= FULL_BAND)
+            has_none = (values >= FULL_BAND) & (high < FULL_BAND)
+            return has_edge | has_none | (values < low / _BAND_FACTOR) | (values > high * _BAND_FACTOR)
         case "clipped_share":
             return values > high + _CLIPPED_SHARE
+        case "low_cut":
+            more = (values >= _LOW_CUT) & (values > high + _LOW_CUT_DISTANCE)
+            return more | ((low >= _LOW_CUT) & (values < low - _LOW_CUT_DISTANCE))
+        case "empty_share":
+            more = values > _EMPTY_FACTOR * high + _EMPTY_SHARE
+            return more | (_EMPTY_FACTOR * values + _EMPTY_SHARE < low)
     return (values < low - _LEVEL_DISTANCE) | (values > high + _LEVEL_DISTANCE)
 
 
 def _span(trait: str, values: np.ndarray) -> str:
+    if trait == "coding":
+        return ", ".join(_CODINGS[int(number)][0] for number in np.unique(values))
     scale, form, unit = {
         "sampling_rate": (1, ".0f", " Hz"),
         "channels": (1, ".0f", ""),
@@ -161,6 +226,8 @@ def _span(trait: str, values: np.ndarray) -> str:
         "bandwidth": (1, ".0f", " Hz"),
         "clipped_share": (100, ".2g", " %"),
         "level": (1, ".0f", " dB"),
+        "low_cut": (1, ".0f", " dB"),
+        "empty_share": (100, ".2g", " %"),
     }[trait]
     low, high = format(scale * values.min(), form), format(scale * values.max(), form)
     return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
@@ -180,6 +247,10 @@ def _cures(trait: str, values: np.ndarray, references: np.ndarray, windows: Wind
                 *([f"cut references alike with window_seconds={values.min():.3g}"] if short else []),
                 *(["take thresholds from decide, or threshold(num_windows=)"] if long else []),
             ] or ["record all alike"]
+        case "low_cut":
+            return ["filter all alike"]
+        case "coding" | "empty_share":
+            return ["take all as they were recorded, or coded alike"]
     return ["record all alike"]
 
 
@@ -197,23 +268,58 @@ def _is_clipped(magnitude: np.ndarray, peak: float) -> np.ndarray:
     return at_peak & in_row
 
 
-def _bandwidth(waveform: np.ndarray, peak: float) -> float:
+def _coding_number(name: str) -> int:
+    return next((number for number, (_, names) in enumerate(_CODINGS) if name in names), 0)
+
+
+def _power(waveform: np.ndarray, peak: float, size: int, most_frames: int) -> np.ndarray:
+    """Power spectra of frames spread over a clip, [frames, size / 2 + 1]; no frame where the clip is too short."""
+    if len(waveform) < size or not peak > 0:
+        return np.empty((0, size // 2 + 1))
+    starts = np.unique(np.linspace(0, len(waveform) - size, most_frames).astype(np.int64))
+    frames = waveform[starts[:, None] + np.arange(size)].astype(np.float64) / peak
+    return np.square(np.abs(np.fft.rfft(frames * np.hanning(size), axis=1)))
+
+
+def _mean_level(spectra: np.ndarray) -> np.ndarray:
+    power = spectra.mean(axis=0)
+    return 10 * np.log10(np.maximum(power, _FLOOR * power.max()))
+
+
+def _bandwidth(spectra: np.ndarray) -> float:
     """Return the frequency above which the spectrum lies `_EDGE_DROP` below what is just under it, in Hz."""
-    if len(waveform) < _FFT_SIZE or not peak > 0:
+    if not spectra.any():
         return math.nan
-    starts = np.unique(np.linspace(0, len(waveform) - _FFT_SIZE, _MOST_FRAMES).astype(np.int64))
-    frames = waveform[starts[:, None] + np.arange(_FFT_SIZE)].astype(np.float64) / peak
-    spectrum = np.fft.rfft(frames * np.hanning(_FFT_SIZE), axis=1)
-    power = np.square(np.abs(spectrum)).mean(axis=0)
-    level = 10 * np.log10(np.maximum(power, _FLOOR * power.max()))
+    level = _mean_level(spectra)
     above = np.maximum.accumulate(level[::-1])[::-1]  # the largest from a bin on
     below = np.median(np.lib.stride_tricks.sliding_window_view(level, _EDGE_BINS), axis=1)
     edges = np.arange(_EDGE_BINS, len(level) - 2 * _EDGE_BINS + _EDGE_BINS // 2)  # nearer to the end counts as full
     drops = below[edges - _EDGE_BINS] - above[edges + _EDGE_BINS]
+    is_high = edges * SAMPLING_RATE / _FFT_SIZE > FULL_BAND / _BAND_FACTOR
+    drops[drops < np.where(is_high, _HIGH_EDGE_DROP, _EDGE_DROP)] = 0
     sharpest = int(drops.argmax())
-    if drops[sharpest] < _EDGE_DROP:
+    if drops[sharpest] == 0:
         return FULL_BAND
     first = max(int(edges[sharpest]) - 2 * _EDGE_BINS, 0)
     inside = np.median(level[first : first + _EDGE_BINS])
     slope = level[first : first + 3 * _EDGE_BINS]
     return float((first + np.flatnonzero(slope >= inside - _EDGE_DROP / 2)[-1]) * SAMPLING_RATE / _FFT_SIZE)
+
+
+def _low_cut(spectra: np.ndarray) -> float:
+    """Return the largest fall from an octave to the one that ends an octave below it, in dB; medians ignore tones."""
+    if not spectra.any():
+        return math.nan
+    level, bins = _mean_level(spectra), np.round(_HIGHPASS_EDGES * _LONG_FFT_SIZE / SAMPLING_RATE).astype(int)
+    falls = [
+        np.median(level[edge : 2 * edge]) - np.median(level[max(edge // 4, _LOWEST_BIN) : edge // 2]) for edge in bins
+    ]
+    return float(max(falls))
+
+
+def _empty_share(spectra: np.ndarray, bandwidth: float) -> float:
+    if not spectra.any():
+        return math.nan
+    cells = spectra[:, :-1].reshape(len(spectra), -1, _CELL_BINS).mean(axis=2)
+    cells = cells[:, : max(round(cells.shape[1] * bandwidth / FULL_BAND), 1)]
+    return float(np.mean(cells < _EMPTY_CELL * np.median(cells[cells > 0])))

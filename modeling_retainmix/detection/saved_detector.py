@@ -3,20 +3,23 @@
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch.nn.functional import pad
 from transformers.utils import cached_file
 
 from modeling_retainmix.detection.duplicates import NUM_VALUES
 from modeling_retainmix.detection.recording_traits import Traits
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.vector_layout import VectorLayout
+from modeling_retainmix.encoders.known_keys import near_miss
 from modeling_retainmix.json_files import read_json
 
 SETTINGS_FILE = "detector.json"
@@ -41,8 +44,13 @@ _DTYPES = {
     "traits": torch.float32,
     "fingerprints": torch.float32,
 }
-# Of recordings; detectors that were saved before these were measured have none.
+# Of recordings; detectors that were saved before these were measured have none, or the first few traits.
 _PER_RECORDING = {"traits": len(Traits._fields), "fingerprints": NUM_VALUES}
+_FIRST_TRAITS = 6
+
+_MOST_READS = 10
+
+T = TypeVar("T")
 
 
 def write_detector(
@@ -66,18 +74,56 @@ def write_detector(
     save_file(dict(references), folder / REFERENCES_FILE)
 
 
+def read_unchanged(folder: Path, read: Callable[[], T]) -> T:
+    """Read a detector from several files, and read it again if some of them were replaced meanwhile by a save.
+
+    Args:
+        folder: of the detector.
+        read: reads it.
+
+    Returns:
+        What `read` returns.
+
+    Raises:
+        ValueError: files of the folder change each time; or as `read` raises.
+    """
+    for _ in range(_MOST_READS):
+        before = _states(folder)
+        try:
+            detector = read()
+        except (OSError, ValueError):
+            if before.items() <= _states(folder).items():
+                raise
+        else:
+            if before.items() <= _states(folder).items():  # a download adds files
+                return detector
+    raise ValueError(f"files of {folder} changed while it was read, {_MOST_READS} times: load it after they are saved")
+
+
+def _states(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return number and time of change of each file of a folder."""
+    states = {}
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # a staging folder that has just gone
+            status = path.stat()
+            states[path.name] = (status.st_ino, status.st_mtime_ns)
+    return {name: state for name, state in states.items() if not name.startswith(".")}
+
+
 def check_setting_names(names: Iterable[str]) -> None:
     """Check that these are fields of `DetectorSettings`.
 
     Raises:
-        ValueError: one is not; for one that has a new name the message gives it.
+        ValueError: one is not; the message gives the new name of an old one, and the name that it is most like.
     """
     known = [field.name for field in fields(DetectorSettings)]
     for name in names:
         if OLD_NAMES.get(name) in known:
             raise ValueError(f"the setting {name} has a new name: use {OLD_NAMES[name]}=")
         if name not in known:
-            raise ValueError(f"{name} is not a setting: use {', '.join(known)}")
+            likely = near_miss(name, known)
+            guess = "use" if likely is None else f"did you mean {likely}? Use"
+            raise ValueError(f"{name} is not a setting: {guess} {', '.join(known)}")
 
 
 def find_settings(name: str | os.PathLike[str], revision: str | None) -> str | None:
@@ -155,6 +201,8 @@ def read_references(
         raise ValueError(f"{path} is damaged ({error}): save the detector again") from error
     for key, length in _PER_RECORDING.items():
         tensors.setdefault(key, torch.full((len(names), length), math.nan))
+    if list(tensors["traits"].shape) == [len(names), _FIRST_TRAITS]:
+        tensors["traits"] = pad(tensors["traits"], (0, len(Traits._fields) - _FIRST_TRAITS), value=math.nan)
     for key, dtype in _DTYPES.items():
         check(key in tensors, f"lacks {key}")
         check(tensors[key].dtype == dtype, f"holds {key} as {tensors[key].dtype}, not {dtype}")

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from modeling_retainmix.atomic import moved_into
 from modeling_retainmix.audio import AudioSource
 from modeling_retainmix.detection.clip_embedding import embed_clips
 from modeling_retainmix.detection.embedder import LOG_MEL, Embedder, chosen_layers, load_encoder
@@ -21,6 +22,7 @@ from modeling_retainmix.detection.saved_detector import (
     find_settings,
     read_references,
     read_settings,
+    read_unchanged,
     write_detector,
 )
 from modeling_retainmix.detection.settings import DetectorSettings
@@ -102,12 +104,16 @@ class ScoringDetector:
             file = find_settings(name, revision)
         if file is not None and settings:
             raise ValueError(f"{name} is a saved detector, which has its settings: leave out {', '.join(settings)}")
-        chosen, names = (DetectorSettings(**settings), []) if file is None else read_settings(file)
-        detector = cls(*load_encoder(name, chosen.layer, revision, trust_remote_code), chosen, device, batch_size)
-        if file is not None:
-            layout, num_bands = detector.embedder.layout, detector.embedder.model.config.num_mel_patches
-            detector._remember(names, read_references(name, revision, names, chosen, layout, num_bands))
-        return detector
+
+        def read() -> Self:
+            chosen, names = (DetectorSettings(**settings), []) if file is None else read_settings(file)
+            detector = cls(*load_encoder(name, chosen.layer, revision, trust_remote_code), chosen, device, batch_size)
+            if file is not None:
+                layout, num_bands = detector.embedder.layout, detector.embedder.model.config.num_mel_patches
+                detector._remember(names, read_references(name, revision, names, chosen, layout, num_bands))
+            return detector
+
+        return read() if file is None else read_unchanged(Path(file).parent, read)
 
     def fit(
         self,
@@ -232,18 +238,20 @@ class ScoringDetector:
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write encoder, settings and references: safetensors and JSON, which `from_pretrained` loads.
 
+        They are written aside and take their places at the end: until then a detector that is there stays as it is.
         The JSON also holds thresholds for readers without this package, see `threshold_table`.
 
         Raises:
             ValueError: the detector has no references.
         """
-        memory, folder = self._fitted(), Path(folder)
-        self.embedder.model.save_pretrained(folder)
-        self.embedder.feature_extractor.save_pretrained(folder)
+        memory = self._fitted()
         # Layers as numbers: the saved encoder is cut, and its last layer is another one.
         settings = replace(self.settings, layer=tuple(self.embedder.layers))
         names = [Path(name).name for name in memory.names]  # whoever gets the folder need not know our paths
-        write_detector(folder, settings, names, memory.tensors, threshold_table(memory.threshold))
+        with moved_into(folder) as staging:
+            self.embedder.model.save_pretrained(staging)
+            self.embedder.feature_extractor.save_pretrained(staging)
+            write_detector(staging, settings, names, memory.tensors, threshold_table(memory.threshold))
 
     def push_to_hub(
         self, repo_id: str, private: bool = False, token: str | None = None, license: str | None = None

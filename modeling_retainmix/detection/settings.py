@@ -1,9 +1,11 @@
 """Settings of an anomaly detector, and the bounds of every one of them."""
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import FrozenInstanceError, asdict, dataclass, fields
-from typing import Any, Literal
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from huggingface_hub.dataclasses import strict
 from huggingface_hub.errors import StrictDataclassFieldValidationError
@@ -15,6 +17,7 @@ from modeling_retainmix.detection.nearest_search import Metric
 from modeling_retainmix.detection.pooling import DEFAULT_GAMMA, DEFAULT_P, PoolingMode, keeps_bands
 from modeling_retainmix.detection.vector_layout import Layer
 from modeling_retainmix.detection.windows import Reduction, Windows
+from modeling_retainmix.encoders.known_keys import near_miss
 
 Normalization = Literal["references", "test", "none"]
 Microphones = Literal["near", "residual", "fusion"]
@@ -131,10 +134,10 @@ class DetectorSettings:
                 with suppress(FrozenInstanceError):  # `strict` checks the type of a value before this class refuses it
                     setattr(self, field.name, value)
             except StrictDataclassFieldValidationError as error:
-                raise ValueError(f"{field.name}={value!r} is not valid: {error.__cause__}") from error
+                raise _not_valid(field.name, value, *_valid_values(field.type)) from error
             _check_bounds(field.name, value)
         if self.backend not in BACKENDS:
-            raise ValueError(f"backend={self.backend!r} is not valid: use one of {', '.join(BACKENDS)}")
+            raise _not_valid("backend", self.backend, list(BACKENDS))
         read, defaults = backend_options(self.backend), {field.name: field.default for field in fields(self)}
         changed = [name for name in _SEARCH_OPTIONS if getattr(self, name) != defaults[name]]
         unread = [name for name in changed if name not in read]
@@ -166,6 +169,36 @@ class DetectorSettings:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON holds them."""
         return asdict(self)
+
+
+def _not_valid(name: str, value: Any, texts: Sequence[str], others: Sequence[str] = ()) -> ValueError:
+    """Return the error of a value of another type or of an unknown text.
+
+    Args:
+        name: of the setting.
+        value: as given.
+        texts: that are valid.
+        others: what else is valid, in words.
+    """
+    likely = near_miss(value.lower(), texts) if isinstance(value, str) else None
+    guess = "" if likely is None else f"did you mean {likely!r}? "
+    *most, last = [*map(repr, texts), *others]
+    valid = f"{', '.join(most)} or {last}" if most else last
+    return ValueError(f"{name}={value!r} is not valid: {guess}{'U' if guess else 'u'}se {valid}")
+
+
+def _valid_values(kind: Any) -> tuple[list[str], list[str]]:
+    """List the texts that are valid for a field of this type, and what else is, in words."""
+    if kind is str:  # the only one is `backend`
+        return list(BACKENDS), []
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    texts = [text for one in kinds if get_origin(one) is Literal for text in get_args(one)]
+    others = ["a number" if float in kinds else "a whole number"] if int in kinds else []
+    if any(get_origin(one) is tuple for one in kinds):
+        others.append("several of these")
+    if NoneType in kinds:
+        others.append("None")
+    return texts, others
 
 
 def _check_bounds(name: str, value: Any) -> None:

@@ -21,7 +21,7 @@ StatisticsPool = Literal["clip", "band"]
 
 
 def split_tokens(draws: torch.Tensor, keep_ratio: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Deals the tokens of every clip into visible and masked ones, of each kind as many in every clip.
+    """Deal the tokens of every clip into visible and masked ones, of each kind as many in every clip.
 
     Args:
         draws: uniform draws, one per token, [batch, tokens]; the smallest are visible.
@@ -37,18 +37,18 @@ def split_tokens(draws: torch.Tensor, keep_ratio: float) -> tuple[torch.Tensor, 
 
 
 def take_tokens(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Rows of each clip: values [batch, tokens, size], index [batch, n] -> [batch, n, size]."""
+    """Take rows of each clip: values [batch, tokens, size], index [batch, n] -> [batch, n, size]."""
     return values.gather(1, index[:, :, None].expand(-1, -1, values.shape[2]))
 
 
 def put_tokens(values: torch.Tensor, index: torch.Tensor, tokens: int) -> torch.Tensor:
-    """The reverse of `take_tokens`: [batch, n, size] -> [batch, tokens, size], zero where nothing is put."""
+    """Reverse `take_tokens`: [batch, n, size] -> [batch, tokens, size], zero where nothing is put."""
     whole = values.new_zeros(values.shape[0], tokens, values.shape[2])
     return whole.scatter(1, index[:, :, None].expand_as(values), values)
 
 
 def encode_visible(encoder: BeatsModel, features: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
-    """The encoder on the visible patches alone, at the places that they have in the whole clip.
+    """Run the encoder on the visible patches alone, at the places that they have in the whole clip.
 
     The positional convolution runs over the whole grid with zeros at masked patches, its input divided by the share of
     visible ones: its expectation is then what it gives at use, where nothing is masked. The relative position bias is
@@ -82,7 +82,7 @@ def encode_visible(encoder: BeatsModel, features: torch.Tensor, visible: torch.T
 
 
 def gathered_bias(position_bias: BeatsRelativePositionBias, index: torch.Tensor) -> torch.Tensor:
-    """Relative position bias between some tokens of each clip: index [batch, n] -> [batch, heads, n, n]."""
+    """Return the relative position bias between some tokens of each clip: index [batch, n] -> [batch, heads, n, n]."""
     buckets = position_bias.buckets(index[:, None, :] - index[:, :, None])
     return position_bias.embedding(buckets).permute(0, 3, 1, 2)
 
@@ -110,7 +110,7 @@ class CodePredictor(BeatsPreTrainedModel):
         self.post_init()
 
     def forward(self, encoded: torch.Tensor, visible: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
-        """Codes of the masked patches.
+        """Predict the codes of the masked patches.
 
         Args:
             encoded: outputs of the encoder, [batch, V, encoder_size].
@@ -210,7 +210,7 @@ class MaskedPatchPrediction(nn.Module):
         statistics: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> MaskedPredictionOutput:
-        """Losses of a batch.
+        """Return the losses of a batch.
 
         Args:
             features: unmasked, [batch, frames, mel bins].
@@ -239,7 +239,7 @@ class MaskedPatchPrediction(nn.Module):
     def _statistics_errors(
         self, encoded: torch.Tensor, visible: torch.Tensor, statistics: torch.Tensor
     ) -> torch.Tensor:
-        """Mean squared error of each clip, [batch]."""
+        """Return the mean squared error of each clip, [batch]."""
         wanted = self.standardize_statistics(statistics)
         if self.statistics_pool == "clip":
             predicted = self.statistics_head(encoded.float().mean(dim=1)).float().view_as(wanted)

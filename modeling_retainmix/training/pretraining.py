@@ -33,7 +33,7 @@ from modeling_retainmix.training.pretraining_trainer import PretrainingTrainer, 
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs a pre-training; `--resume_from_checkpoint True` goes on from the newest checkpoint, or starts.
+    """Run a pre-training; `--resume_from_checkpoint True` continues from the newest checkpoint, or starts.
 
     Args:
         argv: options; None: those of the command line.
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def run_pretraining(data: PretrainingData, args: PretrainingArguments) -> PretrainingTrainer | None:
-    """Trains from sounds to `best/` and `last/` in the output folder; None where the run had come to its end.
+    """Train from sounds to `best/` and `last/` in the output folder; None where the run had come to its end.
 
     Raises:
         ValueError, FileNotFoundError, FloatingPointError: as in `main`.
@@ -75,7 +75,7 @@ def run_pretraining(data: PretrainingData, args: PretrainingArguments) -> Pretra
 
 
 def make_trainer(pairs: TrainingPairs, args: PretrainingArguments, probe: Any = None) -> PretrainingTrainer:
-    """Encoder, predictor, tokenizer and trainer, with the same first weights for the same seed.
+    """Make encoder, predictor, tokenizer and trainer, with the same first weights for the same seed.
 
     Args:
         pairs: sounds and noise.
@@ -106,7 +106,7 @@ def make_trainer(pairs: TrainingPairs, args: PretrainingArguments, probe: Any = 
 
 
 def load_sounds(data: PretrainingData, args: PretrainingArguments) -> TrainingPairs:
-    """Training pairs: the procedural factory's training machines and noise, or recordings of the user.
+    """Load training pairs: the procedural factory's training machines and noise, or recordings of the user.
 
     Raises:
         ValueError, FileNotFoundError: a folder is missing, empty or unusable.
@@ -128,7 +128,7 @@ def load_sounds(data: PretrainingData, args: PretrainingArguments) -> TrainingPa
 
 
 def load_probe(data: PretrainingData, args: PretrainingArguments) -> list[MachineBenchmark]:
-    """Machines that the probe scores: some validation machines of the factory, or recordings of the user's.
+    """Load the machines that the probe scores: some validation machines of the factory, or recordings of the user's.
 
     Raises:
         ValueError, FileNotFoundError: as in `load_benchmark`.
@@ -144,7 +144,7 @@ def load_probe(data: PretrainingData, args: PretrainingArguments) -> list[Machin
 
 
 def _prepare(name: str, data: PretrainingData, args: PretrainingArguments) -> Dataset:
-    """Sounds of a folder or data set with their classes; a folder in no layout that is known is read file by file."""
+    """Read the sounds of a folder or data set with their classes; a folder in no known layout is read file by file."""
     try:
         table = read_training_machines(name)
     except ValueError as error:
@@ -169,7 +169,7 @@ def _workers(data: PretrainingData) -> int | None:
 
 
 def _teacher(args: PretrainingArguments) -> TeacherTokens | None:
-    """The encoder of the second iteration, at the level that its feature extractor names."""
+    """Load the encoder of the second iteration, at the level that its feature extractor names."""
     if args.tokenizer_model is None:
         return None
     depth: dict[str, Any] = {} if args.tokenizer_layer is None else {"num_hidden_layers": max(args.tokenizer_layer, 1)}

@@ -156,11 +156,11 @@ class PretrainingArguments(TrainingArguments):
 
     @property
     def use_level(self) -> float | None:
-        """The clip level of probe and saved feature extractor: the fixed one of the training, or else as recorded."""
+        """Return the clip level of probe and saved feature extractor: the training's fixed one; None: as recorded."""
         return self.clip_level[0] if self.clip_level is not None and len(self.clip_level) == 1 else None
 
     def method_settings(self) -> dict[str, Any]:
-        """The options that make the method, by name."""
+        """Return the options that make the method, by name."""
         optimization = ("learning_rate", "weight_decay", "warmup_steps", "max_steps", "seed")
         settings = {name: getattr(self, name) for name in (*self.METHOD_FIELDS, *optimization)}
         settings["encoder_config"] = self.encoder_options

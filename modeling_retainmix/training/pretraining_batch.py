@@ -68,7 +68,7 @@ class PretrainingBatchBuilder:
 
     @torch.no_grad()
     def __call__(self, batch: dict[str, torch.Tensor]) -> PretrainingBatch:
-        """A batch of `TrainingPairs`, as tensors, on whichever device it lies."""
+        """Return a batch of `TrainingPairs` as tensors, on whichever device it lies."""
         features, position = self.features(batch), batch["position"].cpu().numpy()
         tokens = features.shape[1] // self.patch_size * self.num_mel_patches
         draws = self._draw(position, Stream.PATCH_MASK, features.device, tokens)
@@ -83,7 +83,7 @@ class PretrainingBatchBuilder:
 
     @torch.no_grad()
     def features(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Normalized log-mel features of what is heard, at the clip level, [batch, frames, mel bins]."""
+        """Return normalized log-mel features of what is heard, at the clip level, [batch, frames, mel bins]."""
         args, position = self.args, batch["position"].cpu().numpy()
         machine, noise = (to_waveform(batch[name], batch[f"{name}_scale"]) for name in ("machine", "noise"))
         device = machine.device
@@ -103,7 +103,7 @@ class PretrainingBatchBuilder:
         return set_clip_level(features, low + (high - low) * self._draw(position, Stream.PRETRAINING_LEVEL, device))
 
     def calibrate(self, batches: list[dict[str, torch.Tensor]], statistics: Standardizer | None = None) -> None:
-        """Fits what standardizes the targets, on some batches: the tokenizer's part, and that of the statistics."""
+        """Fit what standardizes the targets, on some batches: the tokenizer's part, and that of the statistics."""
         features = [self.features(batch) for batch in batches]
         self.tokenizer.standardize.fit(torch.cat([self.values(part).float() for part in features]))
         if statistics is not None:

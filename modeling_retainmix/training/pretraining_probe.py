@@ -25,7 +25,7 @@ def probe_protocol(name: str, clip_seconds: float, snr_db: float) -> BenchmarkPr
 
 
 class LayerProbe:
-    """Scores every layer of an encoder with several backends; each clip is embedded once.
+    """Score every layer of an encoder with several backends; each clip is embedded once.
 
     Args:
         benchmark: machines.
@@ -47,7 +47,7 @@ class LayerProbe:
         self.device = device
 
     def __call__(self, encoder: Any, feature_extractor: Any) -> dict[str, float]:
-        """Scores an encoder.
+        """Score an encoder.
 
         Args:
             encoder: a `BeatsModel`.
@@ -75,6 +75,6 @@ class LayerProbe:
 
 
 def best_layer(scores: dict[str, float], backend: str) -> tuple[int, float]:
-    """The layer with the best score of a backend, from 1 on (layer 0 is before the transformer), and that score."""
+    """Find the layer with the best score of a backend, from 1 on (0 is before the transformer), and that score."""
     layers = sum(name.startswith(f"probe_{backend}_layer_") for name in scores)
     return max(((k, scores[f"probe_{backend}_layer_{k}"]) for k in range(1, layers)), key=lambda item: item[1])

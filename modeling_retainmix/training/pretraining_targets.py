@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from modeling_retainmix.detection.embedder import embedding_layer
 from modeling_retainmix.encoders.feature_extraction_encoder import set_clip_level
 
 _EPSILON = 1e-5
 
 
 def cut_patches(features: torch.Tensor, patch_size: int) -> torch.Tensor:
-    """The patches of a spectrogram in the order of the encoder's tokens: time slow, frequency fast.
+    """Cut a spectrogram into patches in the order of the encoder's tokens: time slow, frequency fast.
 
     Args:
         features: [batch, frames, mel bins].
@@ -33,7 +34,7 @@ def cut_patches(features: torch.Tensor, patch_size: int) -> torch.Tensor:
 
 
 def clip_statistics(features: torch.Tensor, patch_size: int) -> torch.Tensor:
-    """Statistics over time of each mel bin: mean, standard deviation, standard deviation of frame differences.
+    """Return statistics over time of each mel bin: mean, standard deviation, standard deviation of frame differences.
 
     Args:
         features: [batch, frames, mel bins], at least two frames.
@@ -49,12 +50,12 @@ def clip_statistics(features: torch.Tensor, patch_size: int) -> torch.Tensor:
 
 
 def _deviation(values: torch.Tensor) -> torch.Tensor:
-    """Standard deviation over dimension 1, without Bessel's correction; `torch.std` takes five times as long."""
+    """Return the deviation over dimension 1, without Bessel's correction; `torch.std` takes five times as long."""
     return (values - values.mean(dim=1, keepdim=True)).square().mean(dim=1).sqrt()
 
 
 class Standardizer(nn.Module):
-    """Brings values to mean 0 and standard deviation 1, for every row of patches and dimension on its own.
+    """Bring values to mean 0 and standard deviation 1, for every row of patches and dimension on its own.
 
     Without it the colour of the average spectrum would decide which code vector is nearest, and few codes be in use.
 
@@ -73,13 +74,13 @@ class Standardizer(nn.Module):
 
     @torch.no_grad()
     def fit(self, values: torch.Tensor) -> None:
-        """Takes mean and standard deviation from examples [batch, T * F, size]."""
+        """Take mean and standard deviation from examples [batch, T * F, size]."""
         rows = values.double().view(-1, *self.mean.shape)
         self.mean.copy_(rows.mean(dim=0))
         self.std.copy_(rows.std(dim=0, correction=0).clamp(min=_EPSILON))
 
     def forward(self, values: torch.Tensor, tokens: torch.Tensor | None = None) -> torch.Tensor:
-        """Standardizes the values of some tokens.
+        """Standardize the values of some tokens.
 
         Args:
             values: [batch, n, size].
@@ -123,7 +124,7 @@ class RandomProjectionTokenizer(nn.Module):
 
     @torch.no_grad()
     def forward(self, values: torch.Tensor, tokens: torch.Tensor | None = None) -> torch.Tensor:
-        """Codes of some tokens, computed in float32.
+        """Return the codes of some tokens, computed in float32.
 
         Args:
             values: [batch, n, size].
@@ -152,7 +153,7 @@ class LogMelPatches:
         self.size = patch_size * patch_size
 
     def __call__(self, features: torch.Tensor) -> torch.Tensor:
-        """[batch, frames, mel bins] -> [batch, T * F, size]"""
+        """Read [batch, frames, mel bins] as [batch, T * F, size]."""
         return cut_patches(features, self.patch_size)
 
 
@@ -173,7 +174,7 @@ class TeacherTokens:
         self, teacher: Any, layer: int | None, level: float | None, device: torch.device | str = "cpu"
     ) -> None:
         depth = teacher.config.num_hidden_layers
-        self.layer = layer if layer is not None else teacher.config.embedding_layer or depth
+        self.layer = embedding_layer(teacher.config) if layer is None else layer
         if not 0 <= self.layer <= depth:
             raise ValueError(f"tokenizer_layer is {self.layer}, the model has layers 0 to {depth}: use one of them")
         self.teacher = teacher.requires_grad_(False).eval().to(device)
@@ -183,7 +184,7 @@ class TeacherTokens:
 
     @torch.no_grad()
     def __call__(self, features: torch.Tensor) -> torch.Tensor:
-        """[batch, frames, mel bins] -> [batch, T * F, size]"""
+        """Read [batch, frames, mel bins] as [batch, T * F, size]."""
         features = set_clip_level(features, self.level)
         outputs = self.teacher(input_values=features, output_hidden_states=[self.layer])
         return outputs.hidden_states[self.layer][:, self.prefix :]

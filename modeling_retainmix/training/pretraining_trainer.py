@@ -34,7 +34,7 @@ _CALIBRATION_BATCH = 32
 
 
 class PretrainingTrainer(PairTrainer):
-    """Trains an encoder to predict the codes of masked patches.
+    """Train an encoder to predict the codes of masked patches.
 
     Every line of the log and every probe goes into `log.jsonl` of the output folder; the averaged weights with the
     best probe so far lie in `best/`, those of the end in `last/`, both as plain encoders.
@@ -77,7 +77,7 @@ class PretrainingTrainer(PairTrainer):
         self.add_callback(_PretrainingCallback(self))
 
     def _calibrate(self, model: MaskedPatchPrediction) -> None:
-        """Standardizes the targets by the first clips of the training, which every process and resumed run know."""
+        """Standardize the targets by the first clips of the training, which every process and resumed run know."""
         sampler = self._get_train_sampler()
         keys = list(islice(sampler, self.args.calibration_clips))
         starts = range(0, len(keys), _CALIBRATION_BATCH)
@@ -92,7 +92,7 @@ class PretrainingTrainer(PairTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Losses of a batch of `TrainingPairs`, from one forward of the wrapped model."""
+        """Return the losses of a batch of `TrainingPairs`, from one forward of the wrapped model."""
         batch = vars(self.build_batch(inputs))
         if self.flops_per_example is None:
             self.flops_per_example = 3.0 * forward_flops(self.model, **{name: v[:1] for name, v in batch.items()})
@@ -104,14 +104,14 @@ class PretrainingTrainer(PairTrainer):
         return (outputs["loss"], MaskedPredictionOutput(**outputs)) if return_outputs else outputs["loss"]
 
     def averaged_encoder(self) -> BeatsModel:
-        """A copy of the encoder with the averaged weights, for use on whole clips."""
+        """Return a copy of the encoder with the averaged weights, for use on whole clips."""
         source: Any = self.average.module
         encoder = BeatsModel(BeatsConfig.from_dict(source.config.to_dict()))
         encoder.load_state_dict(source.state_dict())
         return encoder.eval()
 
     def run_probe(self) -> None:
-        """Scores the averaged encoder, logs the scores and keeps its weights where they are the best so far."""
+        """Score the averaged encoder, log the scores and keep its weights where they are the best so far."""
         if self.probe is None or not self.args.should_save:
             return
         encoder = self.averaged_encoder()
@@ -123,7 +123,7 @@ class PretrainingTrainer(PairTrainer):
             self.write_encoder(BEST_NAME, encoder, layer, scores)
 
     def write_encoder(self, name: str, encoder: BeatsModel, layer: int | None, scores: Mapping[str, float]) -> None:
-        """Writes a folder of the run that AutoModel and AnomalyDetector load; one that is there gives way to it.
+        """Write a folder of the run that AutoModel and AnomalyDetector load; one that is there gives way to it.
 
         Args:
             name: of the folder.
@@ -160,7 +160,7 @@ class PretrainingTrainer(PairTrainer):
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
     def keep_lines(self, last_step: int) -> None:
-        """Takes the lines after a step out of the log: a resumed run writes them again."""
+        """Take the lines after a step out of the log: a resumed run writes them again."""
         lines = [line for line in self._lines() if 0 < last_step >= line["step"]]
         path = Path(self.args.output_dir) / LOG_NAME
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,18 +168,18 @@ class PretrainingTrainer(PairTrainer):
             temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
     def write_line(self, step: int, entries: Mapping[str, Any]) -> None:
-        """Adds a line to the log."""
+        """Add a line to the log."""
         with (Path(self.args.output_dir) / LOG_NAME).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **entries}) + "\n")
 
 
 def newest_checkpoint(output_dir: str) -> str | None:
-    """The newest checkpoint of a run, or None."""
+    """Find the newest checkpoint of a run, or None."""
     return get_last_checkpoint(output_dir) if Path(output_dir).is_dir() else None
 
 
 def is_last_step(checkpoint: str | None, max_steps: int) -> bool:
-    """Whether a checkpoint is of the last step: the Trainer would take the run further."""
+    """Return whether a checkpoint is of the last step: the Trainer would take the run further."""
     if checkpoint is None:
         return False
     state = json.loads(Path(checkpoint, "trainer_state.json").read_text(encoding="utf-8"))
@@ -187,7 +187,7 @@ def is_last_step(checkpoint: str | None, max_steps: int) -> bool:
 
 
 def _warmed_average(decay: float) -> Callable[[Sequence[Any], Sequence[Any], Any], None]:
-    """An exponential average whose decay rises from 0.1: the first, random weights leave it soon."""
+    """Make an exponential average whose decay rises from 0.1: the first, random weights leave it soon."""
 
     def update(averaged: Sequence[Any], current: Sequence[Any], count: Any) -> None:
         steps = int(count)
@@ -197,13 +197,13 @@ def _warmed_average(decay: float) -> Callable[[Sequence[Any], Sequence[Any], Any
 
 
 def _perplexity(codes: torch.Tensor, num_codes: int) -> torch.Tensor:
-    """How many codes a batch has in effective use: the exponential of the entropy of the first codebook's."""
+    """Return how many codes a batch has in effective use: the exponential of the entropy of the first codebook's."""
     share = torch.bincount(codes[..., 0].flatten(), minlength=num_codes).float() / codes[..., 0].numel()
     return torch.special.entr(share).sum().exp()
 
 
 class _PretrainingCallback(TrainerCallback):
-    """Keeps the average, the log and the probe in step with the training."""
+    """Keep the average, the log and the probe in step with the training."""
 
     def __init__(self, trainer: PretrainingTrainer) -> None:
         self.trainer = trainer

@@ -17,7 +17,7 @@ from transformers.trainer_pt_utils import safe_globals
 from transformers.trainer_utils import get_last_checkpoint, rotate_checkpoints
 from transformers.utils import SAFE_WEIGHTS_NAME, WEIGHTS_NAME
 
-from modeling_retainmix.atomic import replace_file, replace_folder
+from modeling_retainmix.atomic import moved_into, remove_abandoned, replace_folder
 from modeling_retainmix.detection.embedder import embedding_layer
 from modeling_retainmix.hub.card import write_unscored_card
 from modeling_retainmix.hub.push import push_folder, repository_name
@@ -26,7 +26,6 @@ from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.nonfinite import nonfinite_weights
 
 STAGING_NAME = ".checkpoint-staging"
-MODEL_STAGING_PREFIX = ".model-staging-"
 ARGUMENTS_NAME = "training_args.json"
 RESULTS_NAME, CARD_NAME = "results.json", "README.md"
 
@@ -101,7 +100,7 @@ class SafeSavingTrainer(Trainer):
         if self._staging is not None or not self.args.should_save:  # a checkpoint is renamed as a whole
             self._write(folder, state_dict)
             return
-        with _named_write_errors("the model", folder), moved_into(folder, self.args.process_index) as staging:
+        with _named_write_errors("the model", folder), moved_into(folder) as staging:
             self._write(staging, state_dict)
             weights = _digest(staging / SAFE_WEIGHTS_NAME)
             if (folder / RESULTS_NAME).is_file() and _digest(folder / SAFE_WEIGHTS_NAME) != weights:
@@ -197,29 +196,10 @@ def _publish(staging: Path, checkpoint: Path) -> None:
     shutil.rmtree(staging)
 
 
-@contextmanager
-def moved_into(folder: Path, process_index: int = 0) -> Iterator[Path]:
-    """Give a temporary folder whose files replace those of the same names in `folder` at the end of the block.
-
-    Args:
-        folder: made where it is missing; its other files stay.
-        process_index: of the process that saves, which makes the name of the temporary folder unique.
-    """
-    staging = folder / f"{MODEL_STAGING_PREFIX}{process_index}"
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
-        yield staging
-        for file in sorted(staging.iterdir()):
-            replace_file(file, folder / file.name)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
 def _remove_staging(folder: Path) -> None:
     """Remove what a killed run left half written; a run has its output folder for itself."""
-    for abandoned in (folder / STAGING_NAME, *folder.glob(f"{MODEL_STAGING_PREFIX}*")):
-        shutil.rmtree(abandoned, ignore_errors=True)
+    shutil.rmtree(folder / STAGING_NAME, ignore_errors=True)
+    remove_abandoned(folder)
 
 
 def _digest(path: Path) -> str | None:

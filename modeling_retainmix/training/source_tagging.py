@@ -13,6 +13,7 @@ import torch
 from datasets import Dataset
 from transformers import set_seed
 
+from modeling_retainmix.atomic import moved_into
 from modeling_retainmix.data.clips import to_waveform
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsForAudioClassification
@@ -20,7 +21,6 @@ from modeling_retainmix.losses import tagging_loss
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.pair_trainer import PairTrainer
 from modeling_retainmix.training.run_arguments import RunArguments
-from modeling_retainmix.training.saving import moved_into
 
 # What a checkout holds trained; a wheel leaves it out.
 TINY_TEACHER = Path(__file__).resolve().parents[2] / "hub_cards" / "retainmix-beats-tiny-teacher"
@@ -113,7 +113,7 @@ def train_teacher(
     trainer = SourceTaggingTrainer(model, replace(args, **changes), pairs, BeatsFeatureExtractor())
     trainer.train()
     if args.should_save:
-        with moved_into(Path(output_dir), args.process_index) as staging:
+        with moved_into(output_dir) as staging:
             model.save_pretrained(staging)
             trainer.processing_class.save_pretrained(staging)
     trainer.accelerator.wait_for_everyone()

@@ -9,6 +9,7 @@ import soundfile as sf
 from hub_server import HubServer
 
 from modeling_retainmix import AnomalyDetector
+from modeling_retainmix.detection import scoring_detector
 
 RATE = 16000
 DOMAINS = ["source"] * 5 + ["target"] * 3
@@ -100,8 +101,9 @@ def test_when_settings_are_given_for_a_saved_detector_then_error_names_them(tiny
 
 
 def test_when_a_setting_is_unknown_then_error_lists_those_that_exist(tiny_checkpoint):
-    with pytest.raises(ValueError, match="layr is not a setting: use layer, pooling, "):
-        AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", layr=1)
+    for name, message in (("layr", "did you mean layer[?] Use layer, pooling, "), ("depth", "use layer, pooling, ")):
+        with pytest.raises(ValueError, match=f"{name} is not a setting: {message}"):
+            AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", **{name: 1})
 
 
 def test_when_a_setting_has_a_new_name_then_error_gives_it(tiny_checkpoint):
@@ -109,6 +111,59 @@ def test_when_a_setting_has_a_new_name_then_error_gives_it(tiny_checkpoint):
         AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", view="residual")
     with pytest.raises(ValueError, match="recording is not a setting"):
         AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", recording=0)
+
+
+@pytest.mark.parametrize("counts", [(3, 8), (8, 3), (4, 4)])
+def test_when_a_detector_is_saved_while_it_is_loaded_then_one_of_both_is_loaded(
+    references, tests, tmp_path, monkeypatch, counts
+):
+    former, later = load("log-mel"), load("log-mel").fit(references[: counts[1]], RATE)
+    former.fit(references[-counts[0] :], RATE)
+    former.save_pretrained(tmp_path)
+    calls, load_encoder = [], scoring_detector.load_encoder
+
+    def save_meanwhile(*args):  # the settings are read, the references are not
+        calls.append(args)
+        if len(calls) == 1:
+            later.save_pretrained(tmp_path)
+        return load_encoder(*args)
+
+    monkeypatch.setattr(scoring_detector, "load_encoder", save_meanwhile)
+    loaded = saved(tmp_path)
+    assert len(calls) == 2 and loaded.reference_names == later.reference_names
+    np.testing.assert_array_equal(loaded.score(tests, RATE), later.score(tests, RATE))
+
+
+def test_when_a_detector_is_being_written_then_the_former_one_is_loaded(references, tests, tmp_path, monkeypatch):
+    former = load("log-mel").fit(references[:3], RATE)
+    former.save_pretrained(tmp_path)
+    loaded, write = [], scoring_detector.write_detector
+
+    def load_meanwhile(*args):
+        write(*args)
+        loaded.append(saved(tmp_path))
+
+    monkeypatch.setattr(scoring_detector, "write_detector", load_meanwhile)
+    load("log-mel").fit(references, RATE).save_pretrained(tmp_path)
+    np.testing.assert_array_equal(loaded[0].score(tests, RATE), former.score(tests, RATE))
+    assert len(saved(tmp_path).reference_names) == len(references)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_when_a_save_fails_then_the_former_detector_stays_and_nothing_half_is_left(references, tmp_path, monkeypatch):
+    detector = load("log-mel").fit(references, RATE)
+    detector.save_pretrained(tmp_path / "a")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
+
+    def fail(*args):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("modeling_retainmix.detection.saved_detector.save_file", fail)
+    for folder in ("a", "b"):
+        with pytest.raises(OSError, match="No space left"):
+            load("log-mel").fit(references[:3], RATE).save_pretrained(tmp_path / folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()} == files
 
 
 def test_when_there_is_nothing_to_save_then_error_says_so(tiny_checkpoint, tmp_path):

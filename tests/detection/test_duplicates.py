@@ -1,11 +1,13 @@
 """Copies of a recording are found by their content, other recordings of the same machine are not."""
 
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
 import soundfile as sf
 
+from modeling_retainmix.detection import duplicates
 from modeling_retainmix.detection.duplicates import describe_copies, fingerprint, group_copies
 
 RATE = 16000
@@ -51,6 +53,39 @@ def test_recordings_of_one_machine_are_not_copies():
     assert group_copies(np.stack([fingerprint(tone) for tone in tones])).tolist() == list(range(100))
     halves = [noise()[:8000], noise()[8000:], noise()[4000:12000]]
     assert group_copies(np.stack([fingerprint(half) for half in halves])).tolist() == [0, 1, 2]
+
+
+def naive_groups(fingerprints):
+    """The first recording that is reached over copies of copies."""
+    first = list(range(len(fingerprints)))
+    for _ in first:
+        for index, one in enumerate(fingerprints):
+            for other, another in enumerate(fingerprints):
+                if min(np.linalg.norm(one - another), np.linalg.norm(one + another)) <= 0.1:
+                    first[index] = first[other] = min(first[index], first[other])
+    return first
+
+
+@pytest.mark.parametrize("block", [1, 7, 1024])
+def test_groups_are_those_of_a_comparison_one_by_one_however_many_are_compared_at_a_time(monkeypatch, block):
+    generator = np.random.default_rng(0)
+    originals = generator.normal(size=(12, 64))
+    prints = originals[generator.integers(0, 12, 30)] + 0.01 * generator.normal(size=(30, 64))
+    prints *= generator.choice([-1, 1], (30, 1)) / np.linalg.norm(prints, axis=1, keepdims=True)
+    monkeypatch.setattr(duplicates, "_BLOCK", block)
+    assert group_copies(prints.astype(np.float32)).tolist() == naive_groups(prints)
+
+
+def test_memory_for_many_recordings_does_not_grow_with_the_square_of_their_number():
+    prints = np.random.default_rng(0).normal(size=(6000, 64)).astype(np.float32)
+    prints /= np.linalg.norm(prints, axis=1, keepdims=True)
+    prints[5999] = -prints[3]
+    tracemalloc.start()
+    groups = group_copies(prints)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert groups[5999] == 3 and (groups[:5999] == np.arange(5999)).all()
+    assert peak < 100 * 2**20  # 6000 x 6000 float64 are 288 MB
 
 
 def test_unknown_fingerprints_are_copies_of_nothing():

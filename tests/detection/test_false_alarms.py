@@ -6,6 +6,8 @@ import warnings
 import numpy as np
 import pytest
 import soundfile as sf
+from datasets import Audio, Dataset
+from scipy import signal
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.audio import resample
@@ -125,13 +127,71 @@ def test_files_of_another_rate_are_named_once_a_call(load, machine, tmp_path):
             sf.write(tmp_path / folder / f"{index}.wav", clip, rate)
     detector = load(backend="knn").fit(tmp_path / "a")
     message = r"sampling rate 16000 Hz, references 8000 Hz \(\S+0\.wav and 9 others\)"
-    for call in (detector.score, detector.score_windows, detector.decide):
+    for call in (detector.score, detector.score_windows, detector.decide, detector.explain):
         with pytest.warns(UserWarning, match=message) as warned:
             call(tmp_path / "b")
         assert len(warned) == 1
     detector.save_pretrained(tmp_path / "saved")
     with pytest.warns(UserWarning, match=message):
         AnomalyDetector.from_pretrained(tmp_path / "saved", device="cpu").score(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda clip: signal.sosfilt(signal.butter(4, 300, "highpass", fs=RATE, output="sos"), clip),
+            r"fall towards low frequencies \d\d to \d\d dB, references -?\d+ to",
+        ),
+        (
+            lambda clip: signal.sosfilt(signal.cheby2(12, 80, 7200, fs=RATE, output="sos"), clip),
+            r"bandwidth [67]\d{3} .*8000",
+        ),
+        (lambda clip: clip * (np.arange(len(clip)) < 0.7 * len(clip)), "empty cells of the spectrogram [23]"),
+    ],
+)
+def test_filtered_and_padded_tests_ring_and_are_named(load, machine, change, message):
+    detector = load(backend="knn").fit(machine(30, 2 * WINDOW), RATE)
+    tests = machine(20, 2 * WINDOW)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert detector.decide(tests, RATE, 0.1).mean() <= 0.3
+    with pytest.warns(UserWarning, match=f"20 clips differ .*{message}") as warned:
+        assert detector.decide([change(clip) for clip in tests], RATE, 0.1).mean() >= 0.8
+    assert len(warned) == 1
+
+
+@pytest.mark.parametrize("kind", ["mp3", "ogg", "opus"])
+def test_coded_files_are_named_against_files_without_loss(load, machine, tmp_path, kind):
+    options = {"format": "OGG", "subtype": "OPUS"} if kind == "opus" else {}
+    for folder, suffix in (("a", "wav"), ("b", kind), ("c", "flac")):
+        (tmp_path / folder).mkdir()
+        for index, clip in enumerate(machine(6, WINDOW)):
+            sf.write(tmp_path / folder / f"{index}.{suffix}", clip, RATE, **(options if folder == "b" else {}))
+    detector = load(backend="knn").fit(tmp_path / "a")
+    name = {"mp3": "MP3", "ogg": "Vorbis", "opus": "Opus"}[kind]
+    message = rf"coding {name}, references lossless \(\S+0\.{kind} and 5 others\)"
+    with pytest.warns(UserWarning, match=message) as warned:
+        detector.score(tmp_path / "b")
+    assert len(warned) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        detector.score(tmp_path / "c")
+        load(backend="knn").fit(tmp_path / "b").score(tmp_path / "b")
+
+
+def test_when_one_channel_of_a_file_is_read_then_the_others_are_not_a_difference(load, machine, tmp_path):
+    clips = machine(8, WINDOW)
+    for index, clip in enumerate(clips):
+        samples = clip if index < 4 else np.stack([clip, clips[0]], axis=1)
+        (tmp_path / str(index < 4)).mkdir(exist_ok=True)
+        sf.write(tmp_path / str(index < 4) / f"{index}.wav", samples, RATE)
+    detector = load(backend="knn").fit(tmp_path / "True")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        detector.score(tmp_path / "False", channel=0)
+    with pytest.warns(UserWarning, match="channels 2, references 1"):
+        detector.score(tmp_path / "False", channel="mean")
 
 
 def test_clips_much_shorter_than_the_references_are_named_and_the_window_can_be_theirs(load, machine):
@@ -148,6 +208,11 @@ def test_when_a_reference_is_named_as_an_anomaly_then_fit_refuses_it(load, machi
         sf.write(tmp_path / f"{name}.wav", clip, RATE)
     with pytest.raises(ValueError, match=r"section_00_source_test_anomaly_0000_a\.wav of 2 references are named"):
         load().fit(tmp_path)
+    paths = [str(tmp_path / f"{name}.wav") for name in names]
+    table = Dataset.from_dict({"file": paths, "sound": paths}).cast_column("sound", Audio(decode=False))
+    for column in (table["file"], table["sound"], table.cast_column("sound", Audio())["sound"]):
+        with pytest.raises(ValueError, match=r"section_00_source_test_anomaly_0000_a\.wav of 2 references are named"):
+            load().fit(column)
 
 
 def test_saved_json_holds_thresholds_by_windows(load, machine, tmp_path):

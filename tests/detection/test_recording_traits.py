@@ -1,14 +1,18 @@
 """What is not the machine's is measured, and named where a test differs from all references."""
 
+import io
+
 import numpy as np
 import pytest
+import soundfile as sf
+from scipy import signal
 
 from modeling_retainmix.audio import resample
 from modeling_retainmix.detection.recording_traits import Traits, describe_differences, measure_traits
 from modeling_retainmix.detection.windows import Windows
 
 RATE = 16000
-USUAL = Traits(16000, 1, 10, 8000, 0, -20)
+USUAL = Traits(16000, 1, 10, 8000, 0, -20, 0, 5, 0)
 
 
 def noise(seconds=1.0, rate=RATE):
@@ -31,6 +35,74 @@ def test_spectra_that_fall_without_an_edge_have_the_full_band(power):
     frequencies = np.fft.rfftfreq(RATE, 1 / RATE)
     falling = np.fft.irfft(np.fft.rfft(noise()) / np.maximum(frequencies, 20) ** (power / 2), RATE)
     assert measure_traits(falling.astype(np.float32)).bandwidth == 8000
+
+
+@pytest.mark.parametrize(("order", "least"), [(2, 15), (4, 30), (8, 40)])
+@pytest.mark.parametrize("edge", [100, 300, 1000])
+def test_low_cut_is_the_fall_of_a_high_pass_filter(order, least, edge):
+    sos = signal.butter(order, edge, "highpass", fs=RATE, output="sos")
+    machine = noise(2.0) + 0.05 * np.sin(2 * np.pi * 50 * np.arange(2 * RATE) / RATE).astype(np.float32)
+    assert measure_traits(machine).low_cut < 5
+    filtered = signal.sosfilt(sos, machine).astype(np.float32)
+    assert measure_traits(filtered).low_cut > least
+    assert measure_traits(filtered + np.float32(0.3)).low_cut > least  # a constant offset hides nothing
+
+
+def coded(waveform, **options):
+    buffer = io.BytesIO()
+    sf.write(buffer, waveform, RATE, **options)
+    buffer.seek(0)
+    return sf.read(buffer, dtype="float32")[0][: len(waveform)]
+
+
+def test_an_mp3_has_a_lower_bandwidth_than_what_it_was_made_of():
+    for compression in (0.0, 0.5, 0.75):
+        traits = measure_traits(coded(noise(2.0), format="MP3", compression_level=compression))
+        assert 7000 < traits.bandwidth < 7500
+        text = describe([traits], [measure_traits(noise(2.0))])
+        assert text.startswith("1 clip differs") and "references 8000 Hz" in text and "max_frequency=6" in text
+    assert measure_traits(coded(noise(2.0), format="FLAC")).bandwidth == 8000
+
+
+def test_empty_share_is_that_of_what_a_codec_left_out():
+    frequencies = np.fft.rfftfreq(2 * RATE, 1 / RATE)
+    machine = np.fft.irfft(np.fft.rfft(noise(2.0)) / np.maximum(frequencies, 20), 2 * RATE).astype(np.float32)
+    assert measure_traits(machine).empty_share == 0
+    assert measure_traits(coded(machine, format="OGG", subtype="VORBIS", compression_level=1.0)).empty_share > 0.02
+    for padded in (0.25, 0.8):  # also where most of a clip is padding
+        silent_end = machine * (np.arange(2 * RATE) < (1 - padded) * 2 * RATE)
+        assert measure_traits(silent_end).empty_share == pytest.approx(padded, abs=0.05)
+
+
+def test_a_notch_is_empty_and_a_band_that_ends_is_not():
+    sos = signal.butter(8, [2000, 3000], "bandstop", fs=RATE, output="sos")
+    assert measure_traits(signal.sosfilt(sos, noise(2.0)).astype(np.float32)).empty_share > 0.05
+    assert measure_traits(resample(noise(2.0, 8000), 8000, RATE)).empty_share < 0.02
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("PCM_16", 0), ("FLOAT", 0), ("ALAC_24", 0), ("PCM_U8", 1), ("ULAW", 2), ("MPEG_LAYER_III", 8), ("OPUS", 11)],
+)
+def test_codings_keep_their_numbers_which_saved_detectors_hold(name, number):
+    assert name in sf.available_subtypes()
+    assert measure_traits(noise(), RATE, 1, name).coding == number
+
+
+def test_every_coding_of_less_than_16_bits_or_with_loss_has_a_number():
+    lossless = {name for name in sf.available_subtypes() if measure_traits(noise(), RATE, 1, name).coding == 0}
+    assert lossless == {
+        *("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "DWVW_16", "DWVW_24", "DPCM_16"),
+        *("ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"),
+    }
+    assert np.isnan(measure_traits(noise(), RATE, 1).coding)
+
+
+def test_a_click_in_a_long_silence_gives_unknown_spectra_without_a_warning(recwarn):
+    clip = np.zeros(60 * RATE, dtype=np.float32)
+    clip[3000] = 0.5
+    traits = measure_traits(clip)
+    assert np.isnan([traits.bandwidth, traits.low_cut, traits.empty_share]).all() and not recwarn
 
 
 def test_clipped_share_is_that_of_samples_in_a_row_at_the_limit():
@@ -74,6 +146,10 @@ def test_the_largest_and_smallest_samples_of_float32_give_traits():
         ({"clipped_share": 0.05}, "clipped samples 5 %, references 0 %"),
         ({"level": -41}, "level -41 dB, references -20 dB"),
         ({"level": 1}, "level 1 dB, references -20 dB"),
+        ({"bandwidth": 7250}, "bandwidth 7250 Hz, references 8000 Hz .*max_frequency=6100"),
+        ({"coding": 8}, "coding MP3, references lossless .*as they were recorded, or coded alike"),
+        ({"low_cut": 24}, "fall towards low frequencies 24 dB, references 5 dB .*filter all alike"),
+        ({"empty_share": 0.04}, "empty cells of the spectrogram 4 %, references 0 % .*as they were recorded"),
     ],
 )
 def test_what_lies_outside_all_references_is_named_with_file_and_cure(change, message):
@@ -85,9 +161,26 @@ def test_what_lies_outside_all_references_is_named_with_file_and_cure(change, me
     assert "(1.wav)" in str(raised.value) and "0.wav" not in text
 
 
-@pytest.mark.parametrize("change", [{"seconds": 6}, {"seconds": 19}, {"level": -39}, {"bandwidth": 7000}])
+@pytest.mark.parametrize("change", [{"seconds": 6}, {"seconds": 19}, {"level": -39}, {"low_cut": 14}])
 def test_what_lies_near_the_references_is_not_named(change):
     assert describe([USUAL._replace(**change)]) is None
+
+
+@pytest.mark.parametrize(
+    ("trait", "reference", "near", "far"),
+    [
+        ("bandwidth", 7200, 6400, 8000),
+        ("low_cut", 40, 31, 20),
+        ("low_cut", 14, 23, 26),
+        ("empty_share", 0.1, 0.06, 0.02),
+        ("empty_share", 0.3, 0.6, 0.65),
+        ("coding", 8, 8, 0),
+    ],
+)
+def test_when_all_references_have_a_trait_then_tests_without_it_are_named(trait, reference, near, far):
+    references = [USUAL._replace(**{trait: reference})]
+    assert describe([USUAL._replace(**{trait: near})], references) is None
+    assert "1 clip differs" in describe([USUAL._replace(**{trait: far})], references)
 
 
 def test_one_reference_that_is_alike_suffices():
@@ -101,13 +194,13 @@ def test_several_traits_and_clips_make_one_message():
 
 
 def test_what_is_unknown_is_not_compared():
-    unknown = Traits(*[np.nan] * 6)
+    unknown = Traits(*[np.nan] * len(Traits._fields))
     assert describe([USUAL], [unknown]) is None
     assert describe([unknown], [USUAL]) is None
 
 
 def test_what_the_detector_does_not_read_is_not_compared():
-    other = USUAL._replace(sampling_rate=8000, bandwidth=3900)
+    other = USUAL._replace(sampling_rate=8000, bandwidth=3900, empty_share=0.5)
     assert describe([other]) and describe([other], max_frequency=3700) is None
     longer = USUAL._replace(seconds=60)
     assert describe([longer]) and describe([longer], windows=Windows(reduce="first")) is None

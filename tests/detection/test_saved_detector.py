@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from modeling_retainmix import AnomalyDetector, EatConfig
-from modeling_retainmix.detection.saved_detector import REFERENCES_FILE, SETTINGS_FILE
+from modeling_retainmix.detection.saved_detector import REFERENCES_FILE, SETTINGS_FILE, read_unchanged
 from modeling_retainmix.detection.settings import DetectorSettings
 
 RATE = 16000
@@ -63,9 +63,9 @@ def test_folder_of_another_pooling_loads(tiny_checkpoint, tmp_path, pooling):
             r"recording_index of shape \[4, 1\]",
         ),
         (lambda tensors: tensors["recording_index"].add_(1), "numbered"),
-        (lambda tensors: tensors.update(traits=torch.zeros(4, 5)), r"traits of shape \[4, 5\], not \[4, 6\]"),
+        (lambda tensors: tensors.update(traits=torch.zeros(4, 5)), r"traits of shape \[4, 5\], not \[4, 9\]"),
         (lambda tensors: tensors.update(fingerprints=torch.zeros(3, 64)), r"fingerprints of shape \[3, 64\]"),
-        (lambda tensors: tensors.update(traits=torch.zeros(4, 6).double()), r"traits as torch\.float64"),
+        (lambda tensors: tensors.update(traits=torch.zeros(4, 9).double()), r"traits as torch\.float64"),
         (lambda tensors: tensors["recording_index"].fill_(-1), "numbered"),
         (lambda tensors: tensors["recording_index"].fill_(0), "1 recordings.* names 4"),
     ],
@@ -189,7 +189,7 @@ def test_when_json_is_nested_without_end_then_error_names_the_file(folder):
 
 def test_a_detector_without_traits_loads_and_warns_of_nothing(folder, recwarn):
     tensors = load_file(folder / REFERENCES_FILE)
-    assert tensors.pop("traits").shape == (4, 6) and tensors.pop("fingerprints").shape == (4, 64)
+    assert tensors.pop("traits").shape == (4, 9) and tensors.pop("fingerprints").shape == (4, 64)
     save_file(tensors, folder / REFERENCES_FILE)
     change_json(folder, lambda content: content.pop("thresholds"))
     noise = np.random.default_rng(0).normal(0, 1e-4, (1, 80000)).astype(np.float32)
@@ -197,6 +197,42 @@ def test_a_detector_without_traits_loads_and_warns_of_nothing(folder, recwarn):
     assert not [warning for warning in recwarn if issubclass(warning.category, UserWarning)]
     load(folder).add_references(noise, RATE).save_pretrained(folder / "grown")
     assert load(folder / "grown").score(noise, RATE)[0] < 1e6
+
+
+def test_a_detector_with_the_first_traits_compares_those(folder):
+    tensors = load_file(folder / REFERENCES_FILE)
+    tensors["traits"] = tensors["traits"][:, :6].clone()
+    save_file(tensors, folder / REFERENCES_FILE)
+    noise = np.random.default_rng(0).normal(0, 0.1, (1, 80000)).astype(np.float32)
+    with pytest.warns(UserWarning, match="length 5 s, references 0.5 s") as warned:
+        load(folder).score(noise * np.resize([1, 0], 80000), RATE)
+    assert "empty cells" not in str(warned[0].message)
+
+
+def test_when_files_change_while_they_are_read_then_they_are_read_again(tmp_path):
+    (tmp_path / "a").write_text("0")
+    reads = []
+
+    def read(changes):
+        reads.append(len(reads))
+        if len(reads) <= changes:
+            (tmp_path / "new").write_text(str(len(reads)))
+            (tmp_path / "new").replace(tmp_path / "a")
+            if len(reads) % 2:
+                raise ValueError("do not belong together")
+        (tmp_path / f"downloaded-{len(reads)}").write_text("")
+        return (tmp_path / "a").read_text()
+
+    assert read_unchanged(tmp_path, lambda: read(3)) == "3"
+    assert len(reads) == 4
+    with pytest.raises(ValueError, match="changed while it was read, 10 times: load it after they are saved"):
+        read_unchanged(tmp_path, lambda: read(100))
+
+    def fail():
+        raise ValueError("damaged")
+
+    with pytest.raises(ValueError, match="damaged"):
+        read_unchanged(tmp_path, fail)
 
 
 @pytest.mark.parametrize("rename", [False, True])

@@ -100,6 +100,30 @@ def test_when_a_value_is_not_valid_then_error_names_field_and_value(name, values
             DetectorSettings(**{name: value})
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"normalization": "reference"}, "did you mean 'references'? Use 'references', 'test' or 'none'"),
+        ({"backend": "mahalonobis"}, "did you mean 'mahalanobis'? Use 'knn', 'whitened', 'subband', "),
+        ({"metric": "Cosine"}, "did you mean 'cosine'? Use 'euclidean' or 'cosine'"),
+        ({"metric": "l1"}, "use 'euclidean' or 'cosine'"),
+        ({"backend": 3}, "use 'knn', 'whitened', "),
+        ({"pad": "mirror"}, "use 'waveform' or None"),
+        ({"k": 1.5}, "use a whole number"),
+        ({"k": 0}, "use at least 1"),
+        ({"max_frequency": "all"}, "use a number or None"),
+        (
+            {"layer": "loglmel"},
+            "did you mean 'log-mel'? Use 'log-mel', 'level', a whole number, several of these or None",
+        ),
+    ],
+)
+def test_errors_list_the_valid_values_and_guess_what_was_meant(value, message):
+    ((name, given),) = value.items()
+    with pytest.raises(ValueError, match=rf"^{re.escape(f'{name}={given!r} is not valid: {message}')}"):
+        DetectorSettings(**value)
+
+
 def test_every_number_has_bounds():
     numbers = {field.name for field in fields(DetectorSettings) if "int" in str(field.type)}
     assert numbers == set(settings_module._BOUNDS)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from huggingface_hub.constants import HF_HOME
+
+from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -53,6 +56,27 @@ def test_links_lead_somewhere(page):
         linked = (page.parent / path).resolve() if path else page
         assert linked.exists(), f"{name(page)}: {link} does not exist"
         assert not anchor or anchor in anchors(linked), f"{name(page)}: {link} has no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_write_beside_what_the_repository_holds(page):
+    held = {"benchmarks", "docs", "examples", "hub_cards", "modeling_retainmix", "tests"}
+    for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        for output in re.findall(r"--output(?:_dir)?[ =](\S+)", block):
+            assert Path(output).parts[0] not in held, f"{name(page)}: {output}"
+
+
+def test_the_folder_of_the_data_and_how_to_move_it_are_named_where_it_is_explained():
+    default = Path(BenchmarkArguments(cpu_threads=1).cache_dir).relative_to(HF_HOME)
+    for page in ("training.md", "factory.md"):
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        assert f"~/.cache/huggingface/{default}" in text and "--cache_dir" in text
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "docs/training.md"])
+def test_trained_figures_are_said_to_vary_between_processors(page):
+    text = " ".join((ROOT / page).read_text(encoding="utf-8").split()).lower()
+    assert "within 1 point on other processors" in text or "on other processors within 1 point" in text
 
 
 @pytest.mark.parametrize(("page", "count"), [("README.md", 5), ("docs/results.md", 11)])

@@ -54,6 +54,28 @@ def test_every_good_file_has_a_row_and_broken_ones_are_listed_with_their_cause(f
     np.testing.assert_allclose(*([float(row["score"]) for row in table] for table in (rows, whole)), rtol=1e-5)
 
 
+@pytest.mark.slow
+def test_when_no_recording_can_be_read_then_an_earlier_output_stays_and_the_cures_name_options(folder):
+    output = folder / "scores.csv"
+    output.write_text("earlier")
+    for path in (folder / "suspect").iterdir():
+        sf.write(path, np.random.default_rng(0).normal(0, 0.1, (8000, 2)), 16000)
+    (folder / "suspect" / "9.m4a").touch()
+    result = run(folder, "--output", str(output))
+    assert result.returncode == 1 and result.stdout == ""
+    first, *causes = result.stderr.splitlines()[-5:]
+    assert first == "error: none of 4 recordings could be read:"
+    assert causes[0].startswith(f"{folder}/suspect/9.m4a has the format m4a")
+    assert "0.wav has 2 channels and channel=None: use channel= (--channel of a command) with an index" in causes[1]
+    assert output.read_text() == "earlier" and not (folder / "scores.csv.partial").exists()
+    assert run(folder, "--output", str(output), "--channel", "mean").returncode == 1
+    assert len(output.read_text().splitlines()) == 4
+    for path in (folder / "suspect").glob("*.wav"):
+        path.unlink()
+    result = run(folder, "--output", str(output))
+    assert result.returncode == 1 and "error: none of 1 recordings could be read:" in result.stderr
+
+
 def test_when_channel_is_mistyped_then_error_names_it(tmp_path):
     result = run(tmp_path, "--channel", "left")
     assert result.returncode == 2 and "argument --channel: invalid channel value: 'left'" in result.stderr

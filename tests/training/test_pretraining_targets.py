@@ -132,6 +132,15 @@ def test_teacher_tokens_are_the_hidden_states_at_the_teachers_level(features):
     assert tokens.size == 32 and not any(weight.requires_grad for weight in teacher.parameters())
 
 
+@pytest.mark.parametrize(("named", "read"), [(0, 0), (1, 1), (None, 2)])
+def test_without_a_layer_the_one_that_the_teachers_configuration_names_is_read(features, named, read):
+    teacher = BeatsModel(BeatsConfig(**ENCODER, embedding_layer=named))
+    tokens = TeacherTokens(teacher, None, None)
+    with torch.no_grad():
+        expected = teacher(features, output_hidden_states=True).hidden_states[read]
+    assert tokens.layer == read and torch.equal(tokens(features), expected)
+
+
 def test_when_teacher_has_no_such_layer_then_error_names_those_that_it_has():
     with pytest.raises(ValueError, match=r"tokenizer_layer is 3, the model has layers 0 to 2"):
         TeacherTokens(BeatsModel(BeatsConfig(**ENCODER)), 3, None)

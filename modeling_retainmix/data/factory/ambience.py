@@ -42,7 +42,7 @@ def draw_ambience(factory: NoiseFactory, seed: int, zone: int | None = None) -> 
 
 
 def ambience_sound(ambience: Ambience, rng: np.random.Generator, length: int) -> np.ndarray:
-    """One stretch of ambience of unit RMS, [length]: color and tones differ a little from clip to clip."""
+    """Synthesize a stretch of ambience of unit RMS, [length]: color and tones differ a little from clip to clip."""
     freq = signals.frequencies(length)
     color_db = ambience.color_db + rng.normal(0.0, 0.7, len(ambience.color_db))
     octaves = np.log2(np.maximum(freq, 31.25))

@@ -31,7 +31,7 @@ def build_factory(
     num_proc: int | None = None,
     splits: Sequence[str] = SPLITS,
 ) -> DatasetDict:
-    """Make the procedural factory, or opens it where it has been made before.
+    """Make the procedural factory, or open it where it has been made before.
 
     The tables are memory-mapped. A build of all splits serves requests for some of them. A build that is interrupted
     leaves nothing that is taken for one, and processes that build at the same time do not disturb each other.

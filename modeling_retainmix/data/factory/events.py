@@ -12,14 +12,14 @@ Event = Callable[[np.random.Generator, np.random.Generator, int], np.ndarray]
 
 
 def _moments(rng: np.random.Generator, length: int, count: int) -> np.ndarray:
-    """Random sample positions at which something begins that the clip without its margins can hear."""
+    """Draw random sample positions at which something begins that the clip without its margins can hear."""
     return rng.integers(MARGIN, length - 2 * MARGIN, count)
 
 
 def _bursts_envelope(
     rng: np.random.Generator, length: int, per_second: float, seconds: tuple[float, float], attack: float
 ) -> np.ndarray:
-    """Bumps that rise within `attack` seconds and fall exponentially, at random times, [length]."""
+    """Return bumps that rise within `attack` seconds and fall exponentially, at random times, [length]."""
     count = max(1, rng.poisson(per_second * length / SAMPLING_RATE))
     starts = _moments(rng, length, count)
     levels = decibels(rng.normal(0.0, 3.0, count))
@@ -31,7 +31,7 @@ def _bursts_envelope(
 
 
 def impacts(site_rng: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """Metal on metal: strokes that ring for a tenth of a second."""
+    """Synthesize metal on metal: strokes that ring for a tenth of a second."""
     centers = 2 ** site_rng.uniform(np.log2(400), np.log2(5000), 5)
     count = max(2, rng.poisson(site_rng.uniform(1.5, 4.0) * length / SAMPLING_RATE))
     modes = signals.damped_modes(
@@ -41,7 +41,7 @@ def impacts(site_rng: np.random.Generator, rng: np.random.Generator, length: int
 
 
 def babble(site_rng: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """Voices: gliding harmonic tones with the rhythm of syllables behind formants."""
+    """Synthesize voices: gliding harmonic tones with the rhythm of syllables behind formants."""
     freq = signals.frequencies(length)
     pitch = site_rng.uniform(100, 180)
     sound = np.zeros(length)
@@ -56,14 +56,14 @@ def babble(site_rng: np.random.Generator, rng: np.random.Generator, length: int)
 
 
 def bursts(site_rng: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """Compressed air let off: hisses of a fifth of a second."""
+    """Synthesize compressed air let off: hisses of a fifth of a second."""
     low = site_rng.uniform(800, 2200) * 2 ** rng.normal(0, 0.2)
     hiss = signals.shaped_noise(rng, signals.band(signals.frequencies(length), low, 4 * low), length)
     return hiss * _bursts_envelope(rng, length, site_rng.uniform(0.8, 2.0), (0.1, 0.4), 0.02)
 
 
 def horns(site_rng: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """A horn: a steady chord of harmonics that sounds for half a second."""
+    """Synthesize a horn: a steady chord of harmonics that sounds for half a second."""
     pitch = site_rng.uniform(250, 450) * 2 ** rng.normal(0, 0.08)
     seconds = np.arange(length) / SAMPLING_RATE
     chord = sum(0.75**h * np.cos(2 * np.pi * (pitch * h * seconds + rng.uniform())) for h in range(1, 10))
@@ -71,7 +71,7 @@ def horns(site_rng: np.random.Generator, rng: np.random.Generator, length: int) 
 
 
 def hammering(site_rng: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """A hammer: dull strokes in a steady rhythm, with pauses."""
+    """Synthesize a hammer: dull strokes in a steady rhythm, with pauses."""
     interval = site_rng.uniform(0.15, 0.4) * 2 ** rng.normal(0, 0.1)
     strokes = np.arange(rng.uniform(0, interval), length / SAMPLING_RATE, interval)
     heard = signals.slow_curve(rng, len(strokes), 1.0, 4 / SAMPLING_RATE) > -0.6  # a knot every four strokes
@@ -83,7 +83,7 @@ def hammering(site_rng: np.random.Generator, rng: np.random.Generator, length: i
 
 
 def alarms(site_rng: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """A reversing vehicle: beeps at a steady rate."""
+    """Synthesize a reversing vehicle: beeps at a steady rate."""
     pitch = site_rng.uniform(1000, 1800) * (1.0 + 0.01 * rng.standard_normal())
     seconds = np.arange(length) / SAMPLING_RATE
     beep = np.cos(2 * np.pi * pitch * seconds) + 0.3 * np.cos(6 * np.pi * pitch * seconds)
@@ -92,7 +92,7 @@ def alarms(site_rng: np.random.Generator, rng: np.random.Generator, length: int)
 
 
 def trolley(site_rng: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """A trolley on a rough floor: dense knocks that come nearer and go."""
+    """Synthesize a trolley on a rough floor: dense knocks that come nearer and go."""
     count = int(site_rng.uniform(30, 60) * length / SAMPLING_RATE)
     positions = rng.integers(0, length, count)
     centers = 2 ** site_rng.uniform(np.log2(250), np.log2(3000), 5)
@@ -102,7 +102,7 @@ def trolley(site_rng: np.random.Generator, rng: np.random.Generator, length: int
 
 
 def drilling(site_rng: np.random.Generator, rng: np.random.Generator, length: int) -> np.ndarray:
-    """A drill: a buzz whose pitch sags under load, with scraping noise."""
+    """Synthesize a drill: a buzz whose pitch sags under load, with scraping noise."""
     f0 = site_rng.uniform(180, 320) * 2 ** signals.slow_curve(rng, length, 0.05, 0.3)
     buzz = signals.unit_rms((np.cumsum(f0) / SAMPLING_RATE) % 1.0 - 0.5)
     scrape = signals.shaped_noise(rng, signals.band(signals.frequencies(length), 1500, 5000), length)

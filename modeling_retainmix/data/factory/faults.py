@@ -38,7 +38,7 @@ def _tones(motion: Motion, rng: np.random.Generator, orders: np.ndarray, amplitu
 def imbalance(
     machine: Machine, motion: Motion, machine_rng: np.random.Generator, rng: np.random.Generator
 ) -> np.ndarray:
-    """An eccentric rotor: the first harmonics of the rotation grow."""
+    """Synthesize an eccentric rotor: the first harmonics of the rotation grow."""
     orders = np.arange(1, 17)
     tones = _tones(motion, rng, orders, decibels(-1.0 * (orders - 1) + rng.normal(0, 1.5, len(orders))))
     return tones * motion.envelope
@@ -47,7 +47,7 @@ def imbalance(
 def looseness(
     machine: Machine, motion: Motion, machine_rng: np.random.Generator, rng: np.random.Generator
 ) -> np.ndarray:
-    """A loose mount: many harmonics of half the rotation, unsteady in strength."""
+    """Synthesize a loose mount: many harmonics of half the rotation, unsteady in strength."""
     orders = np.arange(1, 49)
     amplitudes = orders**-0.4 * decibels(rng.normal(0, 3.0, len(orders)))
     half = Motion(motion.phase / 2, motion.rotation_hz / 2, motion.envelope, motion.freq)
@@ -58,7 +58,7 @@ def looseness(
 def gear_wear(
     machine: Machine, motion: Motion, machine_rng: np.random.Generator, rng: np.random.Generator
 ) -> np.ndarray:
-    """Worn teeth: wide side bands around the mesh of the gear and its multiples."""
+    """Synthesize worn teeth: wide side bands around the mesh of the gear and its multiples."""
     side = np.concatenate([np.arange(-9, 0), np.arange(1, 10)])
     side = side[np.abs(side) < machine.teeth]
     orders = np.concatenate([mesh * machine.teeth + side for mesh in (1, 2, 3, 4)])
@@ -70,7 +70,7 @@ def gear_wear(
 def bearing(
     machine: Machine, motion: Motion, machine_rng: np.random.Generator, rng: np.random.Generator
 ) -> np.ndarray:
-    """A pitted race: impacts a few times per turn, not in step with it, that ring in the housing."""
+    """Synthesize a pitted race: impacts a few times per turn, not in step with it, that ring in the housing."""
     rate = machine_rng.uniform(2.6, 5.4)
     centers = 2 ** machine_rng.uniform(np.log2(900), np.log2(4500), 3)
     positions = signals.crossings(motion.phase * rate)
@@ -81,14 +81,14 @@ def bearing(
 
 
 def leak(machine: Machine, motion: Motion, machine_rng: np.random.Generator, rng: np.random.Generator) -> np.ndarray:
-    """Escaping gas: a hiss whose band moves with the size of the hole."""
+    """Synthesize escaping gas: a hiss whose band moves with the size of the hole."""
     low = machine_rng.uniform(600, 1500) * 2 ** rng.normal(0, 0.3)
     hiss = signals.shaped_noise(rng, signals.band(motion.freq, low, 3.0 * low), len(motion.phase))
     return hiss * decibels(signals.slow_curve(rng, len(hiss), 1.0, 0.3)) * motion.envelope
 
 
 def squeal(machine: Machine, motion: Motion, machine_rng: np.random.Generator, rng: np.random.Generator) -> np.ndarray:
-    """A slipping belt or dry contact: a wandering tone and its octave that come and go."""
+    """Synthesize a slipping belt or dry contact: a wandering tone and its octave that come and go."""
     length = len(motion.phase)
     center = machine_rng.uniform(1100, 2600) * 2 ** rng.normal(0, 0.15)
     wander = 2 ** (signals.slow_curve(rng, length, 0.04, 0.1))
@@ -98,7 +98,7 @@ def squeal(machine: Machine, motion: Motion, machine_rng: np.random.Generator, r
 
 
 def rub(machine: Machine, motion: Motion, machine_rng: np.random.Generator, rng: np.random.Generator) -> np.ndarray:
-    """A rotor that touches its housing: scraping noise during a part of every turn."""
+    """Synthesize a rotor that touches its housing: scraping noise during a part of every turn."""
     low = machine_rng.uniform(400, 1200)
     noise = signals.shaped_noise(rng, signals.band(motion.freq, low, 2.5 * low), len(motion.phase))
     contact = np.maximum(np.cos(2 * np.pi * motion.phase), 0.0) ** machine_rng.uniform(2, 6)
@@ -108,7 +108,7 @@ def rub(machine: Machine, motion: Motion, machine_rng: np.random.Generator, rng:
 def cavitation(
     machine: Machine, motion: Motion, machine_rng: np.random.Generator, rng: np.random.Generator
 ) -> np.ndarray:
-    """Collapsing bubbles: dense irregular crackle, in step with the strokes of the pump only on the whole."""
+    """Synthesize collapsing bubbles: dense irregular crackle, only on the whole in step with the pump's strokes."""
     length = len(motion.phase)
     count = rng.poisson(machine_rng.uniform(300, 600) * length / SAMPLING_RATE)
     positions = rng.integers(0, length, count)
@@ -120,7 +120,7 @@ def cavitation(
 
 
 def rattle(machine: Machine, motion: Motion, machine_rng: np.random.Generator, rng: np.random.Generator) -> np.ndarray:
-    """A loose cover: short irregular runs of knocks."""
+    """Synthesize a loose cover: short irregular runs of knocks."""
     length = len(motion.phase)
     starts = rng.uniform(0, length, max(4, rng.poisson(3.0 * length / SAMPLING_RATE)))
     gaps = np.cumsum(rng.uniform(0.012, 0.035, (len(starts), 8)), axis=1) * SAMPLING_RATE
@@ -132,7 +132,7 @@ def rattle(machine: Machine, motion: Motion, machine_rng: np.random.Generator, r
 
 
 def hum(machine: Machine, motion: Motion, machine_rng: np.random.Generator, rng: np.random.Generator) -> np.ndarray:
-    """A shorted winding: multiples of twice the mains frequency, beating slowly; heard in pauses too."""
+    """Synthesize a shorted winding: multiples of twice the mains frequency, beating slowly; heard in pauses too."""
     length = len(motion.phase)
     mains = np.cumsum(np.full(length, 100.0 * (1.0 + 0.001 * rng.standard_normal()))) / SAMPLING_RATE
     orders = np.arange(1, 17)
@@ -164,7 +164,7 @@ def fault_sound(
     widths: Widths,
     session: Session | None = None,
 ) -> tuple[np.ndarray, float]:
-    """The sound of a fault before the body filter, [samples], and its severity in this clip in dB."""
+    """Return the sound of a fault before the body filter, [samples], and its severity in this clip in dB."""
     machine_rng = signals.keyed_generator(seed, "fault", machine.name, mechanism)
     severity_db = MECHANISMS[mechanism].severity_db + SEVERITY_STD_DB * rng.standard_normal()
     severity_db += widths.severity_offset_db + (0.0 if session is None else session.severity_db)

@@ -143,7 +143,7 @@ def draw_machine(machine_type: MachineType, seed: int, instance: int | None = No
 
 
 def _lines(machine_type: MachineType, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Orders, amplitudes and part names of all tones that are bound to the shaft."""
+    """Return orders, amplitudes and part names of all tones that are bound to the shaft."""
     orders = [np.arange(1, 17)]
     amplitudes = [np.arange(1, 17) ** -0.7]
     groups = ["shaft"] * 16
@@ -195,7 +195,7 @@ def draw_motion(
 
 
 def shaft_tones(phase: np.ndarray, orders: np.ndarray, amplitudes: np.ndarray, phases: np.ndarray) -> np.ndarray:
-    """Tones bound to a phase, read from a wavetable: sum over lines of a cos(2 pi order phase + phase0), [samples]."""
+    """Read tones bound to a phase from a wavetable: sum over lines of a cos(2 pi order phase + phase0), [samples]."""
     spectrum = np.zeros(TABLE_SIZE // 2 + 1, dtype=np.complex128)
     np.add.at(spectrum, orders, amplitudes * np.exp(1j * phases))
     table = fft.irfft(spectrum, TABLE_SIZE) * (TABLE_SIZE / 2)
@@ -257,7 +257,7 @@ def finish_clip(
     widths: Widths,
     session: Session | None = None,
 ) -> np.ndarray:
-    """Body, fault, noise floor, microphone, peaks and level: the clip as recorded.
+    """Return the clip as recorded: body, fault, noise floor, microphone, peaks and level.
 
     Args:
         machine, motion: what is heard.

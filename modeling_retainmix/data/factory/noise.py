@@ -32,7 +32,7 @@ def noise_clip(
     num_samples: int,
     version: int,
 ) -> np.ndarray:
-    """One segment of factory noise.
+    """Synthesize a segment of factory noise.
 
     Args:
         factory: where it is recorded.

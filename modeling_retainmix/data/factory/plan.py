@@ -80,12 +80,12 @@ class FactoryConfig:
 
     @property
     def num_samples(self) -> int:
-        """Length of a clip in samples."""
+        """Return the length of a clip in samples."""
         return round(self.clip_seconds * signals.SAMPLING_RATE)
 
 
 def factory_fingerprint(config: FactoryConfig) -> str:
-    """Name of the data that `config` makes: the generator's version, a hash of its samples and the configuration."""
+    """Name the data that `config` makes: the generator's version, a hash of its samples and the configuration."""
     values = asdict(config)
     version = values.pop("version")  # the name and the hash of the samples hold it
     content = json.dumps({"samples": FACTORY_SHA256[version], **values}, sort_keys=True)
@@ -113,7 +113,7 @@ class MachineClip:
     session: tuple[str | int, ...] | None
 
     def synthesize(self, config: FactoryConfig) -> np.ndarray:
-        """The clip, int16 [samples]."""
+        """Synthesize the clip, int16 [samples]."""
         rng = signals.keyed_generator(config.seed, "clip", *self.key)
         machine, widths = _draw_machine(self.machine_type, config.seed, self.instance), WIDTHS[config.version]
         session = None
@@ -156,7 +156,7 @@ class NoiseClip:
     events: tuple[str, ...]
 
     def synthesize(self, config: FactoryConfig) -> np.ndarray:
-        """The clip, int16 [samples]."""
+        """Synthesize the clip, int16 [samples]."""
         rng = signals.keyed_generator(config.seed, "noise", *self.key)
         families: list[str] = []
         if self.events:
@@ -173,7 +173,7 @@ _draw_session = lru_cache(maxsize=8)(draw_session)  # clips of a session follow 
 
 
 def planned_tables(config: FactoryConfig, splits: Sequence[str]) -> dict[str, list[Clip]]:
-    """Everything that a build makes: {table: its clips in the order of the rows}, two tables per split."""
+    """List everything that a build makes: {table: its clips in the order of the rows}, two tables per split."""
     plan: dict[str, list[Clip]] = {}
     for split in splits:
         clips = _training_clips(config) if split == "train" else _benchmark_clips(split, config)
@@ -183,12 +183,12 @@ def planned_tables(config: FactoryConfig, splits: Sequence[str]) -> dict[str, li
 
 
 def synthesize(clips: Sequence[Clip], config: FactoryConfig) -> np.ndarray:
-    """The audio of some clips, int16 [clips, samples]."""
+    """Synthesize the audio of some clips, int16 [clips, samples]."""
     return np.stack([clip.synthesize(config) for clip in clips])
 
 
 def sample_hash(config: FactoryConfig, splits: Sequence[str]) -> str:
-    """SHA-256 over the first and the last clip of every table of the splits."""
+    """Compute the SHA-256 over the first and the last clip of every table of the splits."""
     digest = hashlib.sha256()
     for clips in planned_tables(config, splits).values():
         digest.update(synthesize([clips[0], clips[-1]], config).astype("<i2").tobytes())

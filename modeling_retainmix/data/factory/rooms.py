@@ -40,5 +40,5 @@ def room_response(
 
 
 def draw_reverb_seconds(rng: np.random.Generator) -> float:
-    """Reverberation time of a factory's hall in seconds."""
+    """Draw the reverberation time of a factory's hall in seconds."""
     return float(rng.uniform(0.3, 0.8))

@@ -95,7 +95,7 @@ def crossings(phase: np.ndarray) -> np.ndarray:
 
 
 def limit_peaks(signal: np.ndarray, crest: float) -> np.ndarray:
-    """Clip the peaks of a signal [samples] at `crest` times its RMS and brings it to an RMS of 1.
+    """Clip the peaks of a signal [samples] at `crest` times its RMS and bring it to an RMS of 1.
 
     Clipping lowers the RMS of an impulsive signal and so raises the ratio again: a second pass brings it close.
     """

@@ -78,9 +78,13 @@ def pool_domains(references: References, settings: Mapping[str, Any]) -> Referen
     small = [f"the {domain} domain has {count}" for domain, count in counts.items() if count < needed]
     if not small:
         return references
+    # It would keep the domains apart, and have a covariance.
+    whitened_needs = WhitenedBackend.needed_recordings(settings)
+    helps = settings["microphones"] != "fusion" and whitened_needs <= min(counts.values()) and max(counts.values()) > 1
+    other_cure = " or use backend='whitened'" if helps else ""
     warnings.warn(
         f"too few recordings for backend={settings['backend']!r}, which needs {needed} of each domain ("
-        f"{', '.join(small)}): both domains are pooled, add references or use backend='whitened'",
+        f"{', '.join(small)}): both domains are pooled, add references{other_cure}",
         stacklevel=4,
     )
     return pooled

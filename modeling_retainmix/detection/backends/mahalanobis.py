@@ -48,9 +48,10 @@ class MahalanobisBackend(Backend):
             self.scatter = WithinDomainScatter(References(*in_domain))
         self.mean = self.scatter.means[domain]
         if not self.scatter.trace > 0:
+            other_cure = " or use backend='whitened'" if references.shared(WithinDomainScatter).trace > 0 else ""
             warnings.warn(
                 f"the {domain} domain has too few different references for a covariance ({len(self.vectors)}): the "
-                "distance to their mean counts, add references or use backend='whitened'",
+                f"distance to their mean counts, add references{other_cure}",
                 stacklevel=3,
             )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from modeling_retainmix.atomic import moved_into
 from modeling_retainmix.csv_files import write_rows
 from modeling_retainmix.data.layouts.challenge_csv import Part, read_table
 from modeling_retainmix.detection.backends.build import BACKENDS
@@ -74,7 +75,9 @@ def write_submission(
     development: Mapping[str, Any],
     expected: Mapping[Part, int | None] | None = None,
 ) -> tuple[Path, list[str]]:
-    """Write the folder of one system, `task2/<label>/`, and validates it.
+    """Write the folder of one system, `task2/<label>/`, and validate it.
+
+    Its files are written aside and take their places at the end, so that an interruption leaves no half of them.
 
     Args:
         output_dir: root of the submission package.
@@ -122,15 +125,14 @@ def write_submission(
         if score is None or not math.isfinite(score):
             raise ValueError(f"{name} of machine {machine!r} has the score {score}: every clip needs a finite one")
     folder = Path(output_dir) / "task2" / system.label
-    folder.mkdir(parents=True, exist_ok=True)
-    for part, rows in parts.items():
-        write_rows(folder / f"{SCORE_PREFIX}_{part.stem(year)}.csv", [(names[row], scores[row]) for row in rows])
-        if year > 2020:
-            decisions = [(names[row], int(scores[row] > thresholds[part.machine_type])) for row in rows]
-            write_rows(folder / f"{DECISION_PREFIX}_{part.stem(year)}.csv", decisions)
-    meta = _meta(system, results, development, settings)
-    text = yaml.safe_dump(meta, sort_keys=False, allow_unicode=True)
-    (folder / f"{system.label}.meta.yaml").write_text(text, encoding="utf-8")
+    text = yaml.safe_dump(_meta(system, results, development, settings), sort_keys=False, allow_unicode=True)
+    with moved_into(folder) as staging:
+        for part, rows in parts.items():
+            write_rows(staging / f"{SCORE_PREFIX}_{part.stem(year)}.csv", [(names[row], scores[row]) for row in rows])
+            if year > 2020:
+                decisions = [(names[row], int(scores[row] > thresholds[part.machine_type])) for row in rows]
+                write_rows(staging / f"{DECISION_PREFIX}_{part.stem(year)}.csv", decisions)
+        (staging / f"{system.label}.meta.yaml").write_text(text, encoding="utf-8")
     return folder, validate_submission(folder, year, expected)
 
 

@@ -192,7 +192,7 @@ def _same_layer(args: TablesArguments, encoders: dict[str, NamedEncoder]) -> int
     configs = {name: encoder.model.config for name, encoder in encoders.items()}
     trained = {name: config for name, config in configs.items() if name not in (TEACHER, RANDOM, *BACKBONES)}
     layers = {name: embedding_layer(config) for name, config in trained.items()}
-    chosen = {args.embedding_layer} if args.embedding_layer else set(layers.values())
+    chosen = set(layers.values()) if args.embedding_layer is None else {args.embedding_layer}
     if len(chosen) > 1:
         raise ValueError(f"the models name different layers ({layers}): choose one with --embedding_layer")
     layer = chosen.pop() if chosen else embedding_layer(configs[TEACHER])

@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 import torch
 from huggingface_hub.constants import HF_HOME
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix import csv_files
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.factory import FACTORY_VERSION, FACTORY_VERSIONS
-from modeling_retainmix.detection.embedder import Embedder, chosen_layers
+from modeling_retainmix.detection.embedder import Embedder, chosen_layers, load_encoder
+from modeling_retainmix.model_names import check_model_name
 
 PROTOCOL = replace(PROTOCOLS["small"], clip_seconds=4.0)  # the demo's
 
@@ -61,12 +61,12 @@ def load_encoder_and_machines(args: argparse.Namespace) -> EncoderOnFactory:
     """Load what the options name; the factory's tables are made once and shared with the demo.
 
     Raises:
-        ValueError: the encoder does not have that layer.
+        FileNotFoundError, ValueError: `--model` is not a whole encoder, or does not have that layer.
     """
-    config = AutoConfig.from_pretrained(args.model)
-    (layer,) = chosen_layers(args.layer, config)
-    extractor = AutoFeatureExtractor.from_pretrained(args.model)
-    embedder = Embedder(AutoModel.from_pretrained(args.model), extractor, [layer], args.device)
+    check_model_name(args.model)
+    model, extractor = load_encoder(args.model, args.layer)
+    (layer,) = chosen_layers(args.layer, model.config)
+    embedder = Embedder(model, extractor, [layer], args.device)
     split: Literal["validation", "evaluation"] = "evaluation" if args.evaluation else "validation"
     benchmark = BenchmarkArguments(
         cache_dir=args.cache_dir,

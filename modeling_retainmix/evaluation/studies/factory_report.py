@@ -41,7 +41,7 @@ from modeling_retainmix.evaluation.studies.factory_acceptance import (
     mechanism_checks,
     same_samples,
 )
-from modeling_retainmix.model_names import check_model_name
+from modeling_retainmix.pretrained import load_pretrained
 
 CLIPS_PER_TYPE = (
     ACCEPTANCE_PROTOCOL.source_references
@@ -62,7 +62,7 @@ SAME_BYTES_CONFIG = FactoryConfig(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prints the report; the exit status is 1 where a check fails."""
+    """Print the report; the exit status is 1 where a check fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--evaluation", action="store_true", help="score the evaluation types, not the validation types"
@@ -74,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.teacher:
         try:
-            check_model_name(args.teacher)
-        except FileNotFoundError as error:
+            teacher = load_pretrained(AutoModel, args.teacher)
+        except (FileNotFoundError, ValueError) as error:
             parser.error(f"--teacher: {error}")
     split = "evaluation" if args.evaluation else "validation"
 
@@ -87,7 +87,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     tables = [log_mel_table(machine, embed) for machine in tqdm(benchmark, desc="log-mel mean")]
     checks = log_mel_checks(tables, version)
     if args.teacher:
-        teacher = AutoModel.from_pretrained(args.teacher)
         extractor = AutoFeatureExtractor.from_pretrained(args.teacher)
         last_layer = Embedder(teacher, extractor, [teacher.config.num_hidden_layers])
         small = build_benchmark(clean, noise, ENCODER_PROTOCOL)

@@ -129,6 +129,26 @@ def test_a_domain_with_fewer_recordings_than_the_backend_needs_is_pooled(backend
     assert pooled.domains == ["source"] and len(pooled.vectors) == 4 + needed and pooled.layout == THREE_BANDS
 
 
+@pytest.mark.parametrize(
+    ("counts", "options", "is_advised"),
+    [
+        ((5, 1), {"backend": "mahalanobis"}, True),
+        ((2, 1), {"backend": "pca"}, True),
+        ((1, 1), {"backend": "mahalanobis"}, False),  # no covariance either
+        ((5, 3), {"backend": "knn", "k": 4}, False),  # as many neighbors
+        ((5, 1), {"backend": "whitened", "k": 2}, False),
+        ((5, 2), {"backend": "knn", "microphones": "fusion"}, False),
+    ],
+)
+def test_whitened_distances_are_advised_where_they_would_keep_the_domains_apart(counts, options, is_advised):
+    with pytest.warns(UserWarning, match="both domains are pooled, add references") as caught:
+        pool_domains(references_of(*counts), DetectorSettings(**options).to_dict())
+    assert str(caught[0].message).endswith(" or use backend='whitened'") == is_advised
+    if is_advised:
+        apart = references_of(*counts)
+        assert pool_domains(apart, {**DetectorSettings(**options).to_dict(), "backend": "whitened"}) is apart
+
+
 def test_windows_of_a_recording_count_as_one():
     windows = References(VECTORS[:10], torch.tensor([0, 1, 2, 3, 4, 5, 5, 5, 6, 6]), torch.arange(10) >= 5)
     with pytest.warns(UserWarning, match="the target domain has 2"):

@@ -101,10 +101,18 @@ def test_with_a_shared_covariance_one_reference_of_a_domain_is_enough():
 @pytest.mark.parametrize("covariance", ["domain", "shared"])
 def test_when_vectors_do_not_vary_then_the_distance_to_their_mean_counts(covariance):
     equal = References(torch.ones(5, 10), torch.arange(5), torch.zeros(5, dtype=torch.bool))
-    with pytest.warns(UserWarning, match=r"source domain has too few different references for a covariance \(5\)"):
+    message = r"source domain has too few different references for a covariance \(5\).* add references$"
+    with pytest.warns(UserWarning, match=message):
         backend = MahalanobisBackend(equal, "source", covariance=covariance)
     torch.testing.assert_close(backend.distance(QUERIES), (QUERIES - 1).norm(dim=1))
     assert backend.leave_one_out().tolist() == [0.0] * 5
+
+
+def test_when_the_other_domain_varies_then_whitened_distances_are_advised():
+    vectors = torch.cat([torch.ones(3, 10), VECTORS[:3, :10]])
+    references = References(vectors, torch.arange(6), torch.arange(6) >= 3)
+    with pytest.warns(UserWarning, match="add references or use backend='whitened'$"):
+        MahalanobisBackend(references, "source")
 
 
 def test_when_nothing_varies_without_a_recording_then_the_covariance_is_held():

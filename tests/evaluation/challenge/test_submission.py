@@ -9,6 +9,7 @@ import yaml
 from modeling_retainmix.csv_files import write_rows
 from modeling_retainmix.data.layouts.challenge_csv import Part, read_table
 from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.evaluation.challenge import submission
 from modeling_retainmix.evaluation.challenge.submission import (
     SubmittedSystem,
     official_parts,
@@ -91,6 +92,27 @@ def test_decisions_are_strictly_above_the_threshold_and_rows_are_sorted(tmp_path
     assert list(scores.items()) == list(zip(names, [0.0, 0.25, 0.5, 0.75], strict=True))
     decisions = (folder / "decision_result_fan_section_00_test.csv").read_text()
     assert decisions == "".join(f"{name},{value}\n" for name, value in zip(names, (0, 0, 0, 1), strict=True))
+
+
+def test_when_writing_is_interrupted_then_the_former_submission_stays_whole(tmp_path, monkeypatch):
+    folder, _ = write(tmp_path, 2023)
+    (folder / "Example_EI_task2_1.technical_report.pdf").write_bytes(b"%PDF")
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    written, write_rows = [], submission.write_rows
+
+    def stop(path, rows):
+        written.append(path.name)
+        write_rows(path, rows)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(submission, "write_rows", stop)
+    clips = clips_of(official_parts(2023), 2023)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, 2023, clips={**clips, "score": [0.5] * len(clips["score"])})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
+    monkeypatch.undo()
+    assert write(tmp_path, 2023)[1] == []  # the report is still there
 
 
 def test_meta_information_is_filled_from_the_run(tmp_path):

@@ -1,8 +1,10 @@
 """Options of the commands on the procedural factory."""
 
 import csv
+import shutil
 
 import pytest
+from safetensors.torch import load_file, save_file
 from tiny_factory import factory_arguments, factory_folders  # noqa: F401
 
 from modeling_retainmix.evaluation.studies.encoder_on_factory import (
@@ -24,6 +26,22 @@ def test_machines_are_those_of_the_asked_split_and_the_layer_is_the_last_one(fac
     assert validation.embedder.layers == [2]
     assert validation.sentence.startswith("Validation machines") and "layer 2." in validation.sentence
     assert evaluation.sentence.startswith("Evaluation machines")
+
+
+@pytest.mark.parametrize("lost", ["layers.0", "layers.1"])
+def test_when_weights_are_missing_then_the_commands_refuse_the_encoder(factory_folders, tmp_path, lost):  # noqa: F811
+    encoder, _ = factory_folders
+    shutil.copytree(encoder, tmp_path, dirs_exist_ok=True)
+    tensors = load_file(tmp_path / "model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if lost not in name}
+    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=rf"the weights of {tmp_path} lack the tensor {lost}\."):
+        load_encoder_and_machines(factory_parser(None).parse_args(["--model", str(tmp_path)]))
+
+
+def test_when_there_is_no_such_encoder_then_error_names_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="absent"):
+        load_encoder_and_machines(factory_parser(None).parse_args(["--model", str(tmp_path / "absent")]))
 
 
 def test_csv_has_a_column_per_subset_and_snr(tmp_path):

@@ -3,7 +3,10 @@
 import dataclasses
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
+from modeling_retainmix import BeatsConfig, BeatsModel
 from modeling_retainmix.evaluation.studies import factory_acceptance, factory_report
 from modeling_retainmix.evaluation.studies.factory_acceptance import Check
 from modeling_retainmix.evaluation.studies.factory_report import summary_table, type_table
@@ -51,3 +54,21 @@ def test_the_command_prints_the_asked_split_and_exits_by_the_verdict(tmp_path, m
     for same in ("in two runs", "with 1 and 4 workers", "recorded hash of sample clips"):
         assert any(same in line and line.endswith("| pass |") for line in printed.splitlines())
     assert exit_.value.code == (1 if "FAIL" in printed else 0)
+
+
+def test_when_weights_of_the_teacher_are_missing_then_the_command_ends_at_once(tmp_path, capsys):
+    torch.manual_seed(0)
+    config = BeatsConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16, patch_embed_size=8
+    )
+    BeatsModel(config).save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    lost = next(iter(tensors))
+    del tensors[lost]
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    for folder, message in ((tmp_path, f"lack the tensor {lost}"), (tmp_path / "absent", "absent")):
+        with pytest.raises(SystemExit, match="2"):
+            factory_report.main(["--teacher", str(folder), "--cache_dir", str(tmp_path / "tables")])
+        last_line = capsys.readouterr().err.splitlines()[-1]
+        assert "error: --teacher: " in last_line and message in last_line
+    assert not (tmp_path / "tables").exists()
