@@ -36,11 +36,14 @@ class AudioSource:
         load: reads it: float32 [samples] at the sampling rate that was asked for. Raises FileNotFoundError or
             ValueError, with the name, whatever is wrong with the clip.
         describe: gives the sampling rate in Hz and the number of channels of the file or array; None: unknown.
+        process: makes of what was loaded what an encoder hears, without changing it; errors as those of `load`. By
+            default nothing is done.
     """
 
     name: str
     load: Callable[[], np.ndarray]
     describe: Callable[[], tuple[int, int] | None] = lambda: None
+    process: Callable[[np.ndarray], np.ndarray] = lambda waveform: waveform
 
 
 def read_audio(

@@ -70,7 +70,7 @@ def explain_clip(
         FileNotFoundError, ValueError: the clip cannot be read or is too short.
     """
     config = embedder.model.config
-    starts, samples = zip(*windows.cut(source.load(), SAMPLING_RATE), strict=True)
+    starts, samples = zip(*windows.cut(source.process(source.load()), SAMPLING_RATE), strict=True)
     embedder.check_length(len(samples[0]), source.name)
     waveforms = torch.from_numpy(np.stack(samples))
     distances = [scores.distances(embedder.join(embedder.embed(batch))) for batch in waveforms.split(batch_size)]

@@ -124,7 +124,8 @@ def test_meta_information_is_filled_from_the_run(tmp_path):
             },
         ),
         ({"backend": "fusion", "normalization": "none"}, {"ensemble_method_subsystem_count": 4, "num_neighbors": 1}),
-        ({"microphones": "fusion"}, {"ensemble_method_subsystem_count": 2}),
+        ({"microphones": "fusion"}, {"ensemble_method_subsystem_count": 2, "front_end": None}),
+        ({"microphones": "cancel"}, {"front_end": "far channel subtracted in the STFT domain"}),
     ],
 )
 def test_meta_information_describes_the_detector_that_gave_the_scores(tmp_path, settings, described):
