@@ -79,6 +79,7 @@ def test_file_names_are_those_of_the_challenge(tmp_path):
         (2020, "anomaly_score_ToyCar_id_05.csv"),
         (2021, "decision_result_fan_section_03_target_test.csv"),
         (2023, "decision_result_bandsaw_section_00_test.csv"),
+        (2026, "anomaly_score_BlowerDustCollector_section_00_test.csv"),
     ):
         assert (write(tmp_path / str(year), year)[0] / name).is_file()
 
