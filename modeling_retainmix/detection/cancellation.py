@@ -82,14 +82,14 @@ def cancel_far(near: np.ndarray, far: np.ndarray, name: str = "the clip") -> np.
 
 def _fit(near: np.ndarray, far: np.ndarray, scale: float) -> tuple[np.ndarray, float]:
     """Fit H [frequencies] complex128, and return the power of Y relative to that of C."""
-    cross, near_power, far_power = 0j, 0.0, 0.0
+    cross, far_power, near_power = np.zeros(N_FFT // 2 + 1, np.complex128), np.zeros(N_FFT // 2 + 1), 0.0
     num_frames = len(near) // HOP + 1
     for first in range(0, num_frames, _BLOCK):
         last = min(first + _BLOCK, num_frames)
         near_spectra, far_spectra = (_spectra(clip, first, last, scale) for clip in (near, far))
-        cross = cross + (near_spectra * far_spectra.conj()).sum(axis=0)
-        near_power = near_power + np.square(np.abs(near_spectra)).sum()
-        far_power = far_power + np.square(np.abs(far_spectra)).sum(axis=0)
+        cross += (near_spectra * far_spectra.conj()).sum(axis=0)
+        far_power += np.square(np.abs(far_spectra)).sum(axis=0)
+        near_power += float(np.square(np.abs(near_spectra)).sum())
     gain = cross / (far_power + _REGULARIZER)
     explained = 2 * (gain.conj() * cross).real - np.square(np.abs(gain)) * far_power
     return gain, float(1 - explained.sum() / near_power) if near_power > 0 else 1.0

@@ -8,7 +8,7 @@ The far channel is simulated (`data.far_microphone`): the machine leaks into it 
 noise of the other kind, which the near microphone does not hear, is added at `--far_only_db`; -inf leaves it out.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,8 +105,7 @@ def sweep_records(
         for (microphones, leak_db), embeddings in systems.items():
             settings = DetectorSettings(microphones=microphones, far_weight=far_weight, **backend)
             for view, layout in layouts.items():
-                vectors = {view: embeddings[view]}
-                scores = score_benchmark([machine], protocol, lambda _, own=vectors: own, settings, layout)
+                scores = score_benchmark([machine], protocol, _giving({view: embeddings[view]}), settings, layout)
                 yield {
                     "machine_type": machine.machine_type,
                     "representation": view if isinstance(view, str) else f"layer {view}",
@@ -154,7 +153,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         loaded = load_encoder_and_machines(args, seed)
         encoder, extractor = loaded.embedder.model, loaded.embedder.feature_extractor
         embedder = Embedder(encoder, extractor, [*loaded.embedder.layers, LOG_MEL], args.device)
-        layouts = {layer: layout_of([layer], encoder.config) for layer in embedder.layers}
+        layouts: dict[Hashable, VectorLayout] = {
+            layer: layout_of([layer], encoder.config) for layer in embedder.layers
+        }
         for machine in tqdm(loaded.machines, desc=f"seed {seed}", unit="machine type", disable=None):
             systems = embed_sweep(machine, loaded.protocol, embedder.embed, args.leak_db, args.far_only_db, seed)
             for record in sweep_records(machine, loaded.protocol, systems, layouts, args.far_weight):
@@ -166,6 +167,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     if args.output:
         csv_files.write_records(args.output, [{**r, "official_score": f"{r['official_score']:.2f}"} for r in records])
+
+
+def _giving(embeddings: BenchmarkEmbeddings) -> Callable[[MachineBenchmark], BenchmarkEmbeddings]:
+    return lambda _: embeddings
 
 
 def _embedded(embed: EmbedFunction, waveforms: torch.Tensor) -> dict[Hashable, torch.Tensor]:
