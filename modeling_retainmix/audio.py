@@ -50,11 +50,14 @@ class AudioSource:
         load: reads it: float32 [samples] at the sampling rate that was asked for. Raises FileNotFoundError or
             ValueError, with the name, whatever is wrong with the clip.
         describe: gives the origin, without reading the clip; None: unknown.
+        process: makes of what was loaded what an encoder hears, without changing it; errors as those of `load`. By
+            default nothing is done.
     """
 
     name: str
     load: Callable[[], np.ndarray]
     describe: Callable[[], Origin | None] = lambda: None
+    process: Callable[[np.ndarray], np.ndarray] = lambda waveform: waveform
 
 
 def read_audio(

@@ -27,10 +27,11 @@ class ClipEmbeddings:
         vectors: [windows, dim] float32; vectors of several layers lie end to end, and so do those of two channels.
             With `transform`, its results.
         level_moments: [windows, F, 2] float32, mean over time of the log-mel level of each frequency patch, and of
-            its square, in the first channel.
+            its square, in the first channel that is embedded.
         clip_index: [windows] int64, which clip a window belongs to.
         start_seconds: [windows] float64, where in its clip a window begins.
-        traits: [clips, traits] float32 of `recording_traits.Traits`; NaN for clips that have no windows.
+        traits: [clips, traits] float32 of `recording_traits.Traits`, of the first channel as it was recorded; NaN for
+            clips that have no windows.
         fingerprints: [clips, values] float32 of `duplicates.fingerprint`; NaN likewise.
     """
 
@@ -236,7 +237,8 @@ def load_clip(source: AudioSource) -> LoadedClip:
         waveform = source.load()
         first_channel = waveform if waveform.ndim == 1 else waveform[:, 0]
         described = source.describe() or ()
-        return LoadedClip(waveform, measure_traits(first_channel, *described), fingerprint(first_channel))
+        measured = measure_traits(first_channel, *described), fingerprint(first_channel)  # before it is processed
+        return LoadedClip(source.process(waveform), *measured)
     except ImportError:
         raise
     except MemoryError as error:

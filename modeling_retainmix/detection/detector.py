@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from modeling_retainmix.audio import audio_sources
 from modeling_retainmix.detection.clip_embedding import load_clip
 from modeling_retainmix.detection.explanation import Explanation, explain_clip
 from modeling_retainmix.detection.inputs import clip_sources
@@ -96,13 +95,19 @@ class AnomalyDetector(ScoringDetector):
         export_scorer(folder, self.embedder, self.settings, memory.scores, thresholds, memory.names, int8)
 
     def explain(
-        self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None
+        self,
+        audio: Any,
+        sampling_rate: int | None = None,
+        channel: int | str | None = None,
+        far: Any = None,
+        far_channel: int | str | None = None,
     ) -> list[Explanation]:
         """Map what makes each clip differ from its nearest reference; arguments and warnings as in `score`.
 
         Raises:
             ValueError: as `score`; or the map would not add up to the score: it does for "mahalanobis", for "whitened"
-                with k=1 and for "knn" with k=1 and Euclidean distances, with time-mean pooling and microphones="near".
+                with k=1 and for "knn" with k=1 and Euclidean distances, with time-mean pooling and microphones "near"
+                or "cancel".
         """
         memory, settings = self._fitted(), self.settings
         scores = memory.scores
@@ -110,10 +115,11 @@ class AnomalyDetector(ScoringDetector):
         if not has_contrast or settings.pooling != "time_mean" or settings.has_two_vectors:
             raise ValueError(
                 "explain needs backend='mahalanobis', or 'knn' with k=1 and metric='euclidean', or 'whitened' with "
-                "k=1, and pooling='time_mean' and microphones='near'"
+                "k=1, and pooling='time_mean' and microphones='near' or 'cancel'"
             )
         common = (self.embedder, settings.windows, scores, memory.tensors, memory.names, self.batch_size)
-        sources, explanations, traits = audio_sources(audio, sampling_rate, channel), [], []
+        sources = clip_sources(settings.microphones, audio, sampling_rate, channel, far, far_channel)
+        explanations, traits = [], []
         for source in sources:
             clip = load_clip(source)
             explanations.append(explain_clip(clip.waveform, source.name, *common))

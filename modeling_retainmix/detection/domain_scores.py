@@ -29,7 +29,7 @@ class DomainScores:
         settings: backend, its options, microphones and normalization; layers, pooling and windows are not read from
             them. With references of one domain only, its distances are the scores.
         vectors: [n, D] float32 pooled references, on the device where the backend is to compute; [n, 2 * D], near and
-            far end to end, for microphones other than "near".
+            far end to end, where `settings.has_two_vectors`.
         recording_index: [n] int64, the recording each vector comes from.
         is_target_domain: [n] bool, the domain of each.
         layout: blocks and bands of a vector, or of its near half; blocks of unlike units are scaled.

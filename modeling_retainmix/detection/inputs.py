@@ -10,6 +10,7 @@ import torch
 
 from modeling_retainmix.audio import AudioSource, audio_sources
 from modeling_retainmix.data.layouts.dcase_sections import parse_dcase_name
+from modeling_retainmix.detection.cancellation import cancel_far
 from modeling_retainmix.detection.settings import Microphones
 
 _DOMAIN_NAMES = dict.fromkeys(("source", "0", "False"), "source") | dict.fromkeys(("target", "1", "True"), "target")
@@ -36,18 +37,20 @@ def clip_sources(
         far_channel: what to take of far files with several channels.
 
     Returns:
-        With `microphones="near"` those of `audio`; else sources that load float32 [samples, 2], near and far.
+        With `microphones="near"` those of `audio`; with "cancel" sources that load the near clip, float32 [samples],
+        and of which the encoder hears what is left when the far clip has been subtracted (`cancel_far`); else sources
+        that load float32 [samples, 2], near and far.
 
     Raises:
         FileNotFoundError, ValueError: as `audio_sources`; no far clips, another number of them, or far clips that
-            these microphones do not read. Loading raises a ValueError if a far clip has another length.
+            these microphones do not read. Loading or processing raises a ValueError if a far clip has another length.
     """
     near_sources = audio_sources(audio, sampling_rate, channel)
     first = near_sources[0].name
     if microphones == "near":
         if far is not None or far_channel is not None:
             raise ValueError(
-                f"{first} has a far clip, which microphones='near' does not read: use 'residual' or 'fusion'"
+                f"{first} has a far clip, which microphones='near' does not read: use 'cancel', 'residual' or 'fusion'"
             )
         return near_sources
     if far is None and far_channel is None:
@@ -62,7 +65,8 @@ def clip_sources(
             f"{len(near_sources)} near and {len(far_sources)} far clips: {longer[shorter].name} has no {other} clip, "
             "pass one far clip for each near one"
         )
-    return [_pair(*pair) for pair in zip(near_sources, far_sources, strict=True)]
+    join = _cancelled if microphones == "cancel" else _pair
+    return [join(*pair) for pair in zip(near_sources, far_sources, strict=True)]
 
 
 def reference_domains(names: Sequence[str], domains: Any = None) -> list[str]:
@@ -120,12 +124,28 @@ def _is_anomaly(path: Path) -> bool:
 
 def _pair(near: AudioSource, far: AudioSource) -> AudioSource:
     def load() -> np.ndarray:
-        near_clip, far_clip = near.load(), far.load()
-        if len(near_clip) != len(far_clip):
-            raise ValueError(
-                f"{near.name} has {len(near_clip)} samples and its far clip ({far.name}) {len(far_clip)}: cut both "
-                "to the same time"
-            )
-        return np.stack([near_clip, far_clip], axis=1)
+        near_clip = near.load()
+        return np.stack([near_clip, _load_far(near, far, len(near_clip))], axis=1)
 
     return AudioSource(near.name, load, near.describe)
+
+
+def _cancelled(near: AudioSource, far: AudioSource) -> AudioSource:
+    def process(near_clip: np.ndarray) -> np.ndarray:
+        return cancel_far(near_clip, _load_far(near, far, len(near_clip)), near.name)
+
+    return AudioSource(near.name, near.load, near.describe, process)
+
+
+def _load_far(near: AudioSource, far: AudioSource, num_samples: int) -> np.ndarray:
+    try:
+        far_clip = far.load()
+    except (FileNotFoundError, ValueError) as error:
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        raise kind(f"the far clip of {near.name} cannot be used: {error}") from error
+    if len(far_clip) != num_samples:
+        raise ValueError(
+            f"{near.name} has {num_samples} samples and its far clip ({far.name}) {len(far_clip)}: cut both to the "
+            "same time"
+        )
+    return far_clip

@@ -50,7 +50,7 @@ def build_backends(settings: DetectorSettings, references: References) -> dict[s
 
     Args:
         settings: of the detector.
-        references: with vectors [n, D], or [n, 2 * D] for microphones other than "near".
+        references: with vectors [n, D], or [n, 2 * D] where `settings.has_two_vectors`.
 
     Returns:
         {domain: backend}, source first.
@@ -67,7 +67,7 @@ def build_backends(settings: DetectorSettings, references: References) -> dict[s
         residuals = replace(references, vectors=residual(references.vectors, far_weight))
         return {domain: ResidualBackend(backend, far_weight) for domain, backend in backends(residuals).items()}
 
-    if settings.microphones == "near":
+    if not settings.has_two_vectors:
         return backends(references)
     if settings.microphones == "residual":
         return residual_backends(settings.far_weight)

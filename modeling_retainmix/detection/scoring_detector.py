@@ -132,8 +132,8 @@ class ScoringDetector:
             domains: "source" or "target" (or 0 or 1, or bool) for each clip, in a list, array, tensor or column; None:
                 those in the file names if all are DCASE names, or else one domain.
             channel: what to take of files with several channels: an index from 0, or "mean".
-            far: for `microphones` "residual" and "fusion", the same clips as the far microphone heard them, audio in
-                any form and in the same order; None: it is another channel of the files.
+            far: for `microphones` other than "near", the same clips as the far microphone heard them, audio in any
+                form and in the same order; None: it is another channel of the files.
             far_channel: what to take of the files of the far microphone, as `channel`.
 
         Warns:

@@ -20,7 +20,7 @@ from modeling_retainmix.detection.windows import Reduction, Windows
 from modeling_retainmix.encoders.known_keys import near_miss
 
 Normalization = Literal["references", "test", "none"]
-Microphones = Literal["near", "residual", "fusion"]
+Microphones = Literal["near", "cancel", "residual", "fusion"]
 Bank = Literal["domain", "shared"]
 
 _BOUNDS = {  # smallest and largest valid value
@@ -88,8 +88,9 @@ class DetectorSettings:
             distances.
         memmixup_neighbors: K_s of MemMixup; None: no MemMixup.
         memmixup_alpha: weight of the target reference in MemMixup.
-        microphones: "near": a far microphone is not read; "residual": clips are compared by their residual
-            embeddings, near - far_weight * far; "fusion": by both, see `build_backends`.
+        microphones: "near": a far microphone is not read; "cancel": its clip is subtracted from the near one before
+            that is embedded, see `cancel_far`; "residual": clips are compared by their residual embeddings,
+            near - far_weight * far; "fusion": by near and residual embeddings, see `build_backends`.
         far_weight: a of the residual. The default was chosen on validation machines with a simulated far microphone,
             where it changes little; 0.2 and more harm (`evaluation.studies.far_microphone`).
         window_seconds, hop_seconds, reduce: of clips longer than a window, see `Windows`.

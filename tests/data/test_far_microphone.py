@@ -1,10 +1,13 @@
 """The simulated far microphone against a plain loop over samples."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from modeling_retainmix.data.far_microphone import MAX_DELAY, NUM_TAPS, far_channel, room_responses
+from modeling_retainmix.detection.cancellation import cancel_far
 from modeling_retainmix.keyed_random import Stream, keyed_uniform
 
 POSITIONS = np.array([4, 0, 1071])
@@ -68,3 +71,30 @@ def test_delays_reach_from_one_sample_to_ten_milliseconds_and_filters_are_low_pa
     gain = np.abs(np.fft.rfft(taps[:500], 512)) ** 2
     assert (gain[:, :128].mean(axis=1) > gain[:, 128:].mean(axis=1)).mean() > 0.9
     assert np.std(gain[:, 0] / gain[:, -1]) > 1  # and differ from clip to clip
+
+
+@pytest.mark.parametrize("far_only_db", [-6.0, 3.0])
+def test_second_source_is_added_at_its_level_to_what_was_heard_without_it(sounds, far_only_db):
+    machine, noise = map(torch.from_numpy, sounds)
+    other = torch.from_numpy(np.random.default_rng(5).normal(0, 7, (3, 700)))
+    without = far_channel(machine, noise, POSITIONS)
+    added = far_channel(machine, noise, POSITIONS, far_only=other, far_only_db=far_only_db) - without
+    for row in range(3):
+        level = 10 ** (far_only_db / 20) * np.sqrt(np.mean(sounds[1][row] ** 2) / np.mean(other[row].numpy() ** 2))
+        np.testing.assert_allclose(added[row].numpy(), level * other[row].numpy(), atol=1e-12)
+    silent = far_channel(machine, noise, POSITIONS, far_only=other, far_only_db=-math.inf)
+    torch.testing.assert_close(silent, without)
+
+
+def test_second_source_bounds_what_a_filter_of_the_far_channel_explains():
+    generator = np.random.default_rng(6)
+    noise, other = (torch.from_numpy(generator.normal(0, 0.1, (1, 160_000))) for _ in range(2))
+    position = np.array([7])
+    residuals = {}
+    for far_only_db in (-math.inf, -6.0, 0.0):
+        far = far_channel(torch.zeros_like(noise), noise, position, far_only=other, far_only_db=far_only_db)
+        left = cancel_far(noise[0].numpy().astype(np.float32), far[0].numpy().astype(np.float32))
+        residuals[far_only_db] = 10 * math.log10(np.mean(left**2) / float(noise.square().mean()))
+    assert residuals[-math.inf] < residuals[-6.0] < residuals[0.0] < 0
+    assert residuals[-6.0] > -10 * math.log10(1 + 10**0.6)
+    assert residuals[0.0] > -10 * math.log10(2)

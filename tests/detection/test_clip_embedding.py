@@ -1,5 +1,7 @@
 """Clips of any lengths are embedded as if each were alone."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import soundfile as sf
@@ -55,10 +57,6 @@ def test_no_more_clips_are_loaded_than_are_needed_soon(embedder, clips):
         loaded.append(len(clip))
         return clip
 
-    class Source:
-        def __init__(self, clip):
-            self.name, self.load, self.describe = "clip", lambda: load(clip), lambda: None
-
     class WatchingEmbedder:
         check_length = embedder.check_length
         pool, join = embedder.pool, embedder.join
@@ -68,7 +66,7 @@ def test_no_more_clips_are_loaded_than_are_needed_soon(embedder, clips):
             return embedder.tokens(waveforms)
 
     seen: list[int] = []
-    embed_clips(WatchingEmbedder(), [Source(clips[0]) for _ in range(40)], Windows(), batch_size=2)
+    embed_clips(WatchingEmbedder(), [AudioSource("clip", partial(load, clips[0]))] * 40, Windows(), batch_size=2)
     assert len(seen) == 20
     assert all(count <= 2 * (turn + 1) + 2 * 2 + 1 for turn, count in enumerate(seen))
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from datasets import Dataset
 
+from modeling_retainmix.detection.cancellation import cancel_far
 from modeling_retainmix.detection.inputs import check_normal, clip_sources, reference_domains
 
 NAMES = ["fan/section_00_source_train_normal_0000_a.wav", "fan/section_00_target_train_normal_0001_a.wav"]
@@ -96,3 +97,23 @@ def test_when_there_are_more_clips_of_one_microphone_then_error_names_the_first_
 ):
     with pytest.raises(ValueError, match=f"{counts[0]} near and {counts[1]} far clips: {message}"):
         clip_sources("fusion", clips[: counts[0]], 16000, far=clips[: counts[1]])
+
+
+def test_when_the_far_clip_is_cancelled_then_the_near_one_is_loaded_and_the_residual_processed():
+    near, far = np.random.default_rng(0).normal(0, 0.1, (2, 2, 4000)).astype(np.float32)
+    first, second = clip_sources("cancel", near, 16000, far=far)
+    recorded = first.load()
+    np.testing.assert_array_equal(recorded, near[0])
+    np.testing.assert_array_equal(first.process(recorded), cancel_far(near[0], far[0]))
+    np.testing.assert_array_equal(recorded, near[0])
+    np.testing.assert_array_equal(second.process(second.load()), cancel_far(near[1], far[1]))
+    (alone,) = clip_sources("near", near[0], 16000)
+    np.testing.assert_array_equal(alone.process(alone.load()), near[0])
+
+
+@pytest.mark.parametrize("microphones", ["cancel", "residual"])
+def test_when_a_far_clip_is_missing_then_error_names_both_clips(tmp_path, microphones):
+    near = np.random.default_rng(0).normal(0, 0.1, 4000)
+    (source,) = clip_sources(microphones, near, 16000, far=[tmp_path / "far.wav"])
+    with pytest.raises(FileNotFoundError, match=r"the far clip of clip 0 cannot be used: .*far\.wav does not exist"):
+        source.process(source.load())

@@ -1,14 +1,18 @@
-"""Two microphones: residuals against plain loops, in the backend and from audio to scores through a folder."""
+"""Two microphones: residuals and cancelled clips against plain ones, from audio to scores through a folder."""
+
+import re
 
 import numpy as np
 import pytest
 import soundfile as sf
 import torch
+from safetensors.torch import load_file
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.detection import pool_tokens
 from modeling_retainmix.detection.backends.base import References
 from modeling_retainmix.detection.backends.knn import KnnBackend
+from modeling_retainmix.detection.cancellation import cancel_far
 from modeling_retainmix.detection.microphones import build_backends, residual
 from modeling_retainmix.detection.settings import DetectorSettings
 
@@ -75,7 +79,7 @@ def test_fusion_takes_the_smaller_of_both_standardized_distances(tiny_checkpoint
     np.testing.assert_allclose(scores, np.min(views, axis=(0, 2)), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("microphones", ["residual", "fusion"])
+@pytest.mark.parametrize("microphones", ["cancel", "residual", "fusion"])
 def test_saved_detector_keeps_its_microphones_and_takes_further_references(
     tiny_checkpoint, near, far, tmp_path, microphones
 ):
@@ -161,7 +165,83 @@ def test_when_a_far_clip_is_not_read_then_error_says_which_microphones_do(tiny_c
             load(tiny_checkpoint).fit(near, RATE, **arguments)
 
 
+def cancelled(near, far):
+    return np.stack([cancel_far(*pair) for pair in zip(near, far, strict=True)])
+
+
+@pytest.mark.parametrize("windows", [{}, {"window_seconds": 0.3, "hop_seconds": 0.2}])
+def test_cancel_scores_and_decides_as_near_does_on_clips_without_the_far_one(tiny_checkpoint, near, far, windows):
+    settings = {"backend": "mahalanobis", "layer": (1, 2), **windows}
+    residuals = cancelled(near, far)  # of whole clips, before windows are cut
+    plain = load(tiny_checkpoint, **settings).fit(residuals[:14], RATE, DOMAINS)
+    detector = load(tiny_checkpoint, microphones="cancel", **settings).fit(near[:14], RATE, DOMAINS, far=far[:14])
+    expected, tests = plain.score(residuals[14:], RATE), {"sampling_rate": RATE, "far": far[14:]}
+    np.testing.assert_allclose(detector.score(near[14:], **tests), expected, rtol=1e-5)
+    assert detector.threshold(0.2) == pytest.approx(plain.threshold(0.2), rel=1e-5)
+    decisions = detector.decide(near[14:], false_alarm_rate=0.2, **tests)
+    np.testing.assert_array_equal(decisions, plain.decide(residuals[14:], RATE, 0.2))
+    ((times, scores),) = detector.score_windows(near[14], RATE, far=far[14])
+    ((plain_times, plain_scores),) = plain.score_windows(residuals[14], RATE)
+    np.testing.assert_array_equal(times, plain_times)
+    np.testing.assert_allclose(scores, plain_scores, rtol=1e-5)
+    untouched = load(tiny_checkpoint, **settings).fit(near[:14], RATE, DOMAINS).score(near[14:], RATE)
+    assert not np.allclose(untouched, expected, rtol=1e-2)
+
+
+def test_cancel_explains_the_clip_without_the_far_one(tiny_checkpoint, near, far):
+    residuals = cancelled(near, far)
+    detector = load(tiny_checkpoint, microphones="cancel").fit(near[:14], RATE, far=far[:14])
+    (explanation,) = detector.explain(near[14], RATE, far=far[14])
+    (expected,) = load(tiny_checkpoint).fit(residuals[:14], RATE).explain(residuals[14], RATE)
+    np.testing.assert_allclose(explanation.contributions, expected.contributions, atol=1e-4)
+    np.testing.assert_allclose(explanation.level_deviations, expected.level_deviations, atol=1e-4)
+    assert explanation.contributions.mean(axis=0).sum() == pytest.approx(explanation.squared_distance, rel=1e-6)
+    assert np.sqrt(explanation.squared_distance) == pytest.approx(detector.score(near[14], RATE, far=far[14])[0], 1e-4)
+    with pytest.raises(ValueError, match="clip 0 has no far clip, which microphones='cancel' needs"):
+        detector.explain(near[14], RATE)
+
+
+def test_vectors_of_cancel_are_of_one_channel_and_traits_those_of_the_near_one(tiny_checkpoint, near, far, tmp_path):
+    for name, settings, arguments in (
+        ("near", {}, {}),
+        ("cancel", {"microphones": "cancel"}, {"far": 0.01 * far[:14]}),
+    ):
+        detector = load(tiny_checkpoint, **settings).fit(near[:14], RATE, **arguments)
+        detector.save_pretrained(tmp_path / name)
+    saved = {name: load_file(tmp_path / name / "references.safetensors") for name in ("near", "cancel")}
+    for key in ("traits", "fingerprints"):
+        torch.testing.assert_close(saved["cancel"][key], saved["near"][key], rtol=0, atol=0)
+    assert saved["cancel"]["vectors"].shape == saved["near"]["vectors"].shape
+    assert not torch.allclose(saved["cancel"]["vectors"], saved["near"]["vectors"], rtol=1e-2)
+
+
+@pytest.mark.filterwarnings("ignore:1 clip differs from all references:UserWarning")  # files, and arrays
+def test_when_a_far_clip_cannot_be_cancelled_then_the_others_are_scored_and_errors_name_the_clip(
+    tiny_checkpoint, near, far, tmp_path
+):
+    detector = load(tiny_checkpoint, microphones="cancel", normalization="none")
+    detector.fit(near[:14], RATE, far=far[:14])
+    broken = {
+        "copy": (0.5 * near[14], "copy.wav without its far clip is empty .* both hold the same sound"),
+        "dead": (np.zeros(8000), r"the far clip of .*dead\.wav cannot be used: .*dead\.wav is silent"),
+        "nan": (np.full(8000, np.nan), r"the far clip of .*nan\.wav cannot be used: .*nan\.wav holds NaN"),
+    }
+    for name, (other, _) in broken.items():
+        sf.write(tmp_path / f"{name}.wav", np.stack([near[14], other], axis=1), RATE, subtype="FLOAT")
+    sf.write(tmp_path / "whole.wav", np.stack([near[14], far[14]], axis=1), RATE, subtype="FLOAT")
+    errors = []
+    scores = detector.score(tmp_path, channel=0, far_channel=1, on_error=errors.append)
+    assert np.isnan(scores).tolist() == [True, True, True, False]  # by name
+    np.testing.assert_allclose(scores[3], detector.score(near[14], RATE, far=far[14])[0], rtol=1e-5)
+    for error, (_, message) in zip(errors, broken.values(), strict=True):
+        assert re.search(message, str(error))
+    with pytest.raises(ValueError, match=r"clip 0 has 8000 samples and its far clip \(clip 0\) 7999"):
+        detector.score(near[14], RATE, far=far[14, :-1])
+    with pytest.raises(ValueError, match="clip 0 has 900 samples, fewer than the 1024 of a frame"):
+        detector.score(near[14, :900], RATE, far=far[14, :900])
+
+
 def test_explain_refuses_two_microphones(tiny_checkpoint, near, far):
     detector = load(tiny_checkpoint, microphones="residual").fit(near, RATE, far=far)
-    with pytest.raises(ValueError, match=r"explain needs .*microphones='near'"):
-        detector.explain(near, RATE)
+    with pytest.raises(ValueError, match=r"explain needs .*microphones='near' or 'cancel'"):
+        detector.explain(near, RATE, far=far)

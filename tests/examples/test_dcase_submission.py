@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 import yaml
+from tree_of_2026 import write_tree
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.data.layouts.challenge_csv import read_table
@@ -38,10 +39,10 @@ def write(generator: np.random.Generator, folder: Path, *names: str) -> None:
         sf.write(folder / f"{name}.wav", generator.normal(0, 0.1, 8000), 16000)
 
 
-def run(folder: Path) -> subprocess.CompletedProcess[str]:
-    arguments = ["--model", str(MODEL), "--year", "2024", "--system", str(folder / "team.yaml")]
+def run(folder: Path, *options: str, year: int = 2024) -> subprocess.CompletedProcess[str]:
+    arguments = ["--model", str(MODEL), "--year", str(year), "--system", str(folder / "team.yaml")]
     arguments += ["--development", str(folder / "dev"), "--evaluation", str(folder / "eval")]
-    arguments += ["--output_dir", str(folder / "package")]
+    arguments += ["--output_dir", str(folder / "package"), *options]
     return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, check=False)
 
 
@@ -78,6 +79,29 @@ def test_scores_decisions_and_meta_are_those_of_the_detector_and_what_is_missing
     assert [path.name for path in (folder / "package").iterdir()] == ["task2"]  # the partial scores are gone
     assert "Example_EI_task2_1.technical_report.pdf is missing" in result.stdout
     assert "anomaly_score_Scanner_section_00_test.csv has 2 clips, the evaluation set 200" in result.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("microphones", ["near", "cancel"])
+def test_of_data_of_2026_the_near_channel_is_read_or_both(tmp_path, microphones):
+    write_tree(tmp_path)
+    for part, machine_types in (("dev", ["fan"]), ("eval", ["ToothBrush", "ToyDrone"])):
+        for machine_type in machine_types:
+            shutil.move(tmp_path / f"{part}_data" / "raw" / machine_type, tmp_path / part / machine_type)
+    (tmp_path / "team.yaml").write_text(yaml.safe_dump(TEAM))
+    result = run(tmp_path, "--microphones", microphones, year=2026)
+    assert result.returncode == 0, result.stderr
+    written = tmp_path / "package" / "task2" / "Example_EI_task2_1"
+    detector = AnomalyDetector.from_pretrained(MODEL, microphones=microphones)
+    channels = {"channel": 0} | ({} if microphones == "near" else {"far_channel": 1})
+    for machine_type in ("ToothBrush", "ToyDrone"):
+        folder = tmp_path / "eval" / machine_type
+        expected = detector.fit(folder / "train", **channels).score(folder / "test", **channels)
+        scores = read_table(written / f"anomaly_score_{machine_type}_section_00_test.csv")
+        np.testing.assert_allclose(list(scores.values()), expected, rtol=1e-4)
+    meta = yaml.safe_load((written / "Example_EI_task2_1.meta.yaml").read_text())
+    assert (meta["system"]["description"]["front_end"] is None) == (microphones == "near")
+    assert "anomaly_score_Sander_section_00_test.csv is missing" in result.stdout
 
 
 @pytest.mark.slow

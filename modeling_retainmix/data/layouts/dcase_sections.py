@@ -4,9 +4,10 @@
     <machine_type>/test/section_<NN>_<domain>_test_<normal or anomaly>_<nnnn>[_<attributes>].wav
     <machine_type>/test/section_<NN>_<nnnn>.wav                           evaluation sets from 2022 on
     <machine_type>/<domain>_test/section_<NN>_<domain>_test_...<nnnn>.wav   2021, evaluation set without label
-    <machine_type>/supplemental/...noise... or ...machine...              2025 and later: noise alone, or clean machine
+    <machine_type>/supplemental/...noise... or ...machine...              2025: noise alone, or clean machine
 
-Recordings of 2026 have two channels, which `decode_table` and the detector choose by `channel=`.
+Recordings of 2026 have two channels, near and far, which `decode_table` and the detector choose by `channel=`; in the
+detector `far_channel=` reads both. Those of the evaluation set last 6, 10 or 16 s.
 """
 
 import re

@@ -208,7 +208,7 @@ def _meta(
                     f"noise mixed at {settings['snr_db']} dB, SpecAugment (time {settings['time_mask_width']} frames, "
                     f"frequency {settings['frequency_mask_width']} bands)"
                 ),
-                "front_end": None,
+                "front_end": "far channel subtracted in the STFT domain" if detector.microphones == "cancel" else None,
                 "acoustic_features": "log-mel energies",
                 "embeddings": f"{model['name']}, layer {layer}",
                 "machine_learning_method": backend.method,

@@ -37,8 +37,13 @@ class EncoderOnFactory:
     sentence: str
 
 
-def factory_parser(description: str | None, output: bool = True) -> argparse.ArgumentParser:
-    """Return a parser of what `load_encoder_and_machines` reads, and of `--output` if the command writes a table."""
+def factory_parser(
+    description: str | None, output: bool = True, several_seeds: bool = False
+) -> argparse.ArgumentParser:
+    """Return a parser of what `load_encoder_and_machines` reads, and of `--output` if the command writes a table.
+
+    With `several_seeds` the option `--seed` takes one or more, each of which `load_encoder_and_machines` is given.
+    """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -48,7 +53,8 @@ def factory_parser(description: str | None, output: bool = True) -> argparse.Arg
         "--evaluation", action="store_true", help="score the evaluation machines, not the validation machines"
     )
     parser.add_argument("--factory_version", type=int, choices=FACTORY_VERSIONS, default=FACTORY_VERSION)
-    parser.add_argument("--seed", type=int, default=0, help="of the factory and of the choice of clips")
+    seeds: dict[str, Any] = {"nargs": "+", "default": [0]} if several_seeds else {"default": 0}
+    parser.add_argument("--seed", type=int, help="of the factory and of the choice of clips", **seeds)
     parser.add_argument("--cache_dir", default=str(Path(HF_HOME) / "retainmix"), help="folder of the factory's tables")
     parser.add_argument("--num_proc", type=int, help="processes that make the tables; default: this one")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="of the encoder")
@@ -57,8 +63,12 @@ def factory_parser(description: str | None, output: bool = True) -> argparse.Arg
     return parser
 
 
-def load_encoder_and_machines(args: argparse.Namespace) -> EncoderOnFactory:
+def load_encoder_and_machines(args: argparse.Namespace, seed: int | None = None) -> EncoderOnFactory:
     """Load what the options name; the factory's tables are made once and shared with the demo.
+
+    Args:
+        args: options of `factory_parser`.
+        seed: one of `args.seed` if these are several.
 
     Raises:
         FileNotFoundError, ValueError: `--model` is not a whole encoder, or does not have that layer.
@@ -70,14 +80,15 @@ def load_encoder_and_machines(args: argparse.Namespace) -> EncoderOnFactory:
     split: Literal["validation", "evaluation"] = "evaluation" if args.evaluation else "validation"
     benchmark = BenchmarkArguments(
         cache_dir=args.cache_dir,
-        benchmark_seed=args.seed,
+        benchmark_seed=args.seed if seed is None else seed,
         factory_config={"version": args.factory_version},
         data_workers=args.num_proc or 1,
     )
     machines = load_benchmark(PROTOCOL, benchmark, split)
+    seeds = f"seed {args.seed}" if seed is None else f"seeds {', '.join(map(str, args.seed))}"
     sentence = (
-        f"{split.capitalize()} machines of the procedural factory (version {args.factory_version}, seed "
-        f"{args.seed}), protocol `{PROTOCOL.name}`, clips of {PROTOCOL.clip_seconds:g} s; "
+        f"{split.capitalize()} machines of the procedural factory (version {args.factory_version}, {seeds}), "
+        f"protocol `{PROTOCOL.name}`, clips of {PROTOCOL.clip_seconds:g} s; "
         f"`{Path(args.model).name}`, layer {layer}."
     )
     return EncoderOnFactory(machines, PROTOCOL, embedder, sentence)

@@ -80,6 +80,7 @@ def test_file_names_are_those_of_the_challenge(tmp_path):
         (2020, "anomaly_score_ToyCar_id_05.csv"),
         (2021, "decision_result_fan_section_03_target_test.csv"),
         (2023, "decision_result_bandsaw_section_00_test.csv"),
+        (2026, "anomaly_score_BlowerDustCollector_section_00_test.csv"),
     ):
         assert (write(tmp_path / str(year), year)[0] / name).is_file()
 
@@ -146,7 +147,8 @@ def test_meta_information_is_filled_from_the_run(tmp_path):
             },
         ),
         ({"backend": "fusion", "normalization": "none"}, {"ensemble_method_subsystem_count": 4, "num_neighbors": 1}),
-        ({"microphones": "fusion"}, {"ensemble_method_subsystem_count": 2}),
+        ({"microphones": "fusion"}, {"ensemble_method_subsystem_count": 2, "front_end": None}),
+        ({"microphones": "cancel"}, {"front_end": "far channel subtracted in the STFT domain"}),
     ],
 )
 def test_meta_information_describes_the_detector_that_gave_the_scores(tmp_path, settings, described):
