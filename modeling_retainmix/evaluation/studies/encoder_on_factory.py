@@ -11,11 +11,13 @@ from huggingface_hub.constants import HF_HOME
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix import csv_files
+from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.factory import FACTORY_VERSION, FACTORY_VERSIONS
 from modeling_retainmix.detection.embedder import Embedder, chosen_layers
+from modeling_retainmix.pretrained import load_pretrained
 
 PROTOCOL = replace(PROTOCOLS["small"], clip_seconds=4.0)  # the demo's
 
@@ -42,7 +44,7 @@ def factory_parser(description: str | None, output: bool = True) -> argparse.Arg
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--model", required=True, help="folder or Hub name of an encoder")
+    parser.add_argument("--model", required=True, help="encoder: folder, Hub name or original .pt")
     parser.add_argument("--layer", type=int, help="default: embedding_layer of its config, or the last one")
     parser.add_argument(
         "--evaluation", action="store_true", help="score the evaluation machines, not the validation machines"
@@ -63,10 +65,10 @@ def load_encoder_and_machines(args: argparse.Namespace) -> EncoderOnFactory:
     Raises:
         ValueError: the encoder does not have that layer.
     """
-    config = AutoConfig.from_pretrained(args.model)
-    (layer,) = chosen_layers(args.layer, config)
-    extractor = AutoFeatureExtractor.from_pretrained(args.model)
-    embedder = Embedder(AutoModel.from_pretrained(args.model), extractor, [layer], args.device)
+    name = loadable_name(args.model)
+    (layer,) = chosen_layers(args.layer, AutoConfig.from_pretrained(name))
+    extractor = AutoFeatureExtractor.from_pretrained(name)
+    embedder = Embedder(load_pretrained(AutoModel, name), extractor, [layer], args.device)
     split: Literal["validation", "evaluation"] = "evaluation" if args.evaluation else "validation"
     benchmark = BenchmarkArguments(
         cache_dir=args.cache_dir,

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from transformers import AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix import markdown
+from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.data.benchmark import build_benchmark
 from modeling_retainmix.data.factory import (
     FACTORY_SHA256,
@@ -41,7 +42,7 @@ from modeling_retainmix.evaluation.studies.factory_acceptance import (
     mechanism_checks,
     same_samples,
 )
-from modeling_retainmix.model_names import check_model_name
+from modeling_retainmix.pretrained import load_pretrained
 
 CLIPS_PER_TYPE = (
     ACCEPTANCE_PROTOCOL.source_references
@@ -74,8 +75,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.teacher:
         try:
-            check_model_name(args.teacher)
-        except FileNotFoundError as error:
+            args.teacher = loadable_name(args.teacher)
+        except (FileNotFoundError, ValueError) as error:
             parser.error(f"--teacher: {error}")
     split = "evaluation" if args.evaluation else "validation"
 
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     tables = [log_mel_table(machine, embed) for machine in tqdm(benchmark, desc="log-mel mean")]
     checks = log_mel_checks(tables, version)
     if args.teacher:
-        teacher = AutoModel.from_pretrained(args.teacher)
+        teacher = load_pretrained(AutoModel, args.teacher)
         extractor = AutoFeatureExtractor.from_pretrained(args.teacher)
         last_layer = Embedder(teacher, extractor, [teacher.config.num_hidden_layers])
         small = build_benchmark(clean, noise, ENCODER_PROTOCOL)
