@@ -59,7 +59,7 @@ def loadable_name(name: str | os.PathLike[str], revision: str | None = None) -> 
     config = find_config_file(name, revision)
     if config is None or _is_original(config):
         card = cached_file(name, CARD, revision=revision, **_OPTIONAL)
-        return str(_converted(name, find_folder_or_file(name, revision=revision), card))
+        return str(_converted(name, find_folder_or_file(str(name), revision=revision), card))
     return str(name)
 
 
@@ -91,5 +91,5 @@ def _converted(name: str | os.PathLike[str], location: Path, card: str | None = 
             feature_extractor.save_pretrained(temporary)
             if card is not None:
                 shutil.copyfile(card, temporary / CARD)  # states the licence, for the cards of what is made of it
-        print(describe_conversion(model, feature_extractor, name, folder), file=sys.stderr)
+        print(describe_conversion(model, feature_extractor, str(name), folder), file=sys.stderr)
     return folder
