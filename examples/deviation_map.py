@@ -52,7 +52,7 @@ def channel(value: str) -> int | str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--model", default=str(TINY_MODEL), help="folder or Hub name of an encoder; default: %(default)s"
+        "--model", default=str(TINY_MODEL), help="encoder: folder, Hub name or original .pt; default: %(default)s"
     )
     parser.add_argument("--references", required=True, help="folder of recordings of the healthy machine")
     parser.add_argument("--recording", required=True, help="file to look at")

@@ -89,7 +89,7 @@ def score(options: argparse.Namespace, result: ResultFile, signals: StopSignals)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--model", default=str(TINY_MODEL), help="folder or Hub name of an encoder; default: %(default)s"
+        "--model", default=str(TINY_MODEL), help="encoder: folder, Hub name or original .pt; default: %(default)s"
     )
     parser.add_argument("--references", required=True, help="folder of recordings of the healthy machine")
     parser.add_argument("--tests", required=True, help="folder of recordings to score")

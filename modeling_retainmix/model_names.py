@@ -6,7 +6,7 @@ transformers takes every name that is not a folder for one on the Hub; a mistype
 import os
 from pathlib import Path
 
-from huggingface_hub import is_offline_mode
+from huggingface_hub import is_offline_mode, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -28,16 +28,39 @@ def check_model_name(name: str | os.PathLike[str], revision: str | None = None) 
     Raises:
         FileNotFoundError: the folder does not exist or has no such file, and what the Hub answered to the name.
     """
+    if find_config_file(name, revision) is None:
+        where = "the folder" if Path(name).is_dir() else "on the Hub it"
+        raise FileNotFoundError(f"{name} is not a model, {where} has no {CONFIG_NAME}: check the name")
+
+
+def find_config_file(name: str | os.PathLike[str], revision: str | None = None) -> str | None:
+    """Find the `config.json` of a folder or of a repository on the Hub; arguments as above.
+
+    Returns:
+        Its path; None: the folder or the repository is there and has no such file.
+
+    Raises:
+        FileNotFoundError: there is neither, and what the Hub answered to the name.
+    """
     if Path(name).is_file():
         raise FileNotFoundError(f"{name} is a file: give the folder of the model, in which it lies")
     try:
-        file = cached_file(name, CONFIG_NAME, revision=revision)
+        return cached_file(name, CONFIG_NAME, revision=revision)
     except OSError as error:
         # transformers wraps what huggingface_hub raised into several long lines
-        raise FileNotFoundError(_explain(name, revision, error.__cause__ or error)) from error
-    if file is None:
-        where = "the folder" if Path(name).is_dir() else "on the Hub it"
-        raise FileNotFoundError(f"{name} is not a model, {where} has no {CONFIG_NAME}: check the name")
+        answer = error.__cause__ or error
+        if isinstance(answer, LocalEntryNotFoundError) and _has_snapshot(name, revision):
+            return None
+        raise FileNotFoundError(_explain(name, revision, answer)) from error
+
+
+def _has_snapshot(name: str | os.PathLike[str], revision: str | None) -> bool:
+    """Whether the Hub's cache holds files of a repository, and no configuration was left out."""
+    try:
+        snapshot_download(str(name), revision=revision, allow_patterns=CONFIG_NAME, local_files_only=True)
+    except LocalEntryNotFoundError:
+        return False
+    return True
 
 
 def _explain(name: str | os.PathLike[str], revision: str | None, answer: BaseException) -> str:

@@ -45,24 +45,35 @@ def convert_checkpoint(
     """
     location = find_folder_or_file(path)
     weights = find_weights(location)
-    checkpoint = load_weights(weights, allow_pickle)
-    model, feature_extractor = _convert(checkpoint, find_config(location, weights), path, weights, base, allow_pickle)
+    config = find_config(location, weights)
+    model, feature_extractor = read_original(weights, config, path, base, allow_pickle)
     if labels_csv is not None:
         _rename_labels(model, Path(labels_csv))
     model.save_pretrained(output_dir)
     feature_extractor.save_pretrained(output_dir)
-    _report(model, feature_extractor, weights, output_dir)
+    print(describe_conversion(model, feature_extractor, weights, output_dir))
     return model.eval()
 
 
-def _convert(
-    checkpoint: Any,
+def read_original(
+    weights: Path,
     config: dict[str, Any] | None,
     source: str | Path,
-    weights: Path,
-    base: str | Path | None,
-    allow_pickle: bool,
+    base: str | Path | None = None,
+    allow_pickle: bool = False,
 ) -> tuple[PreTrainedModel, FeatureExtractionMixin]:
+    """Model and feature extractor of an original checkpoint.
+
+    Args:
+        weights: the checkpoint file.
+        config: what lies beside it, as `find_config` gives it.
+        source: the name under which the user asked for it; used to find a base model, and in errors.
+        base, allow_pickle: as for `convert_checkpoint`.
+
+    Raises:
+        FileNotFoundError, ValueError: as in `convert_checkpoint`.
+    """
+    checkpoint = load_weights(weights, allow_pickle)
     if isinstance(checkpoint, dict):
         if is_eat(checkpoint):
             return convert_eat(checkpoint, config, source)
@@ -90,9 +101,10 @@ def _rename_labels(model: PreTrainedModel, labels_csv: Path) -> None:
     model.config.label2id = {name: index for index, name in model.config.id2label.items()}
 
 
-def _report(
-    model: PreTrainedModel, feature_extractor: FeatureExtractionMixin, weights: Path, output_dir: str | Path
-) -> None:
+def describe_conversion(
+    model: PreTrainedModel, feature_extractor: FeatureExtractionMixin, weights: str | Path, output_dir: str | Path
+) -> str:
+    """One line: what was found in an original checkpoint, and where the transformers folder is."""
     config = model.config
     parts = [
         f"{config.num_hidden_layers} layers, width {config.hidden_size}",
@@ -101,4 +113,4 @@ def _report(
     ]
     if hasattr(model, "classifier"):
         parts.append(f"{config.num_labels} labels, {config.problem_type}")
-    print(f"{weights} -> {output_dir}: {type(model).__name__} ({'; '.join(parts)})")
+    return f"{weights} -> {output_dir}: {type(model).__name__} ({'; '.join(parts)})"

@@ -16,12 +16,17 @@ WEIGHT_PATTERNS = ("*.pth", "*epoch*.pt", "*checkpoint*.pt", "*.safetensors")
 CONFIG_PATTERNS = ("*config.yaml", "*config.json")
 
 
-def find_folder_or_file(name: str | Path, patterns: tuple[str, ...] = WEIGHT_PATTERNS + CONFIG_PATTERNS) -> Path:
+def find_folder_or_file(
+    name: str | Path,
+    patterns: tuple[str, ...] = WEIGHT_PATTERNS + CONFIG_PATTERNS,
+    revision: str | None = None,
+) -> Path:
     """A path as it is, or the local copy of a Hub repository of that name.
 
     Args:
         name: file, folder, or `owner/repository` on the Hub.
         patterns: which files of a repository to download.
+        revision: branch, tag or commit on the Hub; None: the main branch.
 
     Raises:
         FileNotFoundError: neither on this machine nor on the Hub.
@@ -32,7 +37,7 @@ def find_folder_or_file(name: str | Path, patterns: tuple[str, ...] = WEIGHT_PAT
     try:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
             raise HFValidationError(f"{name} is not a name of a repository")
-        return Path(snapshot_download(str(name), allow_patterns=list(patterns)))
+        return Path(snapshot_download(str(name), revision=revision, allow_patterns=list(patterns)))
     except LocalEntryNotFoundError as error:
         raise FileNotFoundError(
             f"{name} is not a path here, and the Hub cannot be reached: download it first"
@@ -108,7 +113,7 @@ def load_weights(path: Path, allow_pickle: bool = False) -> Any:
         unsupported = re.search(r"GLOBAL (\S+)", str(error))
         raise ValueError(
             f"{path} holds more than tensors and plain values ({unsupported[1] if unsupported else 'a pickle'}), so "
-            "that reading it may run code: if you trust its source, pass allow_pickle=True"
+            "that reading it may run code: if you trust its source, use convert_checkpoint with allow_pickle=True"
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
         raise ValueError(f"{path} is damaged: download it again ({error})") from error

@@ -116,6 +116,6 @@ def base_name(config: dict[str, Any], source: str | Path) -> str:
     if match:
         return BASE_REPOSITORY.format(size=match[1].capitalize(), iteration=int(match[2]) + 1)
     raise ValueError(
-        f"{source} is a fine-tuned model, whose files do not hold its architecture: pass base= with the config.yaml, "
-        "the checkpoint or the Hub name of the model that it started from"
+        f"{source} is a fine-tuned model, whose files lack its architecture: use convert_checkpoint with base=, "
+        "the config.yaml, the checkpoint or the Hub name of the model that it started from"
     )

@@ -13,6 +13,7 @@ import torch
 
 from modeling_retainmix.atomic import moved_into
 from modeling_retainmix.audio import AudioSource
+from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.detection.clip_embedding import embed_clips
 from modeling_retainmix.detection.embedder import LOG_MEL, Embedder, chosen_layers, load_encoder
 from modeling_retainmix.detection.inputs import check_normal, clip_sources, reference_domains
@@ -31,7 +32,6 @@ from modeling_retainmix.detection.windows import ClipScore
 from modeling_retainmix.hub.detector_card import write_detector_card
 from modeling_retainmix.hub.push import push_folder
 from modeling_retainmix.hub.remote_code import add_remote_code
-from modeling_retainmix.model_names import check_model_name
 
 
 class ScoringDetector:
@@ -82,8 +82,9 @@ class ScoringDetector:
         """Load an encoder, of which no layer above the one that is read, or a saved detector with its references.
 
         Args:
-            name: folder or Hub name of an encoder or of a saved detector; "log-mel": no encoder, but statistics of the
-                log-mel spectrogram (`LogMelModel`), without a download.
+            name: folder or Hub name of an encoder or of a saved detector, or an original checkpoint, converted
+                once (`loadable_name`); "log-mel": no encoder, but statistics of the log-mel spectrogram
+                (`LogMelModel`), without a download.
             device: where the encoder computes; None: the GPU if there is one.
             batch_size: windows of one forward.
             trust_remote_code: run code from the Hub, for encoders that are not part of this package.
@@ -100,7 +101,7 @@ class ScoringDetector:
         check_setting_names(settings)
         file = None
         if name != LOG_MEL:
-            check_model_name(name, revision)
+            name = loadable_name(name, revision)
             file = find_settings(name, revision)
         if file is not None and settings:
             raise ValueError(f"{name} is a saved detector, which has its settings: leave out {', '.join(settings)}")

@@ -19,6 +19,8 @@ class EatConfig(EncoderConfig):
         max_time_patches: also the time columns of the position table.
         classifier_pooling: what the classification head sees: the mean of the patch tokens, or the class token.
         classifier_norm: a layer norm before the head, as the original fine-tunes have.
+        output_activation: "threshold_tanh" clears low values of all tokens that the encoder puts out and damps high
+            ones (`threshold_tanh`, arXiv 2603.04605), for frozen encoders; None leaves them as the layers give them.
     """
 
     model_type = "retainmix_eat"
@@ -26,6 +28,7 @@ class EatConfig(EncoderConfig):
     layer_norm_eps: float = 1e-6
     classifier_pooling: Literal["mean", "class_token"] = "mean"
     classifier_norm: bool = False
+    output_activation: Literal["threshold_tanh"] | None = None
 
     @classmethod
     def auto_classes(cls) -> dict[str, type]:

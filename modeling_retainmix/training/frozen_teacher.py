@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
+from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.pretrained import load_pretrained
 
 
@@ -51,7 +52,7 @@ def freeze_teacher(
     encoder: Any = teacher
     if isinstance(teacher, str):
         depth: dict[str, Any] = {} if mixture_layer is None else {"num_hidden_layers": mixture_layer}
-        encoder = load_pretrained(AutoModel, teacher, **depth)
+        encoder = load_pretrained(AutoModel, loadable_name(teacher), **depth)
     check_same_tokens(student, encoder.config)
     if not isinstance(teacher, str) and teacher.dtype != dtype:
         encoder = copy.deepcopy(encoder)

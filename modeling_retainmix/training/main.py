@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification, set_seed
 
+from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.detection.embedder import embedding_layer
 from modeling_retainmix.evaluation.results import read_results, run_record, write_results
@@ -52,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     _prepare_device(run_args, args)
     with timed(durations, "data"):
         data, pairs, validation = _load_data(run_args, args)
-    start = run_args.model or f"{args.output_dir.rstrip('/')}-teacher"
-    teacher = run_args.teacher or start
+    start = loadable_name(run_args.model) if run_args.model else f"{args.output_dir.rstrip('/')}-teacher"
+    teacher = loadable_name(run_args.teacher) if run_args.teacher else start
     if run_args.model is None and not _has_teacher(start, checkpoint):
         with timed(durations, "teacher"):
             _train_teacher(run_args, args, data, start)

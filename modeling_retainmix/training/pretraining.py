@@ -13,6 +13,7 @@ import torch
 from datasets import Dataset, concatenate_datasets
 from transformers import AutoFeatureExtractor, AutoModel, HfArgumentParser, set_seed
 
+from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.data.benchmark import MachineBenchmark
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.factory import FactoryConfig, build_factory
@@ -23,7 +24,6 @@ from modeling_retainmix.data.recordings import MACHINE_COLUMNS, read_training_ma
 from modeling_retainmix.data.training_clips import prepare_training_clips
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsModel
-from modeling_retainmix.model_names import check_model_name
 from modeling_retainmix.pretrained import load_pretrained
 from modeling_retainmix.training.masked_prediction import MaskedPatchPrediction
 from modeling_retainmix.training.pretraining_arguments import PretrainingArguments, PretrainingData
@@ -58,7 +58,7 @@ def run_pretraining(data: PretrainingData, args: PretrainingArguments) -> Pretra
         print(f"{checkpoint} is of the last step: raise --max_steps to go on")
         return None
     if args.tokenizer_model is not None:
-        check_model_name(args.tokenizer_model)
+        loadable_name(args.tokenizer_model)  # a mistyped name ends the run before the data are made
     if args.device.type == "cpu":
         torch.set_num_threads(data.cpu_threads or max((os.cpu_count() or 1) // args.world_size, 1))
         args.dataloader_pin_memory = False  # torch warns without a device to copy to
@@ -173,8 +173,9 @@ def _teacher(args: PretrainingArguments) -> TeacherTokens | None:
     if args.tokenizer_model is None:
         return None
     depth: dict[str, Any] = {} if args.tokenizer_layer is None else {"num_hidden_layers": max(args.tokenizer_layer, 1)}
-    teacher = load_pretrained(AutoModel, args.tokenizer_model, **depth)
-    level = AutoFeatureExtractor.from_pretrained(args.tokenizer_model).clip_level
+    name = loadable_name(args.tokenizer_model)
+    teacher = load_pretrained(AutoModel, name, **depth)
+    level = AutoFeatureExtractor.from_pretrained(name).clip_level
     return TeacherTokens(teacher, args.tokenizer_layer, level, args.device)
 
 

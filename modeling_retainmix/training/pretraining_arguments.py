@@ -67,7 +67,9 @@ class PretrainingArguments(TrainingArguments):
     )
     tokenizer_model: str | None = field(
         default=None,
-        metadata={"help": "Second iteration: folder or Hub name of the encoder whose tokens become codes."},
+        metadata={
+            "help": "Second iteration: folder, Hub name or original .pt of the encoder whose tokens become codes."
+        },
     )
     tokenizer_layer: int | None = field(
         default=None, metadata={"help": "Layer of it that is read; default: the one that its configuration names."}

@@ -16,12 +16,12 @@ class RunArguments(BenchmarkArguments):
     model: str | None = field(
         default=None,
         metadata={
-            "help": "Folder or Hub name of the encoder to start from; default: the small BEATs of the recipe, which a "
-            "checkout holds in hub_cards/retainmix-beats-tiny-teacher, and which is trained first elsewhere."
+            "help": "Encoder to start from: folder, Hub name or original .pt; default: the small BEATs of the recipe, "
+            "which a checkout holds in hub_cards/retainmix-beats-tiny-teacher, and which is trained first elsewhere."
         },
     )
     teacher: str | None = field(
-        default=None, metadata={"help": "Folder or Hub name of the frozen teacher; default: the encoder started from."}
+        default=None, metadata={"help": "The frozen teacher, named as --model; default: the encoder started from."}
     )
     encoder_config: dict | str | None = field(
         default=None,

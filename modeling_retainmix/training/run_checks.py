@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from transformers import AutoConfig, AutoModel
 
+from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.encoders import BeatsConfig
-from modeling_retainmix.model_names import check_model_name
 from modeling_retainmix.pretrained import check_encoder_config, load_pretrained
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.frozen_teacher import check_same_tokens
@@ -54,10 +54,8 @@ def check_encoders(run_args: RunArguments, args: RetainMixTrainingArguments) -> 
         FileNotFoundError: no model has that name.
         ValueError: student and teacher do not fit, a layer is missing, or weights are incomplete or damaged.
     """
-    names = [name for name in (run_args.model, run_args.teacher) if name is not None]
-    for name in names:
-        check_model_name(name)
-    configs = {name: AutoConfig.from_pretrained(name) for name in names}
+    names = {name: loadable_name(name) for name in (run_args.model, run_args.teacher) if name is not None}
+    configs = {name: AutoConfig.from_pretrained(loadable) for name, loadable in names.items()}
     for name, config in configs.items():
         check_encoder_config(config, name)
     student = BeatsConfig(**run_args.encoder_options) if run_args.model is None else configs[run_args.model]
@@ -70,5 +68,5 @@ def check_encoders(run_args: RunArguments, args: RetainMixTrainingArguments) -> 
         layer = getattr(args, option)
         if layer is not None and not 1 <= layer <= depth:
             raise ValueError(f"--{option} {layer}: the encoder has layers 1 to {depth}")
-    for name in configs:  # last, since it takes longest
-        load_pretrained(AutoModel, name)
+    for loadable in names.values():  # last, since it takes longest
+        load_pretrained(AutoModel, loadable)

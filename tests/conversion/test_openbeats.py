@@ -189,7 +189,7 @@ def test_base_is_named_by_the_source_or_by_the_path_in_the_configuration(source,
 
 
 def test_when_nothing_names_the_base_then_error_says_what_to_pass():
-    with pytest.raises(ValueError, match=r"my_model is a fine-tuned model.*pass base="):
+    with pytest.raises(ValueError, match=r"my_model is a fine-tuned model.*convert_checkpoint with base="):
         base_name({"encoder_conf": {"beats_ckpt_path": "/7Msounds/exp/beats_iter2/epoch_latest.pt"}}, "my_model")
 
 

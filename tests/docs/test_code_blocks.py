@@ -200,7 +200,20 @@ def challenge_files(folder: Path) -> None:
             soundfile.write(folder / part / f"{name}.wav", generator.normal(0, 0.1, 8000), 16000)
 
 
-FILES: dict[str, Callable[[Path], None]] = {"challenge": challenge_files}
+def stack_files(folder: Path) -> None:
+    """The development set of 2026, of one machine type and two microphones, and a checkpoint in BEATs' own format."""
+    shutil.copy(ROOT / "tests" / "golden" / "beats" / "beats_pretrain.pt", folder / "BEATs_iter3.pt")
+    generator = np.random.default_rng(0)
+    for split, labels in (("train", ("normal",)), ("test", ("normal", "anomaly"))):
+        for name in (
+            f"section_00_{d}_{split}_{c}_{i:04}_x" for d in ("source", "target") for c in labels for i in (0, 1)
+        ):
+            path = folder / "dcase2026" / "fan" / split / f"{name}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, generator.normal(0, 0.1, (8000, 2)), 16000)
+
+
+FILES: dict[str, Callable[[Path], None]] = {"challenge": challenge_files, "stack": stack_files}
 
 
 @pytest.fixture(scope="session")

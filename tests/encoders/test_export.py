@@ -135,6 +135,36 @@ def test_onnx_model_of_the_old_exporter_agrees(model, masked, tmp_path):
         torch.testing.assert_close(torch.from_numpy(actual), tensor, atol=1e-4, rtol=0)
 
 
+class Tokens(torch.nn.Module):
+    """An encoder with a tensor as output."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_values: torch.Tensor) -> torch.Tensor:
+        return self.model(input_values).last_hidden_state
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_exports_of_an_encoder_with_an_output_activation_agree(tmp_path):
+    encoder = Tokens(FAMILIES["eat"].model(output_activation="threshold_tanh")).eval()
+    with torch.no_grad():
+        program = torch.export.export(encoder, inputs(2, 80, False), dynamic_shapes=({0: BATCH, 1: Dim.DYNAMIC},))
+        traced = torch.jit.trace(encoder, inputs(2, 80, False), check_trace=False)
+        session = export_onnx(encoder, inputs(2, 80, False), tmp_path / "model.onnx")
+        for size in SIZES:
+            (x,) = inputs(*size, False)
+            expected = encoder(x)
+            assert (expected == 0).any() and expected.max() < 1  # the activation is at work
+            for actual, tolerance in ((program.module()(x), 1e-5), (traced(x), 1e-5)):
+                torch.testing.assert_close(actual, expected, atol=tolerance, rtol=0)
+            (actual,) = session.run(None, {"x": x.numpy()})
+            # where rounding puts a value on the other side of a threshold, the result steps by up to 0.1
+            assert (torch.from_numpy(actual) - expected).abs().gt(1e-4).float().mean() < 1e-3
+
+
 @pytest.mark.slow
 def test_onnx_filter_bank_agrees_for_other_batches_and_lengths(tmp_path):
     session = export_onnx(FilterBank().eval(), (torch.zeros(2, 16_000),), tmp_path / "fbank.onnx")

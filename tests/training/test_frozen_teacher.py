@@ -1,12 +1,14 @@
 """The frozen teacher: cut to the compared layer, copied into another dtype, refused where it cannot teach."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from modeling_retainmix.encoders import BeatsModel
+from modeling_retainmix.conversion.encoders_by_name import loadable_name
+from modeling_retainmix.encoders import BeatsConfig, BeatsModel
 from modeling_retainmix.training.frozen_teacher import freeze_teacher
 
 CPU = torch.device("cpu")
@@ -31,6 +33,12 @@ def test_when_a_folder_is_given_then_no_layer_above_the_compared_one_is_loaded(f
         assert torch.equal(frozen(features).last_hidden_state, whole)
     assert frozen.config.num_hidden_layers == 1
     assert not frozen.training and not any(weight.requires_grad for weight in frozen.parameters())
+
+
+def test_when_an_original_checkpoint_is_given_then_its_conversion_is_frozen():
+    original = str(Path(__file__).parents[1] / "golden" / "beats" / "beats_pretrain.pt")
+    config = BeatsConfig.from_pretrained(loadable_name(original))
+    assert freeze(original, config, layer=2).config.num_hidden_layers == 2
 
 
 def test_when_an_encoder_has_another_dtype_then_a_copy_is_frozen_and_the_callers_stays(teacher, tiny_config):

@@ -12,6 +12,7 @@ from tiny_run import RATE, options_of, run
 from transformers.trainer_utils import get_last_checkpoint
 
 from modeling_retainmix.data.layouts import hub_dataset as hub_table
+from modeling_retainmix.encoders import BeatsConfig
 from modeling_retainmix.evaluation.results import read_results
 from modeling_retainmix.training import run_data
 from modeling_retainmix.training.recipe import parse_arguments
@@ -37,6 +38,17 @@ def test_when_folders_are_given_then_they_are_scored_with_the_trained_model(
     )
     again = read_results(tmp_path / "again" / "results.json")
     assert again["rows"] == results["rows"]
+
+
+@pytest.mark.slow
+def test_when_the_run_starts_from_an_original_checkpoint_then_its_name_stays_in_the_record(
+    tmp_path, cache_dir, recordings, noise
+):
+    original = Path(__file__).parents[1] / "golden" / "beats" / "beats_pretrain.pt"
+    run(tmp_path, cache_dir, "--model", original, "--eval_data", recordings, "--noise", noise)
+    model = read_results(tmp_path / "out" / "results.json")["model"]
+    assert model["base_model"] == str(original)
+    assert BeatsConfig.from_pretrained(tmp_path / "out").hidden_size == 48
 
 
 @pytest.mark.slow

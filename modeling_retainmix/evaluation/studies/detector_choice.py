@@ -26,6 +26,7 @@ from tqdm.auto import tqdm
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix import csv_files
+from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.data.benchmark import SUBSETS
 from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
 from modeling_retainmix.data.benchmark_sources import load_benchmark
@@ -96,9 +97,10 @@ class ChoiceEncoder:
 
 def load_choice_encoder(name: str, device: str, with_log_mel: bool) -> ChoiceEncoder:
     """Load an encoder and list what is read of it."""
-    extractor, config = AutoFeatureExtractor.from_pretrained(name), AutoConfig.from_pretrained(name)
+    loadable = loadable_name(name)
+    extractor, config = AutoFeatureExtractor.from_pretrained(loadable), AutoConfig.from_pretrained(loadable)
     layers = range(config.num_hidden_layers + 1)
-    embedder = Embedder(load_pretrained(AutoModel, name), extractor, [*layers, LOG_MEL, LEVEL], device)
+    embedder = Embedder(load_pretrained(AutoModel, loadable), extractor, [*layers, LOG_MEL, LEVEL], device)
     short = Path(name).name
     combined: list[tuple[str, tuple[Layer, ...]]] = []
     if with_log_mel:

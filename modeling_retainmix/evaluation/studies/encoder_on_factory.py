@@ -10,12 +10,12 @@ import torch
 from huggingface_hub.constants import HF_HOME
 
 from modeling_retainmix import csv_files
+from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.factory import FACTORY_VERSION, FACTORY_VERSIONS
 from modeling_retainmix.detection.embedder import Embedder, chosen_layers, load_encoder
-from modeling_retainmix.model_names import check_model_name
 
 PROTOCOL = replace(PROTOCOLS["small"], clip_seconds=4.0)  # the demo's
 
@@ -47,7 +47,7 @@ def factory_parser(
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--model", required=True, help="folder or Hub name of an encoder")
+    parser.add_argument("--model", required=True, help="encoder: folder, Hub name or original .pt")
     parser.add_argument("--layer", type=int, help="default: embedding_layer of its config, or the last one")
     parser.add_argument(
         "--evaluation", action="store_true", help="score the evaluation machines, not the validation machines"
@@ -73,8 +73,8 @@ def load_encoder_and_machines(args: argparse.Namespace, seed: int | None = None)
     Raises:
         FileNotFoundError, ValueError: `--model` is not a whole encoder, or does not have that layer.
     """
-    check_model_name(args.model)
-    model, extractor = load_encoder(args.model, args.layer)
+    name = loadable_name(args.model)
+    model, extractor = load_encoder(name, args.layer)
     (layer,) = chosen_layers(args.layer, model.config)
     embedder = Embedder(model, extractor, [layer], args.device)
     split: Literal["validation", "evaluation"] = "evaluation" if args.evaluation else "validation"

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from transformers import AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix import markdown
+from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.data.benchmark import build_benchmark
 from modeling_retainmix.data.factory import (
     FACTORY_SHA256,
@@ -74,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.teacher:
         try:
+            args.teacher = loadable_name(args.teacher)
             teacher = load_pretrained(AutoModel, args.teacher)
         except (FileNotFoundError, ValueError) as error:
             parser.error(f"--teacher: {error}")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,6 +172,14 @@ def test_scores_of_figure_data_obey_normalization_and_memmixup(tmp_path, encoder
     plain, normalized, mixed = found
     assert np.abs(normalized - plain).max() > 1e-3
     assert (mixed <= plain).all() and (mixed < plain).any()  # further vectors in the target domain's bank
+
+
+def test_when_an_original_checkpoint_is_the_teacher_then_its_layers_are_scored():
+    original = Path(__file__).parents[2] / "golden" / "beats" / "beats_pretrain.pt"
+    encoders = tables._load_encoders(tables.TablesArguments(output_dir="tables", teacher=str(original)))
+    assert {name: encoder.layers for name, encoder in encoders.items()} == dict.fromkeys(
+        (tables.TEACHER, tables.RANDOM), (1, 2, 3)
+    )
 
 
 def test_when_models_name_different_layers_then_one_must_be_chosen(encoders):
