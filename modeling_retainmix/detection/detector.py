@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from modeling_retainmix.audio import audio_sources
+from modeling_retainmix.detection.events import Event, find_events, level_rule
 from modeling_retainmix.detection.explanation import Explanation, explain_clip
 from modeling_retainmix.detection.inputs import clip_sources
+from modeling_retainmix.detection.recording_health import RecordingHealth, recording_health
 from modeling_retainmix.detection.scoring_detector import ScoringDetector
 from modeling_retainmix.detection.threshold import ThresholdMethod, threshold_table
 
@@ -113,3 +115,26 @@ class AnomalyDetector(ScoringDetector):
             )
         common = (self.embedder, settings.windows, scores, memory.tensors, memory.names, self.batch_size)
         return [explain_clip(source, *common) for source in audio_sources(audio, sampling_rate, channel)]
+
+    def events(
+        self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None
+    ) -> list[list[Event]]:
+        """Say what each clip has more or less of than the references, where and when, strongest first.
+
+        Levels are compared, whatever the encoder, pooling and backend; of two microphones the near one's. Arguments
+        and errors as in `score`. See `Event` and `level_rule`.
+        """
+        memory, embedder = self._fitted(), self.embedder
+        rule = level_rule(memory.tensors, memory.recordings, embedder.model.config.patch_size)
+        common = (embedder, self.settings.windows, rule, self.batch_size)
+        return [find_events(source, *common) for source in audio_sources(audio, sampling_rate, channel)]
+
+    def recording_health(
+        self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None
+    ) -> list[RecordingHealth]:
+        """Examine recordings themselves: clipping, dropouts, silence, energy that is not heard, and, after `fit`, what
+        differs from the references. Arguments as in `score`, errors as in `recording_health.recording_health`.
+        """
+        memory, settings = self._memory, self.settings
+        traits = None if memory is None else memory.tensors["traits"].numpy()
+        return recording_health(audio, sampling_rate, channel, traits, settings.windows, settings.max_frequency)
