@@ -12,7 +12,9 @@ the stricter row asks for an intersection of more than half of the union. False 
 are no references: further references, and the normal source tests. Shares of clips with Wilson intervals of 95 %, and
 what cells drawn by chance would hit.
 
-What decides about events was chosen on `--factory_seed 1` and `2`.
+What decides about events was chosen on `--factory_seed 1` and `2`. With `--recordings` the shares are those of the
+tests with an event of each kind, normal and anomalous, of one real machine: a folder with `train` and `test`, files
+named as those of DCASE.
 """
 
 import argparse
@@ -81,17 +83,8 @@ def overlaps(events: list[Event], patch: int, start: float) -> tuple[float, floa
     return max(held), max(union)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="folder or Hub name of an encoder")
-    parser.add_argument("--layer", type=int, help="default: embedding_layer of its config, or the last one")
-    parser.add_argument("--references", type=int, default=60, help="per machine type")
-    parser.add_argument("--clips", type=int, default=20, help="per machine type")
-    parser.add_argument("--seed", type=int, default=0, help="of the bursts")
-    parser.add_argument("--factory_seed", type=int, default=0, help="of the machines")
-    parser.add_argument("--cache_dir", default=str(Path(HF_HOME) / "retainmix"), help="folder of the factory's tables")
-    args = parser.parse_args()
-
+def on_factory(args: argparse.Namespace) -> tuple[dict[str, list[bool]], list[float]]:
+    """Return which clips of the factory were hit, by map or kind of overlap, and the chance to hit each."""
     config = FactoryConfig(version=3, seed=args.factory_seed)
     machines = build_factory(args.cache_dir, config, splits=("validation",))["validation_machines"]
     columns = ("machine_type", "split", "domain", "label")
@@ -119,13 +112,49 @@ def main() -> None:
             for name, share in zip((held, union), overlaps(there, patch, start), strict=True):
                 found[name].append(share > 0.5)
             chance.append(hypergeom.sf(0, cells.size, cells.sum(), round(TOP_SHARE * cells.size)))
+    return found, chance
+
+
+def on_recordings(args: argparse.Namespace) -> dict[str, list[bool]]:
+    """Return which tests of a real machine have events, by label and kind of event."""
+    folder = Path(args.recordings)
+    detector = AnomalyDetector.from_pretrained(args.model, layer=args.layer).fit(folder / "train")
+    kinds = {
+        "any event": lambda event: True,
+        "louder": lambda event: not event.lasts and event.strength > 0,
+        "quieter": lambda event: not event.lasts and event.strength < 0,
+        "lasting": lambda event: event.lasts,
+    }
+    found = {}
+    for label in ("normal", "anomaly"):
+        files = sorted(folder.glob(f"test/*_{label}_*"))
+        events = detector.events(files)
+        for kind, is_kind in kinds.items():
+            found[f"{label}, {kind}"] = [any(map(is_kind, there)) for there in events]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, help="folder or Hub name of an encoder")
+    parser.add_argument("--layer", type=int, help="default: embedding_layer of its config, or the last one")
+    parser.add_argument("--references", type=int, default=60, help="per machine type")
+    parser.add_argument("--clips", type=int, default=20, help="per machine type")
+    parser.add_argument("--seed", type=int, default=0, help="of the bursts")
+    parser.add_argument("--factory_seed", type=int, default=0, help="of the machines")
+    parser.add_argument("--cache_dir", default=str(Path(HF_HOME) / "retainmix"), help="folder of the factory's tables")
+    parser.add_argument("--recordings", help="folder of a real machine in place of the factory")
+    args = parser.parse_args()
+
+    found, chance = on_factory(args) if args.recordings is None else (on_recordings(args), [])
     rows = []
     for name, outcomes in found.items():
         count, total = sum(outcomes), len(outcomes)
         low, high = binomtest(count, total).proportion_ci(method="wilson")
         interval = f"{100 * low:.1f} to {100 * high:.1f}"
         rows.append([name, str(total), f"{100 * count / total:.1f}", interval])
-    rows.append(["by chance", str(len(chance)), f"{100 * np.mean(chance):.1f}", ""])
+    if chance:
+        rows.append(["by chance", str(len(chance)), f"{100 * np.mean(chance):.1f}", ""])
     print(markdown.table(["map or events", "clips", "%", "95 % interval"], rows, align="lrrl"))
 
 

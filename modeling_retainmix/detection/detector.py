@@ -125,7 +125,8 @@ class AnomalyDetector(ScoringDetector):
         and errors as in `score`. See `Event` and `level_rule`.
         """
         memory, embedder = self._fitted(), self.embedder
-        rule = level_rule(memory.tensors, memory.recordings, embedder.model.config.patch_size)
+        is_levelled = embedder.clip_level is not None
+        rule = level_rule(memory.tensors, memory.recordings, embedder.model.config.patch_size, is_levelled)
         common = (embedder, self.settings.windows, rule, self.batch_size)
         return [find_events(source, *common) for source in audio_sources(audio, sampling_rate, channel)]
 

@@ -1,8 +1,9 @@
 """Events of a clip: where in time and frequency its level leaves what the references do, in words.
 
-A cell of the level map is compared with the clip's own median in its band, in units of how far the references' cells
-lie from theirs: that finds what happens at a time. The median itself is compared with the references' medians: that
-finds what lasts. How far is too far follows from the references, each against the others.
+A cell of the level map is compared with its band's median, both the clip's own and that of the references, in units of
+how far the references' cells lie from their medians: what passes both happens at a time. The clip's median itself is
+compared with the references' medians: that finds what lasts. How far is too far follows from the references, each
+against the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,9 +39,9 @@ class Event:
         low_hz, high_hz: its band.
         strength: of its strongest cell, in standard deviations of the references; positive where the clip has more
             energy, negative where it has less.
-        lasts: it is a shift of the level that lasts the whole clip, or a whole window of a longer one; it is measured
-            against the levels of the references. Else it is an event in time, measured against the clip's own level.
-        is_whole_clip: it lasts the whole clip.
+        lasts: it is a shift of the median of a clip, or of a window of a longer one, so it lasts for more than half
+            of it. Else it is an event in time, beyond the median of the references and that of the clip.
+        is_whole_clip: it is a shift in all windows of the clip.
     """
 
     start_seconds: float
@@ -56,13 +57,10 @@ class Event:
         """The event in plain English."""
         more, above = ("more", "above") if self.strength > 0 else ("less", "below")
         what = f"{more} energy from {_frequencies(self.low_hz, self.high_hz)}"
-        size = f"{abs(self.strength):.1f} standard deviations"
+        size = f"{abs(self.strength):.1f} standard deviations {above} the references"
         if self.is_whole_clip:
-            return f"{what[0].upper()}{what[1:]} through the whole clip, {size} {above} the references"
-        measured = f"{size} {above} the references"
-        if not self.lasts:
-            measured = f"{size} of the references {above} the rest of the clip"
-        return f"{self.end_seconds - self.start_seconds:.2g} s of {what}, {measured}, at {self.start_seconds:.2f} s"
+            return f"{what[0].upper()}{what[1:]} through most of the clip, {size}"
+        return f"{self.end_seconds - self.start_seconds:.2g} s of {what}, {size}, at {self.start_seconds:.2f} s"
 
 
 class LevelRule(NamedTuple):
@@ -70,6 +68,8 @@ class LevelRule(NamedTuple):
 
     Attributes:
         size: frames and mel bins of a cell.
+        levelled: [B] bool, bands in which a clip's gain does not count: it is the median over these bands of how far
+            the clip's medians lie from `center`.
         center: [B] mean of the recordings' medians.
         center_scale: [B] standard deviation of a further recording's median.
         spread: [B] standard deviation of cells about their window's median.
@@ -78,6 +78,7 @@ class LevelRule(NamedTuple):
     """
 
     size: int
+    levelled: np.ndarray
     center: np.ndarray
     center_scale: np.ndarray
     spread: np.ndarray
@@ -89,7 +90,9 @@ class LevelRule(NamedTuple):
         return self.limits + self.growth * np.log(num_windows)
 
 
-def level_rule(tensors: Mapping[str, torch.Tensor], recordings: np.ndarray, patch_size: int) -> LevelRule:
+def level_rule(
+    tensors: Mapping[str, torch.Tensor], recordings: np.ndarray, patch_size: int, is_levelled: bool = False
+) -> LevelRule:
     """Learn from references what levels are usual.
 
     The median of a band has the variance of the recordings' medians, to which the median band's spread is added as
@@ -102,6 +105,8 @@ def level_rule(tensors: Mapping[str, torch.Tensor], recordings: np.ndarray, patc
             then cells are patches, and means stand for medians.
         recordings: [n] the recording of each window; copies have one number.
         patch_size: frames and mel bins of a patch.
+        is_levelled: clips are compared at one level. The encoder's, a mean, moves with every event; here it is a
+            median, which stays where less than half of the bands change.
     """
     statistics, size = tensors["cell_levels"].double().numpy(), CELL
     if np.isnan(statistics).any():
@@ -109,6 +114,10 @@ def level_rule(tensors: Mapping[str, torch.Tensor], recordings: np.ndarray, patc
         unknown = np.full_like(mean, np.nan)
         statistics, size = np.stack([mean, np.maximum(square - mean**2, 0), unknown, unknown], axis=2), patch_size
     _, recording, counts = np.unique(recordings, return_inverse=True, return_counts=True)
+    # Bands that are not read never change.
+    levelled = np.logical_and((statistics[:, :, 1] > 0).any(axis=0), is_levelled)
+    center = _means(statistics[:, :, 0], recording, counts).mean(axis=0)
+    statistics[:, :, 0] -= _gain(statistics[:, :, 0] - center, levelled)
     medians, squares = (_means(statistics[:, :, column], recording, counts) for column in (0, 1))
     count = len(counts)
     spread = np.sqrt(squares.mean(axis=0))
@@ -132,7 +141,8 @@ def level_rule(tensors: Mapping[str, torch.Tensor], recordings: np.ndarray, patc
                 largest = np.full(count, -np.inf)
                 np.maximum.at(largest, recording, strength.max(axis=1))
                 limits[index], growth[index] = _gumbel_limit(largest, float(np.mean(counts)))
-    return LevelRule(size, center, _scale(scatter, typical, count), _floored(spread, typical), limits, growth)
+    scale, spread = _scale(scatter, typical, count), _floored(spread, typical)
+    return LevelRule(size, levelled, center, scale, spread, limits, growth)
 
 
 def find_events(
@@ -155,13 +165,13 @@ def find_events(
     waveform = source.load()
     pieces = replace(windows, pad=False).cut(waveform, SAMPLING_RATE)
     embedder.check_length(len(pieces[0][1]), source.name)
-    starts, deviations, shifts = _level_map(pieces, embedder, rule, batch_size)
+    starts, above, below, shifts = _level_map(pieces, embedder, rule, batch_size)
     end = (pieces[-1][0] + len(pieces[-1][1])) / SAMPLING_RATE
-    edges = band_edges(deviations.shape[1], embedder.feature_extractor.feature_size)
+    edges = band_edges(shifts.shape[1], embedder.model.config.num_mel_bins)
     louder, quieter, lasting = rule.limits_of(len(pieces)).tolist()
     boxes = [
-        *((box, False) for box in merged_cells(deviations, louder)),
-        *((box._replace(strength=-box.strength), False) for box in merged_cells(-deviations, quieter)),
+        *((box, False) for box in merged_cells(above, louder)),
+        *((box._replace(strength=-box.strength), False) for box in merged_cells(below, quieter)),
         *((box, True) for box in merged_cells(shifts, lasting)),
         *((box._replace(strength=-box.strength), True) for box in merged_cells(-shifts, lasting)),
     ]
@@ -218,8 +228,10 @@ def merged_cells(deviations: np.ndarray, limit: float) -> list[Box]:
 
 def _level_map(
     pieces: Sequence[tuple[int, np.ndarray]], embedder: Embedder, rule: LevelRule, batch_size: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return starts in seconds [T], and deviations and shifts in standard deviations [T, B] of a clip's cells."""
+) -> tuple[np.ndarray, ...]:
+    """Map a clip: starts of its rows in seconds [T]; how far cells lie above and below, and shifts of the median, in
+    standard deviations, [T, B] each.
+    """
     first = np.asarray([start for start, _ in pieces]) / SAMPLING_RATE
     length = len(pieces[0][1]) / SAMPLING_RATE
     borders = np.concatenate([[-np.inf], (first[1:] + first[:-1] + length) / 2, [np.inf]])
@@ -228,17 +240,26 @@ def _level_map(
         waveforms = torch.from_numpy(np.stack([window for _, window in pieces[at : at + batch_size]]))
         cells = real_cells(embedder.cells(waveforms, rule.size), waveforms.shape[1], rule.size).cpu()
         medians = cell_statistics(cells)[:, :, 0].double().numpy()
-        for index, (window, median) in enumerate(zip(cells.double().numpy(), medians, strict=True), at):
+        gain = _gain(medians - rule.center, rule.levelled)
+        levels = zip(cells.double().numpy() - gain[:, None], medians - gain, strict=True)
+        for index, (window, median) in enumerate(levels, at):
             starts = first[index] + np.arange(len(window)) * cell_seconds(rule.size)
             middles = starts + cell_seconds(rule.size) / 2
             kept = (middles >= borders[index]) & (middles < borders[index + 1])
             # A short clip says less of its median: the second term is the variance of that of normal values.
             scale = np.sqrt(rule.center_scale**2 + np.pi / 2 * rule.spread**2 / len(window))
             shift = (median - rule.center) / scale
-            deviations = ((window - median) / rule.spread)[kept]
-            parts.append((starts[kept], deviations, np.broadcast_to(shift, deviations.shape)))
-    starts, deviations, shifts = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return starts, deviations, shifts
+            above = (window[kept] - np.maximum(median, rule.center)) / rule.spread
+            below = (np.minimum(median, rule.center) - window[kept]) / rule.spread
+            parts.append((starts[kept], above, below, np.broadcast_to(shift, above.shape)))
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+
+
+def _gain(deviations: np.ndarray, levelled: np.ndarray) -> np.ndarray:
+    """Return what to take away of the levels of windows whose medians deviate by [n, B]: [n, B]."""
+    if not levelled.any():
+        return np.zeros_like(deviations)
+    return np.where(levelled, np.median(deviations[:, levelled], axis=1, keepdims=True), 0)
 
 
 def _means(values: np.ndarray, recording: np.ndarray, counts: np.ndarray) -> np.ndarray:

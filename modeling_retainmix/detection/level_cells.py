@@ -3,6 +3,8 @@
 A patch of the encoders holds 16 of these cells. They need no encoder.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 
@@ -18,6 +20,7 @@ def cell_seconds(frames: int = CELL) -> float:
     return frames * FRAME_SHIFT / SAMPLING_RATE
 
 
+@lru_cache
 def heard_bins(num_mel_bins: int) -> torch.Tensor:
     """Say which mel bins have a filter that is not empty, [num_mel_bins] bool: narrow ones miss all frequencies."""
     return (mel_filters(num_mel_bins, "cpu") > 0).any(dim=0)

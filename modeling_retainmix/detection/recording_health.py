@@ -216,7 +216,8 @@ def _differences(traits: Traits, compare: Callable[[np.ndarray], str | None]) ->
         alone = np.full((1, len(traits)), np.nan)
         alone[0, index] = value
         message = compare(alone)
-        told = f"{measure.replace('_', ' ')} as that of references" if message is None else _sentence(message)
+        label = "length" if measure == "seconds" else measure.replace("_", " ")
+        told = f"{label} as in the references" if message is None else _sentence(message)
         yield Finding(measure, float(value), message is not None, told[0].upper() + told[1:])
 
 

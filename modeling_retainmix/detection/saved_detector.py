@@ -160,8 +160,8 @@ def read_references(
     for key, length in _PER_RECORDING.items():
         tensors.setdefault(key, torch.full((len(names), length), math.nan))
     if "recording_index" in tensors:
-        shape = (len(tensors["recording_index"]), num_cell_bands, NUM_CELL_STATISTICS)
-        tensors.setdefault("cell_levels", torch.full(shape, math.nan))
+        cells = (len(tensors["recording_index"]), num_cell_bands, NUM_CELL_STATISTICS)
+        tensors.setdefault("cell_levels", torch.full(cells, math.nan))
     for key, dtype in _DTYPES.items():
         check(key in tensors, f"lacks {key}")
         check(tensors[key].dtype == dtype, f"holds {key} as {tensors[key].dtype}, not {dtype}")

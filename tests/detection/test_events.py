@@ -77,7 +77,15 @@ def test_when_a_band_is_louder_all_the_time_then_the_event_lasts_and_none_is_in_
     assert found and all(event.lasts and event.is_whole_clip for event in found)
     assert (found[0].start_seconds, found[0].end_seconds) == (0.0, 2.0)
     assert found[0].low_hz < 2500 < found[0].high_hz and found[0].strength > 4
-    assert " through the whole clip, " in found[0].sentence and found[0].sentence.startswith("More energy from ")
+    assert " through most of the clip, " in found[0].sentence and found[0].sentence.startswith("More energy from ")
+
+
+def test_when_a_band_is_louder_most_of_the_time_then_its_pauses_are_no_events(spectrum):
+    clip = NORMAL[0].copy()
+    for start in range(0, 32_000, 8000):  # 0.35 of 0.5 s
+        clip[start : start + 5600] += 0.3 * band_noise(0.35)
+    (found,) = spectrum.events(clip, RATE)
+    assert found and all(event.lasts and event.strength > 0 for event in found)
 
 
 def test_when_a_gain_is_heard_then_it_lasts_and_without_the_level_it_is_no_event(tiny_checkpoint, spectrum):
@@ -171,8 +179,7 @@ def test_when_clips_are_much_shorter_than_the_references_then_they_have_no_more_
     [
         (
             Event(1.24, 1.54, 2100, 3400, 7.23, False, False),
-            "0.3 s of more energy from 2.1 to 3.4 kHz, 7.2 standard deviations of the references above the rest of "
-            "the clip, at 1.24 s",
+            "0.3 s of more energy from 2.1 to 3.4 kHz, 7.2 standard deviations above the references, at 1.24 s",
         ),
         (
             Event(0, 12, 120, 640, -5, True, False),
@@ -180,7 +187,8 @@ def test_when_clips_are_much_shorter_than_the_references_then_they_have_no_more_
         ),
         (
             Event(0, 4, 640, 1200, 5, True, True),
-            "More energy from 640 Hz to 1.2 kHz through the whole clip, 5.0 standard deviations above the references",
+            "More energy from 640 Hz to 1.2 kHz through most of the clip, 5.0 standard deviations above the "
+            "references",
         ),
     ],
 )
@@ -269,6 +277,23 @@ def test_rule_is_that_of_references_left_out_one_by_one(per_recording, monkeypat
     np.testing.assert_allclose(rule.spread, spread, rtol=1e-9)
     np.testing.assert_allclose(rule.limits, gumbel[:, 0], rtol=1e-9)
     np.testing.assert_allclose(rule.limits_of(5), gumbel[:, 0] + gumbel[:, 1] * np.log(5), rtol=1e-9)
+
+
+def test_when_clips_are_levelled_then_a_gain_changes_no_rule_and_unread_bands_stay():
+    statistics = drawn_statistics(12)
+    statistics[:, 4] = 0
+    gains = torch.randn(12, 1, generator=torch.Generator().manual_seed(0)) * 10
+    louder = statistics.clone()
+    louder[:, [0, 1, 2, 3, 5], 0] += gains
+    plain, moved = (
+        level_rule({"cell_levels": values}, np.arange(12), 16, is_levelled=True) for values in (statistics, louder)
+    )
+    assert plain.levelled.tolist() == [True, True, True, True, False, True]
+    for before, after in zip(plain[3:], moved[3:], strict=True):
+        np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-4)
+    offset = (moved.center - plain.center)[plain.levelled]
+    np.testing.assert_allclose(offset, offset[0], rtol=1e-4)  # the zero of levels is free
+    assert plain.center[4] == moved.center[4] == 0
 
 
 def test_when_largest_deviations_are_gumbel_then_the_limit_is_exceeded_at_the_rate_for_any_number_of_windows():

@@ -141,7 +141,7 @@ def test_when_a_detector_is_fitted_then_what_differs_from_its_references_is_told
     (same,) = detector.recording_health(noise(seed=9), RATE)
     assert same.problems == []
     by_measure = {finding.measure: finding for finding in same.findings}
-    assert by_measure["sampling_rate"].sentence == "Sampling rate as that of references"
+    assert by_measure["sampling_rate"].sentence == "Sampling rate as in the references"
 
 
 def test_when_the_detector_hears_a_lower_band_then_what_lies_above_is_told(tiny_checkpoint):
