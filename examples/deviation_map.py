@@ -15,16 +15,9 @@ from matplotlib.figure import Figure
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.detection.explanation import Explanation
+from modeling_retainmix.detection.level_cells import band_edges
 
 TINY_MODEL = Path(__file__).parents[1] / "hub_cards" / "retainmix-beats-tiny"
-MEL_BANDS, LOW_HZ, HIGH_HZ = 128, 20.0, 8000.0  # of the encoders' filter bank
-
-
-def patch_edges(num_patches: int) -> np.ndarray:
-    """Return the borders of the frequency patches in Hz, [num_patches + 1], half way between two mel filters."""
-    low, high = 1127.0 * np.log1p(np.array([LOW_HZ, HIGH_HZ]) / 700.0)
-    mel = low + (high - low) * (np.linspace(0, MEL_BANDS, num_patches + 1) + 0.5) / (MEL_BANDS + 1)
-    return 700.0 * np.expm1(mel / 1127.0)
 
 
 def deviation_map(explanation: Explanation, title: str) -> Figure:
@@ -37,7 +30,7 @@ def deviation_map(explanation: Explanation, title: str) -> Figure:
     axes = figure.subplots()
     # Patches are of equal height, as the encoder sees them: the axis is mel, its labels are Hz.
     mesh = axes.pcolormesh(seconds, np.arange(patches + 1), deviations.T, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    axes.set_yticks(np.arange(patches + 1), [f"{edge:.0f}" for edge in patch_edges(patches)])
+    axes.set_yticks(np.arange(patches + 1), [f"{edge:.0f}" for edge in band_edges(patches)])
     axes.set_xlabel("Time in s")
     axes.set_ylabel("Frequency in Hz")
     axes.set_title(title, fontsize="medium")

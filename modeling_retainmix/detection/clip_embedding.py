@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
 from modeling_retainmix.detection.duplicates import NUM_VALUES, fingerprint
 from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.level_cells import cell_statistics, real_cells
 from modeling_retainmix.detection.recording_traits import Traits, measure_traits
 from modeling_retainmix.detection.windows import Windows
 from modeling_retainmix.load_ahead import load_ahead
@@ -28,6 +29,7 @@ class ClipEmbeddings:
             With `transform`, its results.
         level_moments: [windows, F, 2] float32, mean over time of the log-mel level of each frequency patch, and of
             its square, in the first channel that is embedded.
+        cell_levels: [windows, B, 4] float32 of `level_cells.cell_statistics`, in the same channel.
         clip_index: [windows] int64, which clip a window belongs to.
         start_seconds: [windows] float64, where in its clip a window begins.
         traits: [clips, traits] float32 of `recording_traits.Traits`, of the first channel as it was recorded; NaN for
@@ -37,6 +39,7 @@ class ClipEmbeddings:
 
     vectors: torch.Tensor
     level_moments: torch.Tensor
+    cell_levels: torch.Tensor
     clip_index: np.ndarray
     start_seconds: np.ndarray
     traits: np.ndarray
@@ -90,15 +93,17 @@ def embed_clips(
         except (FileNotFoundError, ValueError) as error:
             work.fail(index, error)
         else:
-            work.add(index, pieces)
+            work.add(index, pieces, len(waveform))
     work.finish()
     failed = sorted(work.failed)
     traits[failed], fingerprints[failed] = np.nan, np.nan
     rows = [row for row, index in enumerate(work.clip_index) if index not in work.failed]
-    vectors, moments = ([values[row] for row in rows] or [torch.empty(0)] for values in (work.vectors, work.moments))
+    found = (work.vectors, work.moments, work.cell_levels)
+    vectors, moments, cell_levels = ([values[row] for row in rows] or [torch.empty(0)] for values in found)
     return ClipEmbeddings(
         torch.stack(vectors),
         torch.stack(moments),
+        torch.stack(cell_levels),
         np.asarray([work.clip_index[row] for row in rows], dtype=np.int64),
         np.asarray([work.start_seconds[row] for row in rows]),
         traits,
@@ -123,12 +128,14 @@ class _Work:
         self.start_seconds: list[float] = []
         self.vectors: list[torch.Tensor] = []
         self.moments: list[torch.Tensor] = []
+        self.cell_levels: list[torch.Tensor] = []
         self.failed: set[int] = set()
         self._embedder, self._sources, self._batch_size = embedder, sources, batch_size
         self._transform, self._on_error, self._on_clip = transform, on_error, on_clip
         self._width, self._is_reference_width = width, width is not None
         self._waiting: dict[int, list[tuple[int, np.ndarray]]] = {}  # by length: row and samples; oldest length first
         self._num_waiting = 0
+        self._num_real: list[int] = []  # samples of each row that are not padding
         self._rows: dict[int, range] = {}  # of clips that are not done
         self._left: dict[int, int] = {}  # windows of theirs that are not embedded
 
@@ -142,8 +149,8 @@ class _Work:
             if self._on_clip is not None:
                 self._on_clip(index, None)
 
-    def add(self, index: int, pieces: Sequence[tuple[int, np.ndarray]]) -> None:
-        """Take the windows of a clip, all of one length; embed what has become a batch."""
+    def add(self, index: int, pieces: Sequence[tuple[int, np.ndarray]], num_samples: int) -> None:
+        """Take the windows of a clip of so many samples, all of one length; embed what has become a batch."""
         length, first = len(pieces[0][1]), len(self.clip_index)
         self._rows[index], self._left[index] = range(first, first + len(pieces)), len(pieces)
         for row, (start, window) in enumerate(pieces, first):
@@ -151,6 +158,8 @@ class _Work:
             self.start_seconds.append(start / SAMPLING_RATE)
             self.vectors.append(torch.empty(0))
             self.moments.append(torch.empty(0))
+            self.cell_levels.append(torch.empty(0))
+            self._num_real.append(min(num_samples, length))
             self._waiting.setdefault(length, []).append((row, window))
             self._num_waiting += 1
             if len(self._waiting[length]) == self._batch_size:
@@ -189,9 +198,11 @@ class _Work:
         finite = joined.isfinite().all(dim=1).cpu() & results.isfinite().all(dim=1)
         levels = tokens.levels.cpu()[::channels, tokens.real_columns]
         level_moments = torch.stack([levels.mean(dim=1), levels.square().mean(dim=1)], dim=2)
+        cells = tokens.cells[::channels].cpu()
         for place, (row, window) in enumerate(batch):
             if finite[place]:
                 self.vectors[row], self.moments[row] = results[place], level_moments[place]
+                self.cell_levels[row] = cell_statistics(real_cells(cells[place, None], self._num_real[row]))[0]
             else:
                 self.fail(self.clip_index[row], self._not_finite(self.clip_index[row], window))
         for row in rows:

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from modeling_retainmix.detection.clip_embedding import load_clip
+from modeling_retainmix.detection.events import Event, find_events, level_rule
 from modeling_retainmix.detection.explanation import Explanation, explain_clip
 from modeling_retainmix.detection.inputs import clip_sources
+from modeling_retainmix.detection.recording_health import RecordingHealth, recording_health
 from modeling_retainmix.detection.scoring_detector import ScoringDetector
 from modeling_retainmix.detection.threshold import ThresholdMethod, threshold_table
 
@@ -128,3 +130,34 @@ class AnomalyDetector(ScoringDetector):
         if message:
             warnings.warn(message, stacklevel=2)
         return explanations
+
+    def events(
+        self,
+        audio: Any,
+        sampling_rate: int | None = None,
+        channel: int | str | None = None,
+        far: Any = None,
+        far_channel: int | str | None = None,
+    ) -> list[list[Event]]:
+        """Say what each clip has more or less of than the references, where and when, strongest first.
+
+        Levels are compared, whatever the encoder, pooling and backend; of two microphones the near one's, or what is
+        left of it (`microphones="cancel"`, which needs `far`). Arguments and errors as in `score`. See `Event` and
+        `level_rule`.
+        """
+        memory, embedder, microphones = self._fitted(), self.embedder, self.settings.microphones
+        is_levelled = embedder.clip_level is not None
+        rule = level_rule(memory.tensors, memory.recordings, embedder.model.config.patch_size, is_levelled)
+        heard = microphones if microphones == "cancel" else "near"
+        sources = clip_sources(heard, audio, sampling_rate, channel, far, far_channel)
+        return [find_events(source, embedder, self.settings.windows, rule, self.batch_size) for source in sources]
+
+    def recording_health(
+        self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None
+    ) -> list[RecordingHealth]:
+        """Examine recordings themselves: clipping, dropouts, silence, energy that is not heard, and, after `fit`, what
+        differs from the references. Arguments as in `score`, errors as in `recording_health.recording_health`.
+        """
+        memory, settings = self._memory, self.settings
+        traits = None if memory is None else memory.tensors["traits"].numpy()
+        return recording_health(audio, sampling_rate, channel, traits, settings.windows, settings.max_frequency)

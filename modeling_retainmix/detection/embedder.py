@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
+from modeling_retainmix.detection.level_cells import CELL, heard_bins, level_cells
 from modeling_retainmix.detection.pooling import (
     DEFAULT_GAMMA,
     DEFAULT_P,
@@ -35,11 +36,13 @@ class ClipTokens(NamedTuple):
     Attributes:
         hidden: {layer: [batch, T * F, D] float32}, without class token; D differs between layers and other blocks.
         levels: [batch, T, F] mean of the normalized log-mel features in each patch.
+        cells: [batch, T', B] the same in the cells of `level_cells`; without padding.
         real_columns: [T] bool on the CPU, which time columns hold no padding: their frames are all real.
     """
 
     hidden: dict[Layer, torch.Tensor]
     levels: torch.Tensor
+    cells: torch.Tensor
     real_columns: torch.Tensor
 
 
@@ -137,6 +140,7 @@ class Embedder:
         layers: the layers, ascending, and then the others.
         indices: those that are indices into `hidden_states`.
         layout: of their embeddings, end to end as `join` lays them.
+        clip_level: of the feature extractor; None: clips are heard as recorded.
 
     Raises:
         ValueError: no layer, or one that the model does not have.
@@ -165,7 +169,7 @@ class Embedder:
         self.device = torch.device(device)
         self.model = _cut(model, _built_layers(_depth(self.layers), model.config)).to(self.device).eval()
         self.feature_extractor = feature_extractor
-        self._clip_level = getattr(feature_extractor, "clip_level", None)  # extractors of others have none
+        self.clip_level = getattr(feature_extractor, "clip_level", None)  # extractors of others have none
         self.pooling, self.pooling_p, self.rdp_gamma = pooling, pooling_p, rdp_gamma
         self._read_bins = None if max_frequency is None else _bins_below(max_frequency, feature_extractor.feature_size)
 
@@ -196,7 +200,16 @@ class Embedder:
         columns, size = features.shape[1] // config.patch_size, config.patch_size
         patches = features[:, : columns * size].unflatten(1, (columns, size))
         levels = patches.unflatten(3, (config.num_mel_patches, size)).mean(dim=(2, 4))
-        return ClipTokens(hidden, levels, is_real[0, : columns * size].view(columns, size).all(dim=1))
+        cells = level_cells(features[:, : int(is_real.sum())], CELL, heard_bins(features.shape[2]))
+        return ClipTokens(hidden, levels, cells, is_real[0, : columns * size].view(columns, size).all(dim=1))
+
+    @torch.inference_mode()
+    def cells(self, waveforms: torch.Tensor, size: int = CELL) -> torch.Tensor:
+        """Compute the level cells of a batch of clips of one length, without the encoder: [batch, T', B]."""
+        is_real = self.frame_mask(waveforms.shape[1])
+        features = self.features(waveforms.to(self.device, torch.float32), is_real)
+        heard = heard_bins(features.shape[2]) if size == CELL else None  # older detectors kept patches of all bins
+        return level_cells(features[:, : int(is_real.sum())], size, heard)
 
     def features(
         self, waveforms: torch.Tensor, is_real: torch.Tensor, features: torch.Tensor | None = None
@@ -204,7 +217,7 @@ class Embedder:
         """Compute features in the band and at the level that are read; `features` are those of the extractor."""
         if features is None:
             features = self.feature_extractor.extract_features(waveforms)
-        return self._in_band(features, self._clip_level, is_real)
+        return self._in_band(features, self.clip_level, is_real)
 
     def hidden(
         self, waveforms: torch.Tensor, features: torch.Tensor, is_real: torch.Tensor
@@ -231,7 +244,7 @@ class Embedder:
 
     def _in_band(self, features: torch.Tensor, level: float | None, is_real: torch.Tensor) -> torch.Tensor:
         """Set the mean of the mel bins that are read to a level (None: leave it), and the others to 0."""
-        if self._read_bins is None and level == self._clip_level:
+        if self._read_bins is None and level == self.clip_level:
             return features  # they are there
         read = set_clip_level(features[..., : self._read_bins], level, is_real.to(self.device))
         return torch.nn.functional.pad(read, (0, features.shape[2] - read.shape[2]))

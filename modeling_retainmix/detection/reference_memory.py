@@ -27,6 +27,7 @@ class ReferenceMemory:
     Attributes:
         names, tensors: as given.
         width: of a vector.
+        recordings: [n] int64 the recording of each window; copies count as the first of them.
         scores: of clips, by their distance to the references; copies of a recording count as one recording.
 
     Raises:
@@ -48,10 +49,11 @@ class ReferenceMemory:
         self._is_target_domain = tensors["is_target_domain"].numpy()
         self._first_copy = group_copies(tensors["fingerprints"].numpy())
         self._check_domains()
+        self.recordings = self._first_copy[self._recording_index]
         self.scores = DomainScores(
             settings,
             tensors["vectors"].to("cpu" if device.type == "mps" else device),  # which has no float64
-            torch.from_numpy(self._first_copy)[tensors["recording_index"]],
+            torch.from_numpy(self.recordings),
             tensors["is_target_domain"],
             layout,
         )
@@ -62,7 +64,7 @@ class ReferenceMemory:
             raise ValueError(f"num_windows={num_windows}: a clip has at least 1 window")
         if self._settings.normalization == "test":
             raise ValueError("normalization='test' makes scores depend on the other clips of a call: use 'references'")
-        rows = self._first_copy[self._recording_index] == self._recording_index  # one of several copies
+        rows = self.recordings == self._recording_index  # one of several copies
         calibration = calibration_scores(
             self.scores.leave_one_out()[rows],
             self._recording_index[rows],
@@ -116,6 +118,7 @@ def reference_tensors(
         "recording_index": clip_index + (0 if memory is None else len(memory.names)),
         "is_target_domain": is_target_domain[clip_index],
         "level_moments": embeddings.level_moments,
+        "cell_levels": embeddings.cell_levels,
         "traits": torch.from_numpy(embeddings.traits),
         "fingerprints": torch.from_numpy(embeddings.fingerprints),
     }

@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 from transformers.utils import cached_file
 
 from modeling_retainmix.detection.duplicates import NUM_VALUES
+from modeling_retainmix.detection.level_cells import NUM_CELL_STATISTICS
 from modeling_retainmix.detection.recording_traits import Traits
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.vector_layout import VectorLayout
@@ -41,6 +42,7 @@ _DTYPES = {
     "recording_index": torch.int64,
     "is_target_domain": torch.bool,
     "level_moments": torch.float32,
+    "cell_levels": torch.float32,
     "traits": torch.float32,
     "fingerprints": torch.float32,
 }
@@ -169,6 +171,7 @@ def read_references(
     settings: DetectorSettings,
     layout: VectorLayout,
     num_level_bands: int,
+    num_cell_bands: int,
 ) -> dict[str, torch.Tensor]:
     """Read a detector's tensors.
 
@@ -179,11 +182,12 @@ def read_references(
         settings: of the detector.
         layout: of a vector, near or far.
         num_level_bands: frequency patches of the encoder.
+        num_cell_bands: of the level map.
 
     Returns:
         `vectors` [n, dim] float32, `recording_index` [n] int64, `is_target_domain` [n] bool, `level_moments`
-        [n, F, 2] float32; `traits` [recordings, traits] and `fingerprints` [recordings, values] float32, NaN in
-        detectors that were saved without.
+        [n, F, 2] float32; `cell_levels` [n, B, 4], `traits` [recordings, traits] and `fingerprints` [recordings,
+        values] float32, NaN in detectors that were saved without.
 
     Raises:
         OSError: `references.safetensors` is missing.
@@ -203,13 +207,20 @@ def read_references(
         tensors.setdefault(key, torch.full((len(names), length), math.nan))
     if list(tensors["traits"].shape) == [len(names), _FIRST_TRAITS]:
         tensors["traits"] = pad(tensors["traits"], (0, len(Traits._fields) - _FIRST_TRAITS), value=math.nan)
+    if "recording_index" in tensors:
+        cells = (len(tensors["recording_index"]), num_cell_bands, NUM_CELL_STATISTICS)
+        tensors.setdefault("cell_levels", torch.full(cells, math.nan))
     for key, dtype in _DTYPES.items():
         check(key in tensors, f"lacks {key}")
         check(tensors[key].dtype == dtype, f"holds {key} as {tensors[key].dtype}, not {dtype}")
     vectors, recording_index = tensors["vectors"], tensors["recording_index"]
     count = len(recording_index)
     check(recording_index.ndim == 1, f"holds recording_index of shape {list(recording_index.shape)}, not [n]")
-    for key, shape in (("is_target_domain", [count]), ("level_moments", [count, num_level_bands, 2])):
+    for key, shape in (
+        ("is_target_domain", [count]),
+        ("level_moments", [count, num_level_bands, 2]),
+        ("cell_levels", [count, num_cell_bands, NUM_CELL_STATISTICS]),
+    ):
         check(list(tensors[key].shape) == shape, f"holds {key} of shape {list(tensors[key].shape)}, not {shape}")
     width = (2 if settings.has_two_vectors else 1) * sum(layout.widths) * layout.num_bands
     # Averages over frequency keep the time axis, whose length is that of the references.

@@ -17,6 +17,7 @@ from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.detection.clip_embedding import embed_clips
 from modeling_retainmix.detection.embedder import LOG_MEL, Embedder, chosen_layers, load_encoder
 from modeling_retainmix.detection.inputs import check_normal, clip_sources, reference_domains
+from modeling_retainmix.detection.level_cells import CELL
 from modeling_retainmix.detection.reference_memory import ReferenceMemory, reference_tensors
 from modeling_retainmix.detection.saved_detector import (
     check_setting_names,
@@ -110,8 +111,9 @@ class ScoringDetector:
             chosen, names = (DetectorSettings(**settings), []) if file is None else read_settings(file)
             detector = cls(*load_encoder(name, chosen.layer, revision, trust_remote_code), chosen, device, batch_size)
             if file is not None:
-                layout, num_bands = detector.embedder.layout, detector.embedder.model.config.num_mel_patches
-                detector._remember(names, read_references(name, revision, names, chosen, layout, num_bands))
+                layout, config = detector.embedder.layout, detector.embedder.model.config
+                num_bands = (config.num_mel_patches, config.num_mel_bins // CELL)
+                detector._remember(names, read_references(name, revision, names, chosen, layout, *num_bands))
             return detector
 
         return read() if file is None else read_unchanged(Path(file).parent, read)

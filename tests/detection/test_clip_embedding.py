@@ -10,6 +10,7 @@ import torch
 from modeling_retainmix.audio import AudioSource, audio_sources
 from modeling_retainmix.detection.clip_embedding import embed_clips
 from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.level_cells import cell_statistics
 from modeling_retainmix.detection.recording_traits import Traits
 from modeling_retainmix.detection.windows import Windows
 from modeling_retainmix.encoders import BeatsFeatureExtractor
@@ -76,6 +77,14 @@ def test_level_moments_are_those_of_each_window(embedder, clips):
     levels = embedder.tokens(torch.from_numpy(clips[1])[None]).levels[0]
     torch.testing.assert_close(result.level_moments[1, :, 0], levels.mean(dim=0))
     torch.testing.assert_close(result.level_moments[1, :, 1], levels.square().mean(dim=0))
+
+
+def test_cell_levels_are_those_of_the_samples_of_each_window(embedder, clips):
+    for windows in (Windows(), Windows(pad=True)):
+        result = embed_clips(embedder, audio_sources(clips[:3], 16000), windows, batch_size=3)
+        for row, clip in enumerate(clips[:3]):
+            cells = embedder.cells(torch.from_numpy(clip)[None])
+            torch.testing.assert_close(result.cell_levels[row], cell_statistics(cells)[0], rtol=1e-4, atol=1e-4)
 
 
 def test_when_clips_differ_in_length_and_time_is_kept_then_error_says_what_to_use(

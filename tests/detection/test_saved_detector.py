@@ -58,6 +58,7 @@ def test_folder_of_another_pooling_loads(tiny_checkpoint, tmp_path, pooling):
             r"is_target_domain of shape \[3\]",
         ),
         (lambda tensors: tensors.update(level_moments=torch.zeros(4, 5, 2)), r"level_moments of shape \[4, 5, 2\]"),
+        (lambda tensors: tensors.update(cell_levels=torch.zeros(4, 8, 4)), r"cell_levels of shape \[4, 8, 4\], not"),
         (
             lambda tensors: tensors.update(recording_index=torch.zeros(4, 1).long()),
             r"recording_index of shape \[4, 1\]",

@@ -1,0 +1,294 @@
+"""Events of a clip: where in time and frequency its level leaves what the references do, in words.
+
+A cell of the level map is compared with its band's median, both the clip's own and that of the references, in units of
+how far the references' cells lie from their medians: what passes both happens at a time. The clip's median itself is
+compared with the references' medians: that finds what lasts. How far is too far follows from the references, each
+against the others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
+from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.level_cells import CELL, band_edges, cell_seconds, cell_statistics, real_cells
+from modeling_retainmix.detection.windows import Windows
+
+# Chosen on validation machines of other seeds than those of the figures in docs/detector.md.
+EVENT_RATE = 0.02  # of normal clips in which each of the three rules (louder, quieter, lasting) may find an event
+_LEAST_STRENGTH = 4.0  # standard deviations, whatever the references say
+
+_CONNECTED = 0.5  # of the limit: weaker cells do not connect others
+_EDGE = 0.25  # of the strongest cell of an event: its box ends where the deviation falls below
+_FEWEST_RECORDINGS = 4  # from which the spread of their largest deviations is taken
+_SPREAD_FLOOR = 0.25  # of the median band's spread: a pure tone has next to none
+_EULER = 0.5772156649
+
+
+@dataclass(frozen=True)
+class Event:
+    """A part of a clip that is louder or quieter than usual.
+
+    Attributes:
+        start_seconds, end_seconds: in the clip.
+        low_hz, high_hz: its band.
+        strength: of its strongest cell, in standard deviations of the references; positive where the clip has more
+            energy, negative where it has less.
+        lasts: it is a shift of the median of a clip, or of a window of a longer one, so it lasts for more than half
+            of it. Else it is an event in time, beyond the median of the references and that of the clip.
+        is_whole_clip: it is a shift in all windows of the clip.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    low_hz: float
+    high_hz: float
+    strength: float
+    lasts: bool
+    is_whole_clip: bool
+
+    @property
+    def sentence(self) -> str:
+        """The event in plain English."""
+        more, above = ("more", "above") if self.strength > 0 else ("less", "below")
+        what = f"{more} energy from {_frequencies(self.low_hz, self.high_hz)}"
+        size = f"{abs(self.strength):.1f} standard deviations {above} the references"
+        if self.is_whole_clip:
+            return f"{what[0].upper()}{what[1:]} through most of the clip, {size}"
+        return f"{self.end_seconds - self.start_seconds:.2g} s of {what}, {size}, at {self.start_seconds:.2f} s"
+
+
+class LevelRule(NamedTuple):
+    """What references say of levels, band by band, and how strong an event has to be.
+
+    Attributes:
+        size: frames and mel bins of a cell.
+        levelled: [B] bool, bands in which a clip's gain does not count: it is the median over these bands of how far
+            the clip's medians lie from `center`.
+        center: [B] mean of the recordings' medians.
+        center_scale: [B] standard deviation of a further recording's median.
+        spread: [B] standard deviation of cells about their window's median.
+        limits: [3] least strength of events that are louder, quieter or lasting, in a clip of one window.
+        growth: [3] of the limits with the logarithm of the number of windows.
+    """
+
+    size: int
+    levelled: np.ndarray
+    center: np.ndarray
+    center_scale: np.ndarray
+    spread: np.ndarray
+    limits: np.ndarray
+    growth: np.ndarray
+
+    def limits_of(self, num_windows: int) -> np.ndarray:
+        """Return the limits [3] of a clip of so many windows."""
+        return self.limits + self.growth * np.log(num_windows)
+
+
+def level_rule(
+    tensors: Mapping[str, torch.Tensor], recordings: np.ndarray, patch_size: int, is_levelled: bool = False
+) -> LevelRule:
+    """Learn from references what levels are usual.
+
+    The median of a band has the variance of the recordings' medians, to which the median band's spread is added as
+    one more observation: with one reference, it is all that is known. Limits are those that the largest deviation of
+    a recording, measured against the others, exceeds at `EVENT_RATE`, by a Gumbel distribution with the mean and
+    variance of theirs, but at least 4. With fewer than 4 recordings, or where the extremes were not kept, they are 4.
+
+    Args:
+        tensors: `cell_levels` [n, B, 4], and `level_moments` [n, F, 2] for detectors that were saved without cells:
+            then cells are patches, and means stand for medians.
+        recordings: [n] the recording of each window; copies have one number.
+        patch_size: frames and mel bins of a patch.
+        is_levelled: clips are compared at one level. The encoder's, a mean, moves with every event; here it is a
+            median, which stays where less than half of the bands change.
+    """
+    statistics, size = tensors["cell_levels"].double().numpy(), CELL
+    if np.isnan(statistics).any():
+        mean, square = tensors["level_moments"].double().numpy().transpose(2, 0, 1)
+        unknown = np.full_like(mean, np.nan)
+        statistics, size = np.stack([mean, np.maximum(square - mean**2, 0), unknown, unknown], axis=2), patch_size
+    _, recording, counts = np.unique(recordings, return_inverse=True, return_counts=True)
+    # Bands that are not read never change.
+    levelled = np.logical_and((statistics[:, :, 1] > 0).any(axis=0), is_levelled)
+    center = _means(statistics[:, :, 0], recording, counts).mean(axis=0)
+    statistics[:, :, 0] -= _gain(statistics[:, :, 0] - center, levelled)
+    medians, squares = (_means(statistics[:, :, column], recording, counts) for column in (0, 1))
+    count = len(counts)
+    spread = np.sqrt(squares.mean(axis=0))
+    typical = float(np.median(spread[spread > 0])) if (spread > 0).any() else 1.0
+    center = medians.mean(axis=0)
+    scatter = np.square(medians - center).sum(axis=0)
+    limits, growth = np.full(3, _LEAST_STRENGTH), np.zeros(3)
+    if count >= _FEWEST_RECORDINGS:
+        # Each recording against the others, in closed form.
+        others_spread = _floored(np.sqrt((squares.sum(axis=0) - squares).clip(min=0) / (count - 1)), typical)
+        others_center = (count * center - medians) / (count - 1)
+        others_scatter = (scatter - np.square(medians - center) * count / (count - 1)).clip(min=0)
+        others_scale = _scale(others_scatter, typical, count - 1)
+        strengths = (
+            statistics[:, :, 3] / others_spread[recording],
+            -statistics[:, :, 2] / others_spread[recording],
+            np.abs(statistics[:, :, 0] - others_center[recording]) / others_scale[recording],
+        )
+        for index, strength in enumerate(strengths):
+            if not np.isnan(strength).any():
+                largest = np.full(count, -np.inf)
+                np.maximum.at(largest, recording, strength.max(axis=1))
+                limits[index], growth[index] = _gumbel_limit(largest, float(np.mean(counts)))
+    scale, spread = _scale(scatter, typical, count), _floored(spread, typical)
+    return LevelRule(size, levelled, center, scale, spread, limits, growth)
+
+
+def find_events(
+    source: AudioSource, embedder: Embedder, windows: Windows, rule: LevelRule, batch_size: int
+) -> list[Event]:
+    """Find the events of a clip, strongest first.
+
+    Of a clip longer than a window, each cell is judged in the window whose middle is nearest.
+
+    Args:
+        source: the clip, [samples] at 16 kHz once loaded.
+        embedder: whose features are compared; its encoder does not run.
+        windows: how to cut the clip.
+        rule: of the references.
+        batch_size: windows that are computed at once.
+
+    Raises:
+        FileNotFoundError, ValueError: the clip cannot be read or is too short.
+    """
+    waveform = source.process(source.load())
+    pieces = replace(windows, pad=False).cut(waveform, SAMPLING_RATE)
+    embedder.check_length(len(pieces[0][1]), source.name)
+    starts, above, below, shifts = _level_map(pieces, embedder, rule, batch_size)
+    end = (pieces[-1][0] + len(pieces[-1][1])) / SAMPLING_RATE
+    edges = band_edges(shifts.shape[1], embedder.model.config.num_mel_bins)
+    louder, quieter, lasting = rule.limits_of(len(pieces)).tolist()
+    boxes = [
+        *((box, False) for box in merged_cells(above, louder)),
+        *((box._replace(strength=-box.strength), False) for box in merged_cells(below, quieter)),
+        *((box, True) for box in merged_cells(shifts, lasting)),
+        *((box._replace(strength=-box.strength), True) for box in merged_cells(-shifts, lasting)),
+    ]
+    events = []
+    for box, lasts in boxes:
+        ends = box.last_row == len(starts) - 1
+        event_end = end if ends else min(float(starts[box.last_row]) + cell_seconds(rule.size), end)
+        events.append(
+            Event(
+                float(starts[box.first_row]),
+                event_end,
+                float(edges[box.first_band]),
+                float(edges[box.last_band + 1]),
+                box.strength,
+                lasts,
+                lasts and ends and box.first_row == 0,
+            )
+        )
+    return sorted(events, key=lambda event: -abs(event.strength))
+
+
+class Box(NamedTuple):
+    """The smallest box around the cells of an event, and the largest deviation in it; the last ones are in it."""
+
+    first_row: int
+    last_row: int
+    first_band: int
+    last_band: int
+    strength: float
+
+
+def merged_cells(deviations: np.ndarray, limit: float) -> list[Box]:
+    """Merge neighboring cells to events.
+
+    Cells above half the limit that touch, also at a corner, belong together; they are an event if one of them reaches
+    the limit. Its box holds those of at least a quarter of the largest deviation among them.
+
+    Args:
+        deviations: [T, B].
+        limit: above 0.
+    """
+    labels, count = ndimage.label(deviations >= _CONNECTED * limit, structure=np.ones((3, 3)))
+    boxes = []
+    for label, place in enumerate(ndimage.find_objects(labels, count), 1):
+        values = np.where(labels[place] == label, deviations[place], -np.inf)
+        strongest = float(values.max())
+        if strongest < limit:
+            continue
+        rows, bands = np.nonzero(values >= _EDGE * strongest)
+        rows, bands = rows + place[0].start, bands + place[1].start
+        boxes.append(Box(int(rows.min()), int(rows.max()), int(bands.min()), int(bands.max()), strongest))
+    return boxes
+
+
+def _level_map(
+    pieces: Sequence[tuple[int, np.ndarray]], embedder: Embedder, rule: LevelRule, batch_size: int
+) -> tuple[np.ndarray, ...]:
+    """Map a clip: starts of its rows in seconds [T]; how far cells lie above and below, and shifts of the median, in
+    standard deviations, [T, B] each.
+    """
+    first = np.asarray([start for start, _ in pieces]) / SAMPLING_RATE
+    length = len(pieces[0][1]) / SAMPLING_RATE
+    borders = np.concatenate([[-np.inf], (first[1:] + first[:-1] + length) / 2, [np.inf]])
+    parts = []
+    for at in range(0, len(pieces), batch_size):
+        waveforms = torch.from_numpy(np.stack([window for _, window in pieces[at : at + batch_size]]))
+        cells = real_cells(embedder.cells(waveforms, rule.size), waveforms.shape[1], rule.size).cpu()
+        medians = cell_statistics(cells)[:, :, 0].double().numpy()
+        gain = _gain(medians - rule.center, rule.levelled)
+        levels = zip(cells.double().numpy() - gain[:, None], medians - gain, strict=True)
+        for index, (window, median) in enumerate(levels, at):
+            starts = first[index] + np.arange(len(window)) * cell_seconds(rule.size)
+            middles = starts + cell_seconds(rule.size) / 2
+            kept = (middles >= borders[index]) & (middles < borders[index + 1])
+            # A short clip says less of its median: the second term is the variance of that of normal values.
+            scale = np.sqrt(rule.center_scale**2 + np.pi / 2 * rule.spread**2 / len(window))
+            shift = (median - rule.center) / scale
+            above = (window[kept] - np.maximum(median, rule.center)) / rule.spread
+            below = (np.minimum(median, rule.center) - window[kept]) / rule.spread
+            parts.append((starts[kept], above, below, np.broadcast_to(shift, above.shape)))
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+
+
+def _gain(deviations: np.ndarray, levelled: np.ndarray) -> np.ndarray:
+    """Return what to take away of the levels of windows whose medians deviate by [n, B]: [n, B]."""
+    if not levelled.any():
+        return np.zeros_like(deviations)
+    return np.where(levelled, np.median(deviations[:, levelled], axis=1, keepdims=True), 0)
+
+
+def _means(values: np.ndarray, recording: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Average windows [n, B] of each recording: [recordings, B]."""
+    sums = np.zeros((len(counts), values.shape[1]))
+    np.add.at(sums, recording, values)
+    return sums / counts[:, None]
+
+
+def _floored(spread: np.ndarray, typical: float) -> np.ndarray:
+    floored: np.ndarray = np.maximum(spread, _SPREAD_FLOOR * typical)
+    return floored
+
+
+def _scale(scatter: np.ndarray, typical: float, count: int) -> np.ndarray:
+    scale: np.ndarray = np.sqrt((typical**2 + scatter) / count * (1 + 1 / count))
+    return scale
+
+
+def _gumbel_limit(largest: np.ndarray, windows_per_recording: float) -> tuple[float, float]:
+    """Return what a window's largest deviation exceeds at `EVENT_RATE`, and its growth with the log of windows."""
+    scale = float(largest.std(ddof=1)) * np.sqrt(6) / np.pi
+    location = float(largest.mean()) - _EULER * scale - scale * np.log(windows_per_recording)
+    return max(location - scale * float(np.log(-np.log1p(-EVENT_RATE))), _LEAST_STRENGTH), scale
+
+
+def _frequencies(low: float, high: float) -> str:
+    if low >= 1000:
+        return f"{low / 1000:.1f} to {high / 1000:.1f} kHz"
+    if high < 1000:
+        return f"{low:.0f} to {high:.0f} Hz"
+    return f"{low:.0f} Hz to {high / 1000:.1f} kHz"
