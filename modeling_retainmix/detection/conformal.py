@@ -146,8 +146,8 @@ def discoveries(
     tested = np.flatnonzero(~np.isnan(p_values))
     adjusted = stats.false_discovery_control(p_values[tested]) if len(tested) else np.empty(0)
     found = [
-        Anomaly(int(index), names[index], float(scores[index]), float(p_values[index]), float(rate))
-        for index, rate in zip(tested, adjusted, strict=True)
+        Anomaly(index, names[index], float(scores[index]), float(p_values[index]), rate)
+        for index, rate in zip(tested.tolist(), adjusted.tolist(), strict=True)
         if rate <= false_discovery_rate + 1e-12
     ]
     return sorted(found, key=lambda anomaly: (anomaly.p_value, -anomaly.score))

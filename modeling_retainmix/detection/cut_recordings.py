@@ -54,7 +54,8 @@ def describe_cuts(seams: np.ndarray, names: Sequence[str], is_target_domain: np.
     """
     runs: list[list[str]] = []
     for domain in (False, True):
-        order = sorted(np.flatnonzero(is_target_domain == domain), key=lambda index: _natural_key(names[index]))
+        members = np.flatnonzero(is_target_domain == domain).tolist()
+        order = sorted(members, key=lambda index: _natural_key(names[index]))
         usable = [index for index in order if np.isfinite(seams[index]).all()]
         runs += [[names[usable[place]] for place in run] for run in find_cuts(seams[usable])]
     if not runs:

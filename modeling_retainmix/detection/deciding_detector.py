@@ -90,10 +90,10 @@ class DecidingDetector(ScoringDetector):
                 warnings.warn(
                     describe_need(false_alarm_rate, num_units, self._fitted().unit_name), UserWarning, stacklevel=2
                 )
-            options = (sampling_rate, channel, far, far_channel, "cross", False, on_error)
-            p_values = self.p_values(audio, *options)
+            p_values = self.p_values(audio, sampling_rate, channel, far, far_channel, "cross", on_error=on_error)
             return np.nan_to_num(p_values, nan=1.0) <= max(false_alarm_rate, 1 / (num_units + 1)) + 1e-9
-        thresholds = {(1, None): self.threshold(false_alarm_rate, method)}  # first: references may be too few
+        # First: references may be too few.
+        thresholds: dict[tuple[int, str | None], float] = {(1, None): self.threshold(false_alarm_rate, method)}
         clips = self._clip_scores(audio, sampling_rate, channel, far, far_channel, on_error)
         kinds = list(zip(clips.num_windows.tolist(), clips.domains(per_domain), strict=True))
         with warnings.catch_warnings():

@@ -10,7 +10,7 @@ the smallest rate that the groups bear, 1 / (groups + 1).
 
 Rules: "no groups", the quantile that leaves one clip out at a time; "quantile", which leaves out a group; "gamma", the
 distribution fitted to the same scores; "shrunk", Student's distribution of their logarithms with the spread between
-groups shrunk to that of other machines of the set or of the other real set; "cross", the cross-conformal p-value.
+groups shrunk to that of the other machines, factory and real ones apart; "cross", the cross-conformal p-value.
 """
 
 import argparse
@@ -163,12 +163,7 @@ def study(
     counts = [len(np.unique(machine.group[machine.is_reference])) for machine in machines]
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for place, machine in enumerate(tqdm(machines, desc="machines", disable=None)):
-        same = [v for v, other in zip(variances, machines, strict=True) if other.name == machine.name]
-        others = [*variances[:place], *variances[place + 1 :]]
-        if len(same) > 1:  # machines of the same set
-            others = [
-                v for index, v in enumerate(variances) if index != place and machines[index].name == machine.name
-            ]
+        others = [v for index, v in enumerate(variances) if index != place] or [variances[place]]
         for num_groups in sorted({*(count for count in GROUPS if count <= counts[place]), counts[place]}):
             for draw in measure(machine, detector, num_groups, num_draws, float(np.mean(others)), generator):
                 key = (machine.name, num_groups, draw["nominal"], draw["rule"])
