@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
+from modeling_retainmix.detection import cut_recordings
 from modeling_retainmix.detection.duplicates import NUM_VALUES, fingerprint
 from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.level_cells import cell_statistics, real_cells
@@ -35,6 +37,7 @@ class ClipEmbeddings:
         traits: [clips, traits] float32 of `recording_traits.Traits`, of the first channel as it was recorded; NaN for
             clips that have no windows.
         fingerprints: [clips, values] float32 of `duplicates.fingerprint`; NaN likewise.
+        seams: [clips, values] float32 of `cut_recordings.measure_seam`; NaN likewise, and if not asked for.
     """
 
     vectors: torch.Tensor
@@ -44,6 +47,7 @@ class ClipEmbeddings:
     start_seconds: np.ndarray
     traits: np.ndarray
     fingerprints: np.ndarray
+    seams: np.ndarray
 
 
 def embed_clips(
@@ -56,6 +60,7 @@ def embed_clips(
     width: int | None = None,
     on_error: OnError | None = None,
     on_clip: OnClip | None = None,
+    has_seams: bool = False,
 ) -> ClipEmbeddings:
     """Read and embed clips.
 
@@ -74,6 +79,7 @@ def embed_clips(
             finite, or another length where the pooling keeps it; it then has no windows. None: the error is raised.
         on_clip: called with the index of each clip as soon as it is done, and the vectors of its windows; with None in
             their place for a clip with an error. Clips of unlike lengths are done in another order than given.
+        has_seams: measure what tells files that are cut from one recording.
 
     Returns:
         The embeddings, on the CPU.
@@ -84,10 +90,12 @@ def embed_clips(
     work = _Work(embedder, sources, batch_size, transform, width, on_error, on_clip)
     traits = np.full((len(sources), len(Traits._fields)), np.nan, dtype=np.float32)
     fingerprints = np.full((len(sources), NUM_VALUES), np.nan, dtype=np.float32)
-    loaded = load_ahead(sources, load_clip, max_clips=2 * batch_size, num_samples=lambda clip: clip.waveform.size)
+    seams = np.full((len(sources), cut_recordings.NUM_VALUES), np.nan, dtype=np.float32)
+    load = partial(load_clip, has_seam=has_seams)
+    loaded = load_ahead(sources, load, max_clips=2 * batch_size, num_samples=lambda clip: clip.waveform.size)
     for index, clip in enumerate(tqdm(loaded, desc=description, total=len(sources), unit="clip", disable=None)):
         try:
-            waveform, traits[index], fingerprints[index] = clip.result()
+            waveform, traits[index], fingerprints[index], seams[index] = clip.result()
             pieces = windows.cut(waveform, SAMPLING_RATE)
             embedder.check_length(len(pieces[0][1]), sources[index].name)  # the others are as long
         except (FileNotFoundError, ValueError) as error:
@@ -96,7 +104,8 @@ def embed_clips(
             work.add(index, pieces, len(waveform))
     work.finish()
     failed = sorted(work.failed)
-    traits[failed], fingerprints[failed] = np.nan, np.nan
+    for values in (traits, fingerprints, seams):
+        values[failed] = np.nan
     rows = [row for row, index in enumerate(work.clip_index) if index not in work.failed]
     found = (work.vectors, work.moments, work.cell_levels)
     vectors, moments, cell_levels = ([values[row] for row in rows] or [torch.empty(0)] for values in found)
@@ -108,6 +117,7 @@ def embed_clips(
         np.asarray([work.start_seconds[row] for row in rows]),
         traits,
         fingerprints,
+        seams,
     )
 
 
@@ -237,9 +247,10 @@ class LoadedClip(NamedTuple):
     waveform: np.ndarray
     traits: Traits
     fingerprint: np.ndarray
+    seam: np.ndarray | float
 
 
-def load_clip(source: AudioSource) -> LoadedClip:
+def load_clip(source: AudioSource, has_seam: bool = False) -> LoadedClip:
     """Load a clip and measure it; whatever goes wrong with it alone is a ValueError or FileNotFoundError of its name.
 
     A missing library concerns all clips, and stays an ImportError.
@@ -248,8 +259,10 @@ def load_clip(source: AudioSource) -> LoadedClip:
         waveform = source.load()
         first_channel = waveform if waveform.ndim == 1 else waveform[:, 0]
         described = source.describe() or ()
-        measured = measure_traits(first_channel, *described), fingerprint(first_channel)  # before it is processed
-        return LoadedClip(source.process(waveform), *measured)
+        # measured before it is processed
+        measured = measure_traits(first_channel, *described), fingerprint(first_channel)
+        seam = cut_recordings.measure_seam(first_channel) if has_seam else np.nan
+        return LoadedClip(source.process(waveform), *measured, seam)
     except ImportError:
         raise
     except MemoryError as error:

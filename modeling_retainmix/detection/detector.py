@@ -9,13 +9,13 @@ import numpy as np
 from modeling_retainmix.detection.clip_embedding import load_clip
 from modeling_retainmix.detection.events import Event, find_events, level_rule
 from modeling_retainmix.detection.explanation import Explanation, explain_clip
+from modeling_retainmix.detection.feedback import TaughtDetector
 from modeling_retainmix.detection.inputs import clip_sources
 from modeling_retainmix.detection.recording_health import RecordingHealth, recording_health
-from modeling_retainmix.detection.scoring_detector import ScoringDetector
-from modeling_retainmix.detection.threshold import ThresholdMethod, threshold_table
+from modeling_retainmix.detection.threshold import threshold_table
 
 
-class AnomalyDetector(ScoringDetector):
+class AnomalyDetector(TaughtDetector):
     """Score clips of one machine by their distance to normal clips.
 
     By default that is the Mahalanobis distance to a Gaussian of each domain's references, which did best on validation
@@ -32,47 +32,6 @@ class AnomalyDetector(ScoringDetector):
 
     Its arguments are those of `ScoringDetector`, which remembers and scores.
     """
-
-    def threshold(
-        self, false_alarm_rate: float = 0.1, method: ThresholdMethod = "quantile", num_windows: int = 1
-    ) -> float:
-        """Return the score above which a clip is called anomalous, from the references alone.
-
-        Every reference recording is scored against the others (leave one recording out, with its copies).
-
-        Args:
-            false_alarm_rate: share of normal clips that may be called anomalous.
-            method: "quantile" or "gamma", see `score_threshold`.
-            num_windows: of the clip (`settings.windows.count`): with `reduce="max"` a longer one has a higher score,
-                and needs a higher threshold. Runs of so many windows are taken from references that are as long; of
-                shorter references the threshold is extrapolated, see `calibration_scores` and `score_threshold`.
-
-        Raises:
-            ValueError: no references, a single recording, or `normalization="test"`, whose scores have no fixed scale.
-        """
-        return self._fitted().threshold(false_alarm_rate, method, num_windows)
-
-    def decide(
-        self,
-        audio: Any,
-        sampling_rate: int | None = None,
-        false_alarm_rate: float = 0.1,
-        method: ThresholdMethod = "quantile",
-        channel: int | str | None = None,
-        far: Any = None,
-        far_channel: int | str | None = None,
-    ) -> np.ndarray:
-        """Decide which clips are anomalous, each by the threshold of its number of windows: [clips] bool.
-
-        Arguments and errors as in `score` and `threshold`.
-        """
-        thresholds = {1: self.threshold(false_alarm_rate, method)}  # first: it may find the references too few
-        sources = clip_sources(self.settings.microphones, audio, sampling_rate, channel, far, far_channel)
-        scores, num_windows = self._score_clips(sources)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # the first threshold has said it
-            thresholds |= {n: self.threshold(false_alarm_rate, method, n) for n in {*num_windows.tolist()} - {1}}
-        return scores > np.asarray([thresholds[n] for n in num_windows.tolist()])
 
     def export_onnx(self, folder: str | os.PathLike[str], int8: bool = False) -> None:
         """Write the detector as an ONNX graph from samples to score, which runs without torch, and its description.
@@ -147,7 +106,7 @@ class AnomalyDetector(ScoringDetector):
         """
         memory, embedder, microphones = self._fitted(), self.embedder, self.settings.microphones
         is_levelled = embedder.clip_level is not None
-        rule = level_rule(memory.tensors, memory.recordings, embedder.model.config.patch_size, is_levelled)
+        rule = level_rule(memory.tensors, memory.units, embedder.model.config.patch_size, is_levelled)
         heard = microphones if microphones == "cancel" else "near"
         sources = clip_sources(heard, audio, sampling_rate, channel, far, far_channel)
         return [find_events(source, embedder, self.settings.windows, rule, self.batch_size) for source in sources]

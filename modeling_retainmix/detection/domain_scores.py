@@ -30,7 +30,8 @@ class DomainScores:
             them. With references of one domain only, its distances are the scores.
         vectors: [n, D] float32 pooled references, on the device where the backend is to compute; [n, 2 * D], near and
             far end to end, where `settings.has_two_vectors`.
-        recording_index: [n] int64, the recording each vector comes from.
+        recording_index: [n] int64, the recording each vector comes from, or the group of recordings that are left out
+            together.
         is_target_domain: [n] bool, the domain of each.
         layout: blocks and bands of a vector, or of its near half; blocks of unlike units are scaled.
 
@@ -62,6 +63,7 @@ class DomainScores:
         references = pool_domains(references, settings.to_dict())
         self.recording_index, self.domains = recording_index, references.domains
         self.backends = build_backends(settings, references)
+        self._settings, self._references = settings, references
         self._normalization = settings.normalization
 
     def scores(self, queries: torch.Tensor) -> np.ndarray:
@@ -94,12 +96,20 @@ class DomainScores:
         Raises:
             ValueError: as in `scores`, or there is one recording only.
         """
+        return self.leave_one_out_distances().amin(dim=1).double().numpy()
+
+    def leave_one_out_distances(self) -> torch.Tensor:
+        """Return the normalized distances of the references, each without its recording: [n, domains].
+
+        Raises:
+            ValueError: as in `leave_one_out`.
+        """
         if bool(self._reference_distances.isinf().all(dim=1).any()):
             raise ValueError(
-                "the machine has one reference recording, which cannot be left out: add another one (scoring works "
-                "with one; a threshold needs two)"
+                "the machine has one reference recording, which cannot be left out (those of one group count as one): "
+                "add another one (scoring works with one; a threshold needs two)"
             )
-        return self.from_distances(self._reference_distances)
+        return self.normalized(self._reference_distances)
 
     @property
     def lower_bound(self) -> float:
@@ -134,7 +144,28 @@ class DomainScores:
     @cached_property
     def _reference_distances(self) -> torch.Tensor:
         """Distances of the references, each without its recording, [n, domains]."""
-        return torch.stack([backend.reference_distances() for backend in self.backends.values()], dim=1)
+        distances = torch.stack([backend.reference_distances() for backend in self.backends.values()], dim=1)
+        index, is_target = self._references.recording_index, self._references.is_target_domain
+        for unit in index.unique():
+            rows = index == unit
+            if len(is_target[rows].unique()) == 2:  # backends leave it out in its own domain alone
+                distances[rows] = self._distances_without(rows)
+        return distances
+
+    def _distances_without(self, rows: torch.Tensor) -> torch.Tensor:
+        """Distances of some references to models without them, [rows, domains]; infinite where nothing is left."""
+        references, kept = self._references, ~rows
+        if not bool(kept.any()):
+            return torch.full((int(rows.sum()), len(self.domains)), torch.inf)
+        vectors, index = references.vectors, references.recording_index
+        device_rows = rows.to(vectors.device)
+        others = References(vectors[~device_rows], index[kept], references.is_target_domain[kept], self._layout)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of references that are few only while some are left out
+            backends = build_backends(self._settings, others)
+        alone = torch.full((int(rows.sum()),), torch.inf)
+        columns = [backends[d].distance(vectors[device_rows]) if d in backends else alone for d in self.domains]
+        return torch.stack(columns, dim=1)
 
     @cached_property
     def _reference_statistics(self) -> list[DistanceStatistics] | None:

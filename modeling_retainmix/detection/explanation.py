@@ -88,13 +88,13 @@ def explain_clip(
     hidden = [tokens.hidden[layer][0, : columns * num_freq].cpu() for layer in embedder.layers]
     cells = [tokens / divisor for tokens, divisor in zip(hidden, divisors, strict=True)]
     levels = level_deviations(tokens.levels[0, :columns].cpu(), references["level_moments"][backend.rows])
-    is_nearest = references["recording_index"] == contrast.recording_index
-    is_target_domain = bool(references["is_target_domain"][is_nearest].any())
+    recording = int(references["recording_index"][contrast.row])
+    is_target_domain = bool(references["is_target_domain"][contrast.row])
     return Explanation(
         contributions=token_contributions(cells, contrast, embedder.layout, num_freq).numpy(),
         level_deviations=levels.numpy(),
         squared_distance=float((pooled.double() - contrast.origin) @ contrast.direction),
-        reference=reference_names[contrast.recording_index],
+        reference=reference_names[recording],
         domain="target" if is_target_domain else "source",
         start_seconds=starts[window] / SAMPLING_RATE,
         column_seconds=config.patch_size * FRAME_SHIFT / SAMPLING_RATE,

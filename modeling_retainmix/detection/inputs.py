@@ -30,7 +30,7 @@ def clip_sources(
 
     Args:
         microphones: of `DetectorSettings`.
-        audio: clips of the near microphone, in any form that `audio_sources` takes.
+        audio: clips of the near microphone, in any form that `audio_sources` takes, or what this function returned.
         sampling_rate: of arrays, in Hz.
         channel: what to take of near files with several channels.
         far: the clips of the far microphone in the same order; None: they are another channel of `audio`.
@@ -45,6 +45,8 @@ def clip_sources(
         FileNotFoundError, ValueError: as `audio_sources`; no far clips, another number of them, or far clips that
             these microphones do not read. Loading or processing raises a ValueError if a far clip has another length.
     """
+    if isinstance(audio, list) and audio and all(isinstance(item, AudioSource) for item in audio):
+        return audio
     near_sources = audio_sources(audio, sampling_rate, channel)
     first = near_sources[0].name
     if microphones == "near":

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.signal import welch
 
-from modeling_retainmix.audio import SAMPLING_RATE, AudioSource, audio_sources
+from modeling_retainmix.audio import SAMPLING_RATE, AudioSource, Origin, audio_sources
 from modeling_retainmix.detection.recording_traits import FULL_BAND, Traits, describe_differences, measure_traits
 from modeling_retainmix.detection.windows import Windows
 from modeling_retainmix.mixing import SilentClipError
@@ -99,29 +99,31 @@ def recording_health(
         )
     band = FULL_BAND if max_frequency is None else max_frequency
     sources = _at_own_rate(audio, sampling_rate, channel)
-    return [_examine(source, rate, channels, band, compare) for source, rate, channels in sources]
+    return [_examine(source, origin, band, compare) for source, origin in sources]
 
 
 def _at_own_rate(
     audio: Any, sampling_rate: int | None, channel: int | str | None
-) -> Iterator[tuple[AudioSource, int, float]]:
-    """Sources that load clips without resampling, and the sampling rate and channels of each file."""
+) -> Iterator[tuple[AudioSource, Origin]]:
+    """Sources that load clips without resampling, and where each comes from."""
     sources = {SAMPLING_RATE: audio_sources(audio, sampling_rate, channel)}
     for index, source in enumerate(sources[SAMPLING_RATE]):
-        rate, channels = source.describe() or (SAMPLING_RATE, np.nan)  # if unknown: loading says what is wrong
+        origin = source.describe() or Origin(SAMPLING_RATE, 1, None)  # if unknown: loading says what is wrong
+        rate = origin.sampling_rate
         if rate not in sources:
             sources[rate] = audio_sources(audio, sampling_rate, channel, target_rate=rate)
-        yield sources[rate][index], rate, channels
+        yield sources[rate][index], origin
 
 
 def _examine(
-    source: AudioSource, rate: int, channels: float, band: float, compare: Callable[[np.ndarray], str | None] | None
+    source: AudioSource, origin: Origin, band: float, compare: Callable[[np.ndarray], str | None] | None
 ) -> RecordingHealth:
+    rate = origin.sampling_rate
     try:
         waveform = source.load()
     except SilentClipError as error:
         return RecordingHealth(source.name, (Finding("digital_silence", np.nan, True, str(error)),))
-    traits = measure_traits(resample(waveform, rate, SAMPLING_RATE), rate, channels)
+    traits = measure_traits(resample(waveform, rate, SAMPLING_RATE), *origin)
     runs = constant_runs(waveform, rate)
     findings = [
         _clipping(traits.clipped_share),

@@ -1,16 +1,22 @@
 """The normal clips that a detector remembers, and what follows from them alone: scores, copies, thresholds."""
 
+import warnings
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
 
+from modeling_retainmix.detection.calibration import NormalScores, check_held_out, deciding_domains
 from modeling_retainmix.detection.clip_embedding import ClipEmbeddings
+from modeling_retainmix.detection.conformal import CrossScores
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.duplicates import describe_copies, group_copies
+from modeling_retainmix.detection.groups import unit_index
+from modeling_retainmix.detection.memory_notes import MemoryNotes
 from modeling_retainmix.detection.recording_traits import describe_differences
 from modeling_retainmix.detection.settings import DetectorSettings
-from modeling_retainmix.detection.threshold import ThresholdMethod, calibration_scores, score_threshold
+from modeling_retainmix.detection.threshold import ThresholdMethod, needed_units, score_threshold
 from modeling_retainmix.detection.vector_layout import VectorLayout
 
 
@@ -23,15 +29,18 @@ class ReferenceMemory:
         tensors: as `read_references` returns them.
         device: where the backend computes.
         layout: blocks and bands of a vector.
+        notes: groups of the recordings, held-out recordings and the log; None: there are none.
 
     Attributes:
-        names, tensors: as given.
+        names, tensors, notes: as given.
         width: of a vector.
-        recordings: [n] int64 the recording of each window; copies count as the first of them.
-        scores: of clips, by their distance to the references; copies of a recording count as one recording.
+        units: [n] int64 the unit of each window, of which one has one weight: a group, or a recording with its copies.
+        scores: of clips, by their distance to the references; copies of a recording, and recordings of one group,
+            count as one recording.
 
     Raises:
-        ValueError: no references, too few for the backend, or the same recording in both domains.
+        ValueError: no references, too few for the backend, the same recording in both domains, or a held-out
+            recording that is a reference or of a group of one.
     """
 
     def __init__(
@@ -41,45 +50,81 @@ class ReferenceMemory:
         tensors: Mapping[str, torch.Tensor],
         device: torch.device,
         layout: VectorLayout,
+        notes: MemoryNotes | None = None,
     ) -> None:
-        self._settings = settings
+        self._settings, self._layout = settings, layout
+        self.notes = MemoryNotes([None] * len(names)) if notes is None else notes
         self.names, self.tensors = list(names), dict(tensors)
         self.width = tensors["vectors"].shape[1]
         self._recording_index = tensors["recording_index"].numpy()
         self._is_target_domain = tensors["is_target_domain"].numpy()
         self._first_copy = group_copies(tensors["fingerprints"].numpy())
         self._check_domains()
-        self.recordings = self._first_copy[self._recording_index]
+        if self.notes.held_out is not None:
+            check_held_out(self.notes.held_out, self.names, self.notes.groups, tensors["fingerprints"].numpy())
+        self.units = unit_index(self._first_copy, self.notes.groups)[self._recording_index]
+        self._vectors = tensors["vectors"].to("cpu" if device.type == "mps" else device)  # which has no float64
         self.scores = DomainScores(
-            settings,
-            tensors["vectors"].to("cpu" if device.type == "mps" else device),  # which has no float64
-            torch.from_numpy(self.recordings),
-            tensors["is_target_domain"],
-            layout,
+            settings, self._vectors, torch.from_numpy(self.units), tensors["is_target_domain"], layout
         )
 
-    def threshold(self, false_alarm_rate: float, method: ThresholdMethod, num_windows: int) -> float:
+    def threshold(
+        self, false_alarm_rate: float, method: ThresholdMethod, num_windows: int = 1, domain: str | None = None
+    ) -> float:
         """Return the score above which a clip is called anomalous; see `AnomalyDetector.threshold`."""
         if num_windows < 1:
             raise ValueError(f"num_windows={num_windows}: a clip has at least 1 window")
+        normal = self.normal_scores(false_alarm_rate, domain)
+        stretches = normal.stretches(num_windows, self._settings.reduce)
+        common = (false_alarm_rate, method, self.scores.lower_bound, stretches.recording, stretches.num_stretches)
+        return score_threshold(stretches.values, *common, unit=self.unit_name)
+
+    @property
+    def unit_name(self) -> str:
+        """What has one weight in a threshold, in a word for messages."""
+        return "groups" if self.notes.has_groups else "recordings"
+
+    def normal_scores(self, rate: float, domain: str | None = None) -> NormalScores:
+        """Return the scores that thresholds come from.
+
+        They are those of the held-out recordings, joined by the references' where the former are too few for a rate.
+
+        Args:
+            rate: of false alarms.
+            domain: "source" or "target", where only the recordings count for which it decides; None: all count.
+
+        Raises:
+            ValueError: as `AnomalyDetector.threshold`, or no recording for which the domain decides.
+        """
         if self._settings.normalization == "test":
             raise ValueError("normalization='test' makes scores depend on the other clips of a call: use 'references'")
-        rows = self.recordings == self._recording_index  # one of several copies
-        calibration = calibration_scores(
-            self.scores.leave_one_out()[rows],
-            self._recording_index[rows],
-            self._is_target_domain[rows],
-            num_windows,
-            self._settings.reduce,
-        )
-        return score_threshold(
-            calibration.values,
-            false_alarm_rate,
-            method,
-            self.scores.lower_bound,
-            calibration.recording,
-            calibration.num_stretches,
-        )
+        held_out = None if self.notes.held_out is None else _in_domain(self._held_out_scores, self._domain(domain))
+        if held_out is not None and held_out.num_units >= needed_units(rate):
+            return held_out
+        references = _in_domain(self._reference_scores, self._domain(domain))
+        parts = [part for part in (references, held_out) if part is not None and len(part.values)]
+        if not parts:
+            raise ValueError(
+                f"no normal recording is nearest to the {domain} domain, so it has no threshold of its own: add "
+                "references, or use one threshold for both"
+            )
+        return parts[0] if len(parts) == 1 else parts[0].joined(parts[1])
+
+    @cached_property
+    def cross_scores(self) -> CrossScores:
+        """Scores without one unit of the references each; see `CrossScores`."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of references that are few only while some are left out
+            return CrossScores(
+                self._settings, self._vectors, self.units, self.tensors["is_target_domain"], self._layout
+            )
+
+    @cached_property
+    def cross_normal_scores(self) -> NormalScores:
+        """Windows of the references with the values of `cross_scores`."""
+        part = self._is_target_domain.astype(np.int64)
+        columns = (self.cross_scores.values, self._recording_index, self.units, part, np.zeros_like(part))
+        return NormalScores(*columns).of(self._is_first_copy)
 
     def describe_copies(self, since: int = 0) -> str | None:
         """Name recordings that are given more than once, those with a copy from index `since` on; None: all differ."""
@@ -89,6 +134,38 @@ class ReferenceMemory:
         """Name in what other clips differ from all references that is not the machine's; None: in nothing."""
         known = self.tensors["traits"].numpy()
         return describe_differences(traits, known, names, self._settings.windows, self._settings.max_frequency)
+
+    @property
+    def _is_first_copy(self) -> np.ndarray:
+        """Which windows are of a recording that is no copy of an earlier one, [n] bool."""
+        return self._first_copy[self._recording_index] == self._recording_index
+
+    @cached_property
+    def _reference_scores(self) -> NormalScores:
+        distances = self.scores.leave_one_out_distances().double().numpy()
+        part = self._is_target_domain.astype(np.int64)
+        domain = deciding_domains(distances, self._recording_index, self._settings.reduce)
+        columns = (distances.min(axis=1), self._recording_index, self.units, part, domain)
+        return NormalScores(*columns).of(self._is_first_copy)
+
+    @cached_property
+    def _held_out_scores(self) -> NormalScores:
+        held_out = self.notes.held_out
+        assert held_out is not None
+        distances = self.scores.normalized(self.scores.distances(held_out.vectors)).double().numpy()
+        recording = held_out.recording_index.numpy()
+        unit = unit_index(np.arange(len(held_out.names)), held_out.groups)[recording]
+        domain = deciding_domains(distances, recording, self._settings.reduce)
+        part = np.full(len(recording), 2)  # they need not be as long as the references
+        return NormalScores(distances.min(axis=1), recording, unit, part, domain)
+
+    def _domain(self, name: str | None) -> int | None:
+        """Return the index of a domain that decides; None: all count."""
+        if name is None:
+            return None
+        if name not in self.scores.domains:
+            raise ValueError(f"domain={name!r} is not one of this detector: use {' or '.join(self.scores.domains)}")
+        return self.scores.domains.index(name)
 
     def _check_domains(self) -> None:
         """Check that no recording is a reference of both domains: one copy would stay where the other is left out."""
@@ -100,6 +177,10 @@ class ReferenceMemory:
                 f"{first} and {self.names[index]} are the same recording, once as source and once as target: "
                 "leave one of them out"
             )
+
+
+def _in_domain(scores: NormalScores, domain: int | None) -> NormalScores:
+    return scores if domain is None else scores.of(scores.domain == domain)
 
 
 def reference_tensors(
@@ -125,3 +206,13 @@ def reference_tensors(
     if memory is None:
         return tensors
     return {key: torch.cat([memory.tensors[key], tensor]) for key, tensor in tensors.items()}
+
+
+def without_recording(tensors: Mapping[str, torch.Tensor], index: int) -> dict[str, torch.Tensor]:
+    """Return the tensors of references without one recording; those behind it are numbered anew."""
+    recording_index = tensors["recording_index"]
+    kept = recording_index != index
+    others = torch.arange(len(tensors["traits"])) != index
+    per_recording = ("traits", "fingerprints")
+    found = {key: tensor[others if key in per_recording else kept] for key, tensor in tensors.items()}
+    return found | {"recording_index": recording_index[kept] - (recording_index[kept] > index).long()}

@@ -17,6 +17,7 @@ from transformers.utils import cached_file
 
 from modeling_retainmix.detection.duplicates import NUM_VALUES
 from modeling_retainmix.detection.level_cells import NUM_CELL_STATISTICS
+from modeling_retainmix.detection.memory_notes import PREFIX, MemoryNotes
 from modeling_retainmix.detection.recording_traits import Traits
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.vector_layout import VectorLayout
@@ -61,6 +62,7 @@ def write_detector(
     names: Sequence[str],
     references: Mapping[str, torch.Tensor],
     thresholds: Mapping[str, Any] | None = None,
+    notes: MemoryNotes | None = None,
 ) -> None:
     """Write a detector's JSON file and its tensors, as `read_settings` and `read_references` read them.
 
@@ -70,10 +72,12 @@ def write_detector(
         names: of the reference recordings.
         references: tensors as `read_references` returns them.
         thresholds: for readers of the file; a loaded detector takes its thresholds from the references.
+        notes: as `read_notes` returns them.
     """
     content = {"settings": settings.to_dict(), "references": list(names), "thresholds": thresholds}
+    content |= {} if notes is None else notes.to_json()
     (folder / SETTINGS_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    save_file(dict(references), folder / REFERENCES_FILE)
+    save_file({**references, **({} if notes is None else notes.tensors())}, folder / REFERENCES_FILE)
 
 
 def read_unchanged(folder: Path, read: Callable[[], T]) -> T:
@@ -164,6 +168,29 @@ def read_settings(path: str | os.PathLike[str]) -> tuple[DetectorSettings, list[
     return settings, names
 
 
+def read_notes(
+    path: str | os.PathLike[str], tensors: Mapping[str, torch.Tensor], num_references: int
+) -> tuple[MemoryNotes, dict[str, torch.Tensor]]:
+    """Read what a detector knows beside the sound of its references.
+
+    Args:
+        path: `detector.json`.
+        tensors: as `read_references` returns them.
+        num_references: recordings among them.
+
+    Returns:
+        The notes, and the tensors of the references alone.
+
+    Raises:
+        ValueError: groups, held-out recordings or log do not fit the references.
+    """
+    try:
+        notes = MemoryNotes.read(read_json(path), tensors, num_references)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} {error}: the detector's files do not belong together, save it again") from error
+    return notes, {key: tensor for key, tensor in tensors.items() if not key.startswith(PREFIX)}
+
+
 def read_references(
     name: str | os.PathLike[str],
     revision: str | None,
@@ -187,7 +214,8 @@ def read_references(
     Returns:
         `vectors` [n, dim] float32, `recording_index` [n] int64, `is_target_domain` [n] bool, `level_moments`
         [n, F, 2] float32; `cell_levels` [n, B, 4], `traits` [recordings, traits] and `fingerprints` [recordings,
-        values] float32, NaN in detectors that were saved without.
+        values] float32, NaN in detectors that were saved without; those of held-out recordings under names of their
+        own.
 
     Raises:
         OSError: `references.safetensors` is missing.

@@ -14,14 +14,18 @@ import torch
 from modeling_retainmix.atomic import moved_into
 from modeling_retainmix.audio import AudioSource
 from modeling_retainmix.conversion.encoders_by_name import loadable_name
-from modeling_retainmix.detection.clip_embedding import embed_clips
+from modeling_retainmix.detection.clip_embedding import ClipEmbeddings, embed_clips
+from modeling_retainmix.detection.cut_recordings import describe_cuts
 from modeling_retainmix.detection.embedder import LOG_MEL, Embedder, chosen_layers, load_encoder
+from modeling_retainmix.detection.groups import recording_groups
 from modeling_retainmix.detection.inputs import check_normal, clip_sources, reference_domains
 from modeling_retainmix.detection.level_cells import CELL
+from modeling_retainmix.detection.memory_notes import MemoryNotes
 from modeling_retainmix.detection.reference_memory import ReferenceMemory, reference_tensors
 from modeling_retainmix.detection.saved_detector import (
     check_setting_names,
     find_settings,
+    read_notes,
     read_references,
     read_settings,
     read_unchanged,
@@ -107,16 +111,19 @@ class ScoringDetector:
         if file is not None and settings:
             raise ValueError(f"{name} is a saved detector, which has its settings: leave out {', '.join(settings)}")
 
-        def read() -> Self:
+        def read() -> Any:
             chosen, names = (DetectorSettings(**settings), []) if file is None else read_settings(file)
             detector = cls(*load_encoder(name, chosen.layer, revision, trust_remote_code), chosen, device, batch_size)
             if file is not None:
                 layout, config = detector.embedder.layout, detector.embedder.model.config
                 num_bands = (config.num_mel_patches, config.num_mel_bins // CELL)
-                detector._remember(names, read_references(name, revision, names, chosen, layout, *num_bands))
+                tensors = read_references(name, revision, names, chosen, layout, *num_bands)
+                notes, tensors = read_notes(file, tensors, len(names))
+                detector._remember(names, tensors, notes)
             return detector
 
-        return read() if file is None else read_unchanged(Path(file).parent, read)
+        detector: Self = read() if file is None else read_unchanged(Path(file).parent, read)
+        return detector
 
     def fit(
         self,
@@ -126,6 +133,7 @@ class ScoringDetector:
         channel: int | str | None = None,
         far: Any = None,
         far_channel: int | str | None = None,
+        groups: Any = None,
     ) -> Self:
         """Remember normal clips; forget those of an earlier call.
 
@@ -138,18 +146,21 @@ class ScoringDetector:
             far: for `microphones` other than "near", the same clips as the far microphone heard them, audio in any
                 form and in the same order; None: it is another channel of the files.
             far_channel: what to take of the files of the far microphone, as `channel`.
+            groups: the recording session of each clip, in any form that `recording_groups` takes, such as "folder",
+                "sessions.csv:session" or "session_([0-9]+)"; None: every clip is one of its own. Clips of a session
+                are left out together where a threshold leaves one out.
 
         Warns:
-            UserWarning: a recording is given twice, or references differ from the earlier ones in what is not the
-                machine's.
+            UserWarning: a recording is given twice, files look cut from one recording and have no groups, or
+                references differ from the earlier ones in what is not the machine's.
 
         Raises:
             FileNotFoundError, ValueError: no clip, a clip that cannot be read, one that is named as an anomaly,
-                domains that do not fit the clips, the same recording in both domains, or far clips that are missing,
-                too many, of another length, or not read.
+                domains or groups that do not fit the clips, the same recording in both domains, or far clips that are
+                missing, too many, of another length, or not read.
         """
         self._memory = None
-        return self.add_references(reference, sampling_rate, domains, channel, far, far_channel)
+        return self.add_references(reference, sampling_rate, domains, channel, far, far_channel, groups)
 
     def add_references(
         self,
@@ -159,20 +170,30 @@ class ScoringDetector:
         channel: int | str | None = None,
         far: Any = None,
         far_channel: int | str | None = None,
+        groups: Any = None,
     ) -> Self:
-        """Remember further normal clips; arguments and errors as in `fit`."""
+        """Remember further normal clips; arguments and errors as in `fit`, a group of an earlier call goes on."""
         sources = clip_sources(self.settings.microphones, reference, sampling_rate, channel, far, far_channel)
         names = [source.name for source in sources]
         check_normal(names)
+        new_groups = recording_groups(names, groups)
         is_target_domain = torch.tensor([domain == "target" for domain in reference_domains(names, domains)])
         memory = self._memory
         width = None if memory is None else memory.width
         embeddings = embed_clips(
-            self.embedder, sources, self.settings.windows, self.batch_size, "references", width=width
+            self.embedder,
+            sources,
+            self.settings.windows,
+            self.batch_size,
+            "references",
+            width=width,
+            has_seams=True,
         )
         tensors = reference_tensors(embeddings, is_target_domain, memory)
-        grown = self._remember([*self.reference_names, *names], tensors)
+        notes = (MemoryNotes([]) if memory is None else memory.notes).with_references(new_groups)
+        grown = self._remember([*self.reference_names, *names], tensors, notes)
         for message in (
+            describe_cuts(embeddings.seams, names, is_target_domain.numpy()) if groups is None else None,
             memory and memory.describe_differences(embeddings.traits, names),
             grown.describe_copies(since=len(grown.names) - len(names)),
         ):
@@ -254,7 +275,8 @@ class ScoringDetector:
         with moved_into(folder) as staging:
             self.embedder.model.save_pretrained(staging)
             self.embedder.feature_extractor.save_pretrained(staging)
-            write_detector(staging, settings, names, memory.tensors, threshold_table(memory.threshold))
+            thresholds = threshold_table(memory.threshold)
+            write_detector(staging, settings, names, memory.tensors, thresholds, memory.notes.shared())
 
     def push_to_hub(
         self, repo_id: str, private: bool = False, token: str | None = None, license: str | None = None
@@ -270,9 +292,9 @@ class ScoringDetector:
             write_detector_card(folder, repo_id, license, self.embedder.model.config.name_or_path)
             return push_folder(folder, repo_id, private=private, token=token)
 
-    def _remember(self, names: list[str], tensors: dict[str, torch.Tensor]) -> ReferenceMemory:
+    def _remember(self, names: list[str], tensors: dict[str, torch.Tensor], notes: MemoryNotes) -> ReferenceMemory:
         device, layout = self.embedder.device, self.embedder.layout
-        self._memory = ReferenceMemory(self.settings, names, tensors, device, layout)
+        self._memory = ReferenceMemory(self.settings, names, tensors, device, layout, notes)
         return self._memory
 
     def _fitted(self) -> ReferenceMemory:
@@ -303,9 +325,7 @@ class ScoringDetector:
         on_score: Callable[[ClipScore], None] | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Score windows: their scores, the clip of each, and their starts in seconds; [windows] each."""
-        memory, windows = self._fitted(), self.settings.windows
-        scores = memory.scores
-        scores.check_references()
+        windows, scores = self.settings.windows, self._fitted().scores
 
         def report(index: int, distances: torch.Tensor | None) -> None:
             if on_score is None or self.settings.normalization == "test":
@@ -317,11 +337,24 @@ class ScoringDetector:
             (score,) = windows.reduce_scores(window_scores, np.zeros(len(distances), dtype=np.int64))
             on_score(ClipScore(index, float(score), len(distances)))
 
-        common = (self.embedder, sources, windows, self.batch_size, "scoring", scores.distances, memory.width)
-        scored = embed_clips(*common, on_error, report)
-        message = memory.describe_differences(scored.traits, [source.name for source in sources])
-        if message:
-            warnings.warn(message, stacklevel=4)
+        scored = self._embed_tests(sources, scores.distances, on_error, report)
         has_windows = len(scored.clip_index) > 0  # else no clip could be read
         window_scores = scores.from_distances(scored.vectors) if has_windows else np.empty(0)
         return window_scores, scored.clip_index, scored.start_seconds
+
+    def _embed_tests(
+        self,
+        sources: Sequence[AudioSource],
+        transform: Callable[[torch.Tensor], torch.Tensor],
+        on_error: Callable[[Exception], None] | None = None,
+        on_clip: Callable[[int, torch.Tensor | None], None] | None = None,
+    ) -> ClipEmbeddings:
+        """Embed clips that are no references, with `transform` of their vectors; warn of what is not the machine's."""
+        memory = self._fitted()
+        memory.scores.check_references()
+        common = (self.embedder, sources, self.settings.windows, self.batch_size, "scoring", transform, memory.width)
+        embedded = embed_clips(*common, on_error, on_clip)
+        message = memory.describe_differences(embedded.traits, [source.name for source in sources])
+        if message:
+            warnings.warn(message, stacklevel=5)
+        return embedded

@@ -78,6 +78,7 @@ def score_threshold(
     lower_bound: float = 0.0,
     recording: np.ndarray | None = None,
     num_stretches: float = 1.0,
+    unit: str = "recordings",
 ) -> float:
     """Return the score above which a clip is called anomalous.
 
@@ -95,6 +96,7 @@ def score_threshold(
             its parts. Each part then gets the rate 1 - (1 - rate)^(1 / num_stretches): exact for independent parts,
             and on the safe side for parts of one recording, which are alike. Where "quantile" has too few scores for
             that rate, it goes on from the largest ones as a fitted gamma distribution does.
+        unit: what the warning calls that of which each has one weight, "recordings" or "groups".
 
     Warns:
         UserWarning: "quantile" of fewer scores than the rate of a clip needs.
@@ -108,7 +110,7 @@ def score_threshold(
         raise ValueError("no reference scores: fit the detector on normal clips")
     rate = false_alarm_rate if num_stretches == 1 else float(-np.expm1(np.log1p(-false_alarm_rate) / num_stretches))
     if method == "quantile":
-        return _quantile(reference_scores, false_alarm_rate, rate, recording, lower_bound)
+        return _quantile(reference_scores, false_alarm_rate, rate, recording, lower_bound, unit)
     if method != "gamma":
         raise ValueError(f"method={method!r} is not a valid threshold method: use 'quantile' or 'gamma'")
     tail = _gamma_tail(reference_scores, lower_bound)
@@ -118,6 +120,20 @@ def score_threshold(
             "method='quantile'"
         )
     return tail(rate)
+
+
+def needed_units(rate: float) -> int:
+    """How many normal recordings, or groups of them, a rate of false alarms needs: 1 / rate - 1."""
+    return int(np.ceil(1 / rate - 1 - 1e-9))
+
+
+def describe_need(rate: float, count: int, unit: str) -> str:
+    """Say that a rate needs more recordings or groups than there are, and what rate these bear."""
+    return (
+        f"too few references for false_alarm_rate={rate:g}: {100 * rate:.3g} % needs {needed_units(rate)} {unit}, and "
+        f"{count} bear {100 / (count + 1):.3g} %: the threshold comes from the largest of their scores, add {unit} "
+        "or raise the rate"
+    )
 
 
 def threshold_table(threshold: Callable[..., float]) -> dict[str, Any] | None:
@@ -150,20 +166,15 @@ def _gamma_tail(scores: np.ndarray, lower_bound: float) -> Callable[[float], flo
 
 
 def _quantile(
-    scores: np.ndarray, clip_rate: float, rate: float, recording: np.ndarray | None, lower_bound: float
+    scores: np.ndarray, clip_rate: float, rate: float, recording: np.ndarray | None, lower_bound: float, unit: str
 ) -> float:
     """Return the weighted quantile of scores at `rate`; the recordings' weights and that of a new one add up to 1."""
     _, index, counts = np.unique(
         np.arange(len(scores)) if recording is None else recording, return_inverse=True, return_counts=True
     )
     num_recordings = len(counts)
-    needed = int(np.ceil(1 / clip_rate - 1 - 1e-9))
-    if num_recordings < needed:
-        warnings.warn(
-            f"too few references for false_alarm_rate={clip_rate:g}, {num_recordings} of the {needed} it needs: the "
-            "threshold comes from the largest of their scores, add references or raise the rate",
-            stacklevel=4,
-        )
+    if num_recordings < needed_units(clip_rate):
+        warnings.warn(describe_need(clip_rate, num_recordings, unit), stacklevel=4)
     order = np.argsort(scores, kind="stable")
     ordered = scores[order]
     share = np.cumsum(1 / counts[index[order]]) / (num_recordings + 1)  # of clips that score no higher

@@ -39,7 +39,7 @@ def test_when_there_are_few_scores_then_the_highest_is_the_threshold():
 
 
 def test_when_there_are_too_few_scores_for_the_rate_then_a_warning_says_how_many_it_needs(recwarn):
-    with pytest.warns(UserWarning, match="too few references for false_alarm_rate=0.01, 98 of the 99 it needs"):
+    with pytest.warns(UserWarning, match="false_alarm_rate=0.01: 1 % needs 99 recordings, and 98 bear 1.01 %"):
         score_threshold(np.arange(98.0), 0.01)
     recwarn.clear()
     score_threshold(np.arange(99.0), 0.01)

@@ -48,6 +48,7 @@ TABLES = [
 SMALLER = {  # further options by program
     f"{PACKAGE}.evaluation.paper.tables": TABLES,
     "benchmarks/export.py": ["--machines", "1"],
+    f"{PACKAGE}.evaluation.studies.false_alarms": ["--num_draws", "1"],
     "benchmarks/localization.py": ["--references", "3", "--clips", "1"],
     "benchmarks/scoring.py": ["--size=tiny", "--files=8", "--seconds=1", "--rounds=1"],
 }
@@ -76,6 +77,9 @@ def python(arguments: list[str]) -> None:
         module = importlib.import_module(name)
         if name.endswith(".thresholds"):
             module.CASES = (("source", 4), ("target", 4))  # type: ignore[attr-defined]
+        if name.endswith(".false_alarms"):
+            sizes = {"source_references": 15, "target_references": 5, "tests_per_cell": 5, "segments_per_kind": 1}
+            module.FACTORY_SIZES = sizes  # type: ignore[attr-defined]
         module.main()
     elif name in ("benchmarks/localization.py", "benchmarks/export.py"):
         _shrink_factory()

@@ -67,12 +67,12 @@ class Contrast(NamedTuple):
     Attributes:
         origin: [D] float64, what the query is compared with.
         direction: [D] float64.
-        recording_index: of the nearest reference; of a mixed one, that of its target reference.
+        row: of the nearest reference among those of all domains; of a mixed one, that of its target reference.
     """
 
     origin: torch.Tensor
     direction: torch.Tensor
-    recording_index: int
+    row: int
 
 
 class Backend(ABC):
@@ -129,6 +129,10 @@ class Backend(ABC):
     def recording_index(self) -> torch.Tensor:
         """The recording of each reference of the domain, [m]."""
         return self.references.recording_index[self.rows]
+
+    def row(self, index: int) -> int:
+        """Return the row, among the references of all domains, of this one of the domain."""
+        return int(self.rows.nonzero()[index])
 
     @abstractmethod
     def distance(self, queries: torch.Tensor) -> torch.Tensor:

@@ -78,9 +78,12 @@ class KnnBackend(Backend):
 
     def contrast(self, query: torch.Tensor) -> Contrast:
         """How a query [D] differs from the nearest vector of the bank."""
-        _, row = nearest_neighbors(query[None], self.bank, 1)
-        origin = self.bank[int(row)].cpu().double()
-        return Contrast(origin, query.double() - origin, int(self._origins[int(row), 0]))
+        _, nearest = nearest_neighbors(query[None], self.bank, 1)
+        place, count = int(nearest), len(self.vectors)
+        origin = self.bank[place].cpu().double()
+        mixed_per_target = max(1, len(self.bank) // count - 1)
+        target = place if place < count else (place - count) // mixed_per_target  # see `mem_mixup`
+        return Contrast(origin, query.double() - origin, self.row(target))
 
     def _without_recordings(self, vectors: torch.Tensor, recording_index: torch.Tensor) -> torch.Tensor:
         recording_index = recording_index.to(self.bank.device)

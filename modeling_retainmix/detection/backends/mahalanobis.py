@@ -84,7 +84,7 @@ class MahalanobisBackend(Backend):
         """How a query [D] differs from the mean, measured by the inverse covariance."""
         direction = self.scatter.inverse(query.to(self.mean) - self.mean, self.shrinkage)
         _, nearest = nearest_neighbors(query[None], self.vectors, 1)
-        return Contrast(self.mean.cpu(), direction.cpu(), int(self.recording_index[int(nearest)]))
+        return Contrast(self.mean.cpu(), direction.cpu(), self.row(int(nearest)))
 
     @cached_property
     def _left_out(self) -> torch.Tensor:

@@ -80,7 +80,7 @@ class WhitenedBackend(Backend):
         _, row = nearest_neighbors(self._whiten(query[None]), self.knn.bank, 1)
         origin = self.vectors[int(row)].double()
         direction = self.scatter.inverse(query.to(origin) - origin, self.shrinkage)
-        return Contrast(origin.cpu(), direction.cpu(), int(self.recording_index[int(row)]))
+        return Contrast(origin.cpu(), direction.cpu(), self.row(int(row)))
 
     @cached_property
     def _refitted(self) -> torch.Tensor:

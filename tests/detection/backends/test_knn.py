@@ -84,7 +84,7 @@ def test_nearest_reference_of_a_mixed_vector_is_its_target():
     contrast = backend.contrast(mixed + 0.25)
     torch.testing.assert_close(contrast.origin, mixed.double(), rtol=0, atol=0)
     torch.testing.assert_close(contrast.direction, torch.full_like(contrast.origin, 0.25), rtol=0, atol=1e-6)
-    assert contrast.recording_index == 44
+    assert contrast.row == 44
 
 
 @pytest.mark.parametrize(

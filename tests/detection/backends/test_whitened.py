@@ -162,13 +162,13 @@ def test_contrast_gives_the_squared_distance_and_the_nearest_recording(num_sourc
         backend, rows = WhitenedBackend(references, domain), references.rows(domain)
         assert backend.has_contrast
         for query, distance in zip(queries, backend.distance(queries), strict=True):
-            origin, direction, recording_index = backend.contrast(query)
+            origin, direction, row = backend.contrast(query)
             torch.testing.assert_close(
                 (query.double() - origin) @ direction, distance.double() ** 2, rtol=1e-5, atol=0
             )
             nearest = dense_distances(inverse, query[None], references.vectors[rows]).argmin()
-            assert recording_index == references.recording_index[rows][nearest]
-            assert torch.equal(origin, references.vectors[recording_index].double())
+            assert row == rows.nonzero()[nearest]
+            assert torch.equal(origin, references.vectors[row].double())
 
 
 def test_the_covariance_is_computed_once_for_both_domains():

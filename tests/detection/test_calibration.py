@@ -1,0 +1,33 @@
+"""Scores of normal windows: their stretches, units and deciding domains."""
+
+import numpy as np
+
+from modeling_retainmix.detection.calibration import NormalScores, deciding_domains
+
+
+def columns(values, recording, unit):
+    zeros = np.zeros(len(values), dtype=np.int64)
+    return NormalScores(np.asarray(values, dtype=float), np.asarray(recording), np.asarray(unit), zeros, zeros)
+
+
+def test_stretches_are_of_recordings_and_weigh_by_unit():
+    scores = columns([1, 5, 2, 7, 3, 4], [0, 0, 1, 1, 4, 4], [0, 0, 0, 0, 4, 4])
+    values, unit, num_stretches = scores.stretches(2, "max")
+    assert (values.tolist(), unit.tolist(), num_stretches) == ([5, 7, 4], [0, 0, 4], 1)
+    assert scores.num_units == 2
+
+
+def test_joined_scores_keep_units_apart():
+    first, second = columns([1, 2, 3], [0, 1, 3], [0, 0, 3]), columns([4, 5], [0, 1], [0, 1])
+    joined = first.joined(second)
+    assert joined.values.tolist() == [1, 2, 3, 4, 5]
+    assert joined.num_units == 4
+    assert (np.diff(joined.recording) > 0).all()
+
+
+def test_the_deciding_domain_is_that_of_the_window_with_the_largest_score():
+    distances = np.asarray([[1.0, 9], [5, 4], [2, 3], [3, 2], [9, 1], [2, 2.5]])
+    clip_index = np.asarray([0, 0, 1, 2, 2, 4])
+    assert deciding_domains(distances, clip_index, "max").tolist() == [1, 1, 0, 1, 1, 0]
+    assert deciding_domains(distances[:2], clip_index[:2], "mean").tolist() == [0, 0]
+    assert deciding_domains(np.empty((0, 2)), np.empty(0, dtype=int), "max").tolist() == []
