@@ -277,12 +277,13 @@ def _power(waveform: np.ndarray, peak: float, size: int, most_frames: int) -> np
     if len(waveform) < size or not peak > 0:
         return np.empty((0, size // 2 + 1))
     starts = np.unique(np.linspace(0, len(waveform) - size, most_frames).astype(np.int64))
-    frames = waveform[starts[:, None] + np.arange(size)].astype(np.float64) / peak
-    return np.square(np.abs(np.fft.rfft(frames * np.hanning(size), axis=1)))
+    frames = waveform[starts[:, None] + np.arange(size)] / np.float32(peak)
+    spectra = np.fft.rfft(frames * np.hanning(size).astype(np.float32), axis=1)
+    return np.square(spectra.real) + np.square(spectra.imag)
 
 
 def _mean_level(spectra: np.ndarray) -> np.ndarray:
-    power = spectra.mean(axis=0)
+    power = spectra.mean(axis=0, dtype=np.float64)
     return 10 * np.log10(np.maximum(power, _FLOOR * power.max()))
 
 
