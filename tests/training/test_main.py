@@ -27,7 +27,7 @@ def test_when_folders_are_given_then_they_are_scored_with_the_trained_model(
     results = read_results(tmp_path / "out" / "results.json")
     assert list(results["protocol"]["clips"]) == ["press"]
     assert results["protocol"]["noise_segments_reused"] == 0
-    assert [row["name"] for row in results["rows"]][3] == "RetainMix"
+    assert [row["name"] for row in results["rows"]][6] == "RetainMix"
     assert "3 source references, 3 target references" in capsys.readouterr().out
 
     run(
