@@ -78,8 +78,13 @@ def moved_into(folder: str | os.PathLike[str]) -> Iterator[Path]:
 
     Args:
         folder: made where it is missing.
+
+    Raises:
+        NotADirectoryError: a file has this name.
     """
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file: give the name of a folder")
     temporary = _beside(folder / "files" if folder.is_dir() else folder)
     temporary.mkdir()
     try:

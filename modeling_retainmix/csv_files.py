@@ -39,16 +39,20 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: it cannot be opened or is in another encoding.
+        ValueError: it cannot be opened, is in another encoding, or holds null bytes.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} does not exist: check the path")
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        text = Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not in UTF-8: save it in that encoding") from error
     except OSError as error:
         raise ValueError(f"{path} cannot be opened ({error.strerror}): check its permissions") from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise ValueError(f"{path}, line {line} holds a null byte: save it as plain text in UTF-8")
+    return text
 
 
 def read_rows(path: str | os.PathLike[str]) -> list[tuple[int, list[str]]]:
@@ -76,10 +80,14 @@ def read_records(path: str | os.PathLike[str]) -> tuple[list[str], list[tuple[in
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: as in `read_rows`; a column comes twice, or a row has more or fewer cells than the first one.
+        ValueError: as in `read_rows`; cells are separated by another sign than a comma, a column comes twice, or a row
+            has more or fewer cells than the first one.
     """
     (_, header), *rows = read_rows(path) or [(0, [])]
     columns = [name.strip() for name in header]
+    for separator, sign in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(columns) == 1 and separator in columns[0]:
+            raise ValueError(f"{path} separates its columns by {sign}: save it with commas")
     twice = [name for name, count in Counter(columns).items() if count > 1]
     if twice:
         raise ValueError(f"{path} has the column {twice[0]!r} twice: rename or remove one of them")

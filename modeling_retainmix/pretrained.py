@@ -4,14 +4,19 @@ transformers accepts a checkpoint with missing tensors and initializes them, whi
 a teacher or a table never does.
 """
 
+import math
 import os
 import pickle
 from typing import Any
 
-from safetensors import SafetensorError
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_NAME, cached_file
 
 from modeling_retainmix.model_names import check_model_name
+
+_SMALL_AMOUNT = 2**26  # numbers that may be missing until loading names the tensor; 256 MiB in float32
 
 # What the package reads of a configuration, whatever the family: depth and width, the patch grid, the class token.
 ENCODER_FIELDS = ("num_hidden_layers", "hidden_size", "num_mel_patches", "patch_size", "num_prefix_tokens")
@@ -40,8 +45,8 @@ def load_pretrained(
             or the model is not an encoder that this package reads; the message names the model and the first tensor.
     """
     check_model_name(name, revision)
-    code = bool(options.get("trust_remote_code"))
-    check_encoder_config(AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=code), name)
+    config = read_config(name, revision, bool(options.get("trust_remote_code")))
+    _check_amount(config, options.get("num_hidden_layers", config.num_hidden_layers), name, revision)
     try:
         model, loading = auto_class.from_pretrained(
             name, revision=revision, output_loading_info=True, ignore_mismatched_sizes=True, **options
@@ -69,6 +74,27 @@ def load_pretrained(
     return model
 
 
+def read_config(
+    name: str | os.PathLike[str], revision: str | None = None, trust_remote_code: bool = False
+) -> PreTrainedConfig:
+    """Read the configuration of an encoder; arguments as of `load_pretrained`.
+
+    Raises:
+        ValueError: it is of another kind of model, or holds a value that no encoder can have; the message names the
+            model.
+    """
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=trust_remote_code)
+    except (ValueError, TypeError, AttributeError, KeyError, StrictDataclassError) as error:
+        if str(name) in str(error):
+            raise
+        raise ValueError(
+            f"the configuration of {name} cannot be used ({error}): correct its config.json, or download it again"
+        ) from error
+    check_encoder_config(config, name)
+    return config
+
+
 def check_encoder_config(config: PreTrainedConfig, name: str | os.PathLike[str]) -> None:
     """Check that a model is an encoder of patches, as this package reads them.
 
@@ -84,6 +110,36 @@ def check_encoder_config(config: PreTrainedConfig, name: str | os.PathLike[str])
         raise ValueError(
             f"{name} is a {config.model_type!r} model without {lacking[0]}: use an encoder of spectrogram patches, "
             "such as retainmix_beats or retainmix_eat (convert_checkpoint makes one of an original checkpoint)"
+        )
+
+
+def _check_amount(
+    config: PreTrainedConfig, num_layers: int, name: str | os.PathLike[str], revision: str | None
+) -> None:
+    """Check that layers are not far larger than the weights of the checkpoint, before they are built in memory.
+
+    Raises:
+        ValueError: they are.
+    """
+    path = cached_file(
+        name,
+        SAFE_WEIGHTS_NAME,
+        revision=revision,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    if path is None or not hasattr(config, "intermediate_size"):
+        return
+    needed = num_layers * config.hidden_size * (4 * config.hidden_size + 2 * config.intermediate_size)
+    try:
+        with safe_open(path, "pt") as weights:
+            held = sum(math.prod(weights.get_slice(tensor).get_shape()) for tensor in weights.keys())  # noqa: SIM118
+    except SafetensorError:
+        return  # loading says it
+    if needed > 2 * held + _SMALL_AMOUNT:
+        raise ValueError(
+            f"the weights of {name} hold {held} numbers where {num_layers} layers of its configuration need {needed} "
+            "or more: the two are of different models; save or download them again"
         )
 
 

@@ -65,6 +65,16 @@ def test_when_moving_into_a_folder_is_interrupted_then_it_stays_as_it_was(tmp_pa
     assert os.listdir(tmp_path) == ["model"] * is_there
 
 
+def test_when_a_file_has_the_name_of_the_folder_then_error_says_so_and_it_stays(tmp_path):
+    (tmp_path / "model").write_text("mine")
+    with (
+        pytest.raises(NotADirectoryError, match="model is a file: give the name of a folder"),
+        moved_into(tmp_path / "model"),
+    ):
+        pytest.fail("something was made")
+    assert os.listdir(tmp_path) == ["model"] and (tmp_path / "model").read_text() == "mine"
+
+
 def test_when_two_processes_make_a_folder_then_the_last_ones_files_stand(tmp_path):
     with moved_into(tmp_path / "model") as temporary:
         (temporary / "weights").write_text("last")

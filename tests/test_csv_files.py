@@ -87,3 +87,16 @@ def test_when_the_file_is_missing_or_empty_then_that_is_what_it_is(tmp_path):
         read_rows(tmp_path / "a.csv")
     assert read_rows(write(tmp_path / "a.csv", "\n")) == []
     assert read_records(tmp_path / "a.csv") == ([], [])
+
+
+@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_when_columns_are_separated_by_another_sign_then_error_names_it(tmp_path, sign, name):
+    (tmp_path / "table.csv").write_text(f"file_name{sign}label\na.wav{sign}normal\n")
+    with pytest.raises(ValueError, match=rf"table\.csv separates its columns by {name}: save it with commas"):
+        read_records(tmp_path / "table.csv")
+
+
+def test_when_a_table_holds_a_null_byte_then_error_names_file_and_line(tmp_path):
+    (tmp_path / "table.csv").write_bytes(b"file_name,label\na.wav\0,normal\n")
+    with pytest.raises(ValueError, match=r"table\.csv, line 2 holds a null byte"):
+        read_records(tmp_path / "table.csv")

@@ -120,3 +120,30 @@ def test_when_weights_are_a_hostile_pickle_then_nothing_is_run_and_no_message_ad
         load_pretrained(AutoModel, encoder, use_safetensors=False)
     assert "weights_only" not in str(raised.value)
     assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"patch_size": 0}, "patch_size is 0, use 1 to"),
+        ({"hidden_act": "os.system"}, "hidden_act is 'os.system'"),
+        ({"num_hidden_layers": "3"}, "num_hidden_layers"),
+        ({"dtype": "float128"}, "float128"),
+    ],
+)
+def test_when_the_configuration_cannot_be_used_then_error_names_the_model_and_the_value(encoder, change, message):
+    content = json.loads((encoder / "config.json").read_text())
+    (encoder / "config.json").write_text(json.dumps({**content, **change}))
+    with pytest.raises(ValueError, match=rf"^the configuration of {encoder} cannot be used \(.*{message}"):
+        load_pretrained(AutoModel, encoder)
+
+
+def test_when_layers_are_far_larger_than_the_weights_then_they_are_not_built(encoder, monkeypatch):
+    content = json.loads((encoder / "config.json").read_text())
+    large = {"hidden_size": 2**14, "intermediate_size": 2**16}  # 12 GiB a layer
+    (encoder / "config.json").write_text(json.dumps({**content, **large}))
+    monkeypatch.setattr(AutoModel, "from_pretrained", lambda *args, **options: pytest.fail("it was built"))
+    with pytest.raises(
+        ValueError, match=rf"the weights of {encoder} hold \d+ numbers where 3 layers .* need 9663676416"
+    ):
+        load_pretrained(AutoModel, encoder)

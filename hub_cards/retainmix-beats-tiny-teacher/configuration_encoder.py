@@ -2,10 +2,11 @@
 
 import os
 from dataclasses import fields
-from typing import Any
+from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
+from transformers.activations import ACT2FN
 from transformers.utils import logging
 
 from .known_keys import near_miss
@@ -27,6 +28,22 @@ _LIBRARY_KEYS = {
     "use_cache",  # the Trainer sets it on every configuration that it trains
 }
 _FROM_FILE = "_from_file"
+
+# Largest valid sizes, of all families; the smallest is 1. What a file declares is built before its weights are read.
+_LARGEST_SIZES = {
+    "hidden_size": 2**15,
+    "num_attention_heads": 1024,
+    "intermediate_size": 2**17,
+    "patch_size": 1024,
+    "num_mel_bins": 4096,
+    "max_time_patches": 2**14,
+    "patch_embed_size": 2**15,
+    "num_conv_pos_embeddings": 2**14,
+    "num_conv_pos_embedding_groups": 2**15,
+    "num_buckets": 2**16,
+    "max_bucket_distance": 2**20,
+}
+_MOST_LAYERS = 1000
 
 
 @strict
@@ -59,6 +76,7 @@ class EncoderConfig(PreTrainedConfig):
     tool or version wrote can be read. In the constructor, a key that looks like a typing error is an error.
     """
 
+    further_activations: ClassVar[tuple[str, ...]] = ()  # beside those of ACT2FN
     keys_to_ignore_at_inference = ["last_hidden_state", "hidden_states", "attentions"]  # noqa: RUF012
 
     hidden_size: int = 768
@@ -156,17 +174,29 @@ class EncoderConfig(PreTrainedConfig):
         super().save_pretrained(save_directory, push_to_hub, **kwargs)
 
     def check(self) -> None:
-        """Check what single fields cannot say; the models call it too, as loading may override fields.
+        """Check sizes and what single fields cannot say; the models call it too, as loading may override fields.
 
         Raises:
-            ValueError: fields that contradict each other.
+            ValueError: a size out of its bounds, an unknown activation, or fields that contradict each other.
         """
+        self.check_sizes()
+        if self.hidden_act not in ACT2FN and self.hidden_act not in self.further_activations:
+            raise ValueError(f"hidden_act is {self.hidden_act!r}: use a name of transformers.activations.ACT2FN")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
             )
+        if self.full_depth > _MOST_LAYERS:
+            raise ValueError(f"the model has {self.full_depth} layers, use 1 to {_MOST_LAYERS}")
         if not 0 < self.num_hidden_layers <= self.full_depth:
             raise ValueError(f"num_hidden_layers is {self.num_hidden_layers}, the model has 1 to {self.full_depth}")
+
+    def check_sizes(self) -> None:
+        """Check that sizes lie within bounds; a ValueError names the first that does not."""
+        for name, largest in _LARGEST_SIZES.items():
+            value = getattr(self, name, 1)
+            if not 1 <= value <= largest:
+                raise ValueError(f"{name} is {value}, use 1 to {largest}")
 
     @property
     def full_depth(self) -> int:

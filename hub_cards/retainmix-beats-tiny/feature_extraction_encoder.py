@@ -1,8 +1,8 @@
 """What the feature extractors of all encoder families share: the forms of input, checks, padding, devices."""
 
 import inspect
-import math
 import os
+from numbers import Real
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ logger = logging.get_logger(__name__)
 # Arguments of `SequenceFeatureExtractor` and what the library writes into the file.
 _LIBRARY_KEYS = {"padding_side", "return_attention_mask", "feature_extractor_type", "processor_class", "auto_map"}
 _FROM_FILE = "_from_file"
+_MOST_MEL_BINS, _LARGEST_NUMBER, _SMALLEST_STD = 4096, 1e6, 1e-6
 
 # One column of patches: 16 frames.
 SHORTEST_CLIP = FRAME_LENGTH + 15 * FRAME_SHIFT
@@ -37,7 +38,7 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         kwargs: those of `SequenceFeatureExtractor`, and others, which become attributes.
 
     Raises:
-        ValueError: another sampling rate, or an argument that looks like a typing error.
+        ValueError: another sampling rate, a value out of its bounds, or an argument that looks like a typing error.
     """
 
     model_input_names = ["input_values", "attention_mask"]  # noqa: RUF012
@@ -60,8 +61,14 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
                 likely = near_miss(key, known)
                 if likely is not None:
                     raise ValueError(f"unknown argument {key!r} of {type(self).__name__}: use {likely!r}")
-        if clip_level is not None and not abs(clip_level) < math.inf:
+        if clip_level is not None and not _is_finite(clip_level):
             raise ValueError(f"clip_level is {clip_level!r}, use a finite number, or None for clips as recorded")
+        for name, value in (("mean", mean), ("std", std), ("padding_value", padding_value)):
+            if not _is_finite(value) or (name == "std" and value < _SMALLEST_STD):
+                bound = f" of at least {_SMALLEST_STD:g}" if name == "std" else ""
+                raise ValueError(f"{name} is {value!r}, use a finite number{bound}")
+        if not isinstance(feature_size, int) or not 1 <= feature_size <= _MOST_MEL_BINS:
+            raise ValueError(f"feature_size is {feature_size!r}, use 1 to {_MOST_MEL_BINS} mel bins")
         super().__init__(feature_size, sampling_rate, padding_value, **kwargs)
         self.mean = mean
         self.std = std
@@ -228,6 +235,11 @@ def mean_level(features: torch.Tensor, frame_mask: torch.Tensor | None = None) -
         return features.mean(dim=(1, 2))
     weights = frame_mask.to(features.dtype)
     return (features.mean(dim=2) * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+
+def _is_finite(value: Any) -> bool:
+    """Return whether a value is a number that float32 can reckon with."""
+    return isinstance(value, Real) and abs(float(value)) <= _LARGEST_NUMBER
 
 
 __all__ = ["LogMelFeatureExtractor", "mean_level", "set_clip_level"]

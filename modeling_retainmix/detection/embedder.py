@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+from transformers import AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix.detection.level_cells import CELL, heard_bins, level_cells
 from modeling_retainmix.detection.pooling import (
@@ -27,7 +27,7 @@ from modeling_retainmix.encoders.fbank import FFT_SIZE, FRAME_LENGTH, SAMPLING_R
 from modeling_retainmix.encoders.feature_extraction_beats import BeatsFeatureExtractor
 from modeling_retainmix.encoders.feature_extraction_encoder import mean_level, set_clip_level
 from modeling_retainmix.encoders.modeling_log_mel import LogMelModel, patch_statistics
-from modeling_retainmix.pretrained import check_encoder_config, load_pretrained
+from modeling_retainmix.pretrained import load_pretrained, read_config
 
 
 class ClipTokens(NamedTuple):
@@ -83,8 +83,7 @@ def load_encoder(
         _check_depth(layer, config, name)
         return LogMelModel(config).eval(), BeatsFeatureExtractor(clip_level=0.0)
     source: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
-    config = AutoConfig.from_pretrained(name, **source)
-    check_encoder_config(config, name)
+    config = read_config(name, revision, trust_remote_code)
     depth = _check_depth(layer, config, name)
     model = load_pretrained(AutoModel, name, num_hidden_layers=_built_layers(depth, config), **source)
     return model, AutoFeatureExtractor.from_pretrained(name, **source)

@@ -1,6 +1,6 @@
 """Configuration of the BEATs encoder."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from huggingface_hub.dataclasses import strict
 
@@ -35,6 +35,7 @@ class BeatsConfig(EncoderConfig):
     """
 
     model_type = "retainmix_beats"
+    further_activations: ClassVar[tuple[str, ...]] = ("glu",)
 
     patch_embed_size: int = 512
     conv_bias: bool = False

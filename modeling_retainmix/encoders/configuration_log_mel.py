@@ -37,7 +37,8 @@ class LogMelConfig(EncoderConfig):
         return {"AutoConfig": LogMelConfig, "AutoModel": LogMelModel, "AutoFeatureExtractor": BeatsFeatureExtractor}
 
     def check(self) -> None:
-        """Check fields that depend on each other; a ValueError names those that contradict."""
+        """Check sizes and fields that depend on each other; a ValueError names those that contradict."""
+        self.check_sizes()
         fixed: dict[str, Any] = {"hidden_size": NUM_STATISTICS * self.patch_size, "num_hidden_layers": 0}
         for name, value in fixed.items():
             if getattr(self, name) != value:

@@ -6,7 +6,14 @@ import pytest
 from families import FAMILIES
 from transformers import AutoConfig, Wav2Vec2Config
 
-from modeling_retainmix.encoders import BeatsConfig, BeatsModel, EatConfig, EatModel, configuration_encoder
+from modeling_retainmix.encoders import (
+    BeatsConfig,
+    BeatsModel,
+    EatConfig,
+    EatModel,
+    LogMelConfig,
+    configuration_encoder,
+)
 
 # What transformers and tools around it write into configurations, in this version or another.
 LIBRARY_KEYS = {
@@ -104,3 +111,36 @@ def test_checkpoint_of_another_model_is_refused_by_name(tmp_path, reader, other)
 
 def test_new_models_use_the_padding_rule_by_which_no_clip_depends_on_others():
     assert BeatsConfig().padding_rule == "conv"
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("hidden_size", [0, -4, 10**6]),
+        ("num_attention_heads", [0, 10**6]),
+        ("intermediate_size", [0, 10**9]),
+        ("patch_size", [0, -16, 10**6]),
+        ("num_mel_bins", [0, 10**9]),
+        ("max_time_patches", [0, 10**12]),
+        ("num_conv_pos_embeddings", [0, 10**9]),
+        ("num_buckets", [0, 10**9]),
+    ],
+)
+def test_when_a_size_is_out_of_bounds_then_error_names_it_before_anything_is_built(family, field, values):
+    for value in values:
+        if hasattr(family.config(), field):
+            with pytest.raises(ValueError, match=rf"{field} is {value}, use 1 to \d+"):
+                family.config(**{field: value})
+
+
+def test_when_there_are_too_many_layers_or_an_unknown_activation_then_error_names_them(family):
+    with pytest.raises(ValueError, match="the model has 1000000 layers, use 1 to 1000"):
+        family.config(num_hidden_layers=2, full_num_hidden_layers=10**6)
+    with pytest.raises(ValueError, match=r"hidden_act is 'os\.system': use a name"):
+        family.config(hidden_act="os.system")
+
+
+def test_when_a_size_of_the_statistics_is_out_of_bounds_then_error_names_it():
+    for fields in ({"patch_size": 0, "hidden_size": 0}, {"num_mel_bins": 10**9}):
+        with pytest.raises(ValueError, match=r"is (0|1000000000), use 1 to"):
+            LogMelConfig(**fields)

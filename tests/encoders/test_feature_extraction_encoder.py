@@ -1,5 +1,7 @@
 """No clip's result depends on the clips beside it: from waveforms of any lengths, by hand and through the pipeline."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -80,3 +82,22 @@ def test_when_extractor_has_a_clip_level_then_every_clip_is_there_whatever_its_p
 def test_when_clip_level_is_not_a_number_then_error_says_so(family):
     with pytest.raises(ValueError, match="clip_level is nan, use a finite number"):
         family.extractor_class(clip_level=float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("mean", [float("nan"), "a", None, 1e300]),
+        ("std", [0, -1.0, 1e-300, float("inf"), None]),
+        ("padding_value", [float("nan"), "a"]),
+        ("feature_size", [0, 10**9, 128.0, "128"]),
+        ("clip_level", ["a", 1e300]),
+    ],
+)
+def test_when_a_value_of_the_file_cannot_be_used_then_error_names_it(family, tmp_path, field, values):
+    family.extractor_class().save_pretrained(tmp_path)
+    content = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    for value in values:
+        (tmp_path / "preprocessor_config.json").write_text(json.dumps({**content, field: value}))
+        with pytest.raises(ValueError, match=rf"^{field} is .*, use "):
+            family.extractor_class.from_pretrained(tmp_path)
