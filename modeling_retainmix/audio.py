@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+import pyarrow.compute as pc
 import soundfile as sf
 import torch
 from datasets import Audio, Column, List, Value
@@ -184,9 +185,9 @@ def _without_decoder(column: Column) -> Column:
 def _item_names(clips: Any) -> list[str]:
     """List the paths of clips that have one, also inside a table; the position of others."""
     if isinstance(clips, Column):
-        kind, column = clips.features, clips.column_name
-        if isinstance(kind, Audio) or (isinstance(kind, dict) and "path" in kind):  # without their bytes
-            paths = clips.source.select_columns(column).flatten()[f"{column}.path"]
+        kind = clips.features
+        if isinstance(kind, Audio) or (isinstance(kind, dict) and "path" in kind):
+            paths = _paths_alone(clips)
         else:
             paths = clips if kind in (Value("string"), Value("large_string")) else [None] * len(clips)
     else:
@@ -195,6 +196,15 @@ def _item_names(clips: Any) -> list[str]:
         shown_name(path) if isinstance(path, (str, os.PathLike)) and str(path) else f"clip {index}"
         for index, path in enumerate(paths)
     ]
+
+
+def _paths_alone(clips: Column) -> list[str | None]:
+    """Read the paths of a column whose cells hold a path and the bytes of a file, and leave the bytes alone."""
+    table = clips.source
+    paths = pc.struct_field(table.data.column(clips.column_name), "path").to_pylist()
+    # `flatten` would do it, but for tables of several parts it keeps the parts as they were (datasets 5.2).
+    rows = range(len(paths)) if table._indices is None else table._indices.column(0).to_pylist()
+    return [paths[row] for row in rows]
 
 
 def _fail(message: str) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from datasets import Audio, Dataset, Features, List, Value
+from datasets import Audio, Dataset, Features, List, Value, concatenate_datasets
 
 from modeling_retainmix.audio import audio_sources, read_audio
 
@@ -184,6 +184,10 @@ def test_clips_of_a_table_are_named_by_their_paths(tmp_path):
         assert [source.name for source in sources] == paths
         assert sources[1].load().shape == (4000,)
     assert [source.name for source in audio_sources(named.select([1])["sound"])] == paths[1:]
+    numbers = Dataset.from_dict({"number": [0, 1]})
+    joined = concatenate_datasets([concatenate_datasets([named, numbers], axis=1)] * 2)
+    assert [source.name for source in audio_sources(joined["sound"])] == paths * 2
+    assert [source.name for source in audio_sources(joined.select([3, 0])["sound"])] == paths[::-1]
     nameless = [{"bytes": item["bytes"], "path": None} for item in content]
     assert [source.name for source in audio_sources(nameless)] == ["clip 0", "clip 1"]
 
