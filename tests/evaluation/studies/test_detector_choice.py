@@ -105,7 +105,7 @@ def test_command_writes_rows_of_real_sets_and_factory_and_times(factory_folders,
     with open(output, newline="") as file:
         rows = list(csv.DictReader(file))
     representations = 3 + 3 + 2
-    counts = {"fan": 2 * 4 * 3 - 1, "factory": 3 * 9 * 3}
+    counts = {"fan": 2 * 4 * 3 - 1, "factory": 6 * 9 * 3}
     for group, count in counts.items():
         assert sum(row["group"] == group for row in rows) == count * representations * 2
     assert all(0 <= float(row["official_score"]) <= 100 for row in rows)
