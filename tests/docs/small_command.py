@@ -49,6 +49,7 @@ SMALLER = {  # further options by program
     f"{PACKAGE}.evaluation.paper.tables": TABLES,
     "benchmarks/export.py": ["--machines", "1"],
     f"{PACKAGE}.evaluation.studies.false_alarms": ["--num_draws", "1"],
+    f"{PACKAGE}.evaluation.studies.far_microphone": ["--seed", "0", "--leak_db", "-10"],
     "benchmarks/localization.py": ["--references", "3", "--clips", "1"],
     "benchmarks/scoring.py": ["--size=tiny", "--files=8", "--seconds=1", "--rounds=1"],
 }

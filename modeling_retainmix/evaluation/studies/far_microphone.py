@@ -134,7 +134,8 @@ def sweep_table(records: Sequence[Mapping[str, Any]], leaks_db: Sequence[float])
             else:
                 values = np.asarray(scores[representation, backend, microphones, f"{leak_db:g}"])
                 gains = values - near
-                cell = f"{values.mean():.1f} ({gains.mean():+.1f}{_spread(gains)})"
+                gain = round(gains.mean(), 1) + 0.0  # no negative zero
+                cell = f"{values.mean():.1f} ({gain:+.1f}{_spread(gains)})"
             rows.setdefault((representation, backend, microphones), []).append(cell)
     header = ["Representation", "Backend", "Microphones", *(f"Leak {leak_db:g} dB" for leak_db in leaks_db)]
     lines = [[*key, *cells] for key, cells in sorted(rows.items(), key=lambda row: row[0][:2])]

@@ -123,7 +123,7 @@ def test_records_hold_the_mean_score_of_each_system_representation_and_backend(m
 
 
 def test_table_shows_means_and_what_the_far_microphone_adds():
-    scores = {("near", ""): [60, 50], ("cancel", "-20"): [66, 58], ("cancel", "0"): [61, 49]}
+    scores = {("near", ""): [60, 50], ("cancel", "-20"): [66, 58], ("cancel", "0"): [60.98, 48.98]}
     records = [
         {"representation": "log-mel", "backend": "knn", "microphones": name, "leak_db": leak, "official_score": score}
         for (name, leak), values in scores.items()
