@@ -34,7 +34,7 @@ PUSH = ("--push_to_hub", "True", "--hub_private_repo", "True", "--output_dir", "
 
 def launch(hub: HubServer, place: Path, *options: str, token: str = TOKEN) -> subprocess.CompletedProcess:
     sizes = ("--factory_config", json.dumps(FACTORY), "--encoder_config", json.dumps(ENCODER))
-    processes = ("--multi_gpu", "--num_processes", "2")
+    processes = ("--multi_gpu", "--num_processes", "2", "--main_process_port", "0")
     return subprocess.run(
         [
             *(sys.executable, "-m", "accelerate.commands.launch", *processes, str(ROOT / "train_accelerate.py")),
