@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
 from modeling_retainmix.detection import cut_recordings
 from modeling_retainmix.detection.duplicates import NUM_VALUES, fingerprint
-from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.embedder import ClipTokens, Embedder
 from modeling_retainmix.detection.level_cells import cell_statistics, real_cells
 from modeling_retainmix.detection.recording_traits import Traits, measure_traits
 from modeling_retainmix.detection.windows import Windows
@@ -30,8 +30,8 @@ class ClipEmbeddings:
         vectors: [windows, dim] float32; vectors of several layers lie end to end, and so do those of two channels.
             With `transform`, its results.
         level_moments: [windows, F, 2] float32, mean over time of the log-mel level of each frequency patch, and of
-            its square, in the first channel that is embedded.
-        cell_levels: [windows, B, 4] float32 of `level_cells.cell_statistics`, in the same channel.
+            its square, in the first channel that is embedded; [windows, 0] of clips that are no references.
+        cell_levels: [windows, B, 4] float32 of `level_cells.cell_statistics`, in the same channel; likewise.
         clip_index: [windows] int64, which clip a window belongs to.
         start_seconds: [windows] float64, where in its clip a window begins.
         traits: [clips, traits] float32 of `recording_traits.Traits`, of the first channel as it was recorded; NaN for
@@ -60,7 +60,7 @@ def embed_clips(
     width: int | None = None,
     on_error: OnError | None = None,
     on_clip: OnClip | None = None,
-    has_seams: bool = False,
+    for_references: bool = False,
 ) -> ClipEmbeddings:
     """Read and embed clips.
 
@@ -79,7 +79,8 @@ def embed_clips(
             finite, or another length where the pooling keeps it; it then has no windows. None: the error is raised.
         on_clip: called with the index of each clip as soon as it is done, and the vectors of its windows; with None in
             their place for a clip with an error. Clips of unlike lengths are done in another order than given.
-        has_seams: measure what tells files that are cut from one recording.
+        for_references: measure too what references keep beside their vectors (`level_moments`, `cell_levels`), and
+            what tells files that are cut from one recording (`seams`).
 
     Returns:
         The embeddings, on the CPU.
@@ -87,11 +88,11 @@ def embed_clips(
     Raises:
         FileNotFoundError, ValueError: a clip has an error as above; the message names it.
     """
-    work = _Work(embedder, sources, batch_size, transform, width, on_error, on_clip)
+    work = _Work(embedder, sources, batch_size, transform, width, on_error, on_clip, for_references)
     traits = np.full((len(sources), len(Traits._fields)), np.nan, dtype=np.float32)
     fingerprints = np.full((len(sources), NUM_VALUES), np.nan, dtype=np.float32)
     seams = np.full((len(sources), cut_recordings.NUM_VALUES), np.nan, dtype=np.float32)
-    load = partial(load_clip, has_seam=has_seams)
+    load = partial(load_clip, has_seam=for_references)
     loaded = load_ahead(sources, load, max_clips=2 * batch_size, num_samples=lambda clip: clip.waveform.size)
     for index, clip in enumerate(tqdm(loaded, desc=description, total=len(sources), unit="clip", disable=None)):
         try:
@@ -133,7 +134,9 @@ class _Work:
         width: int | None,
         on_error: OnError | None,
         on_clip: OnClip | None,
+        for_references: bool,
     ) -> None:
+        self._for_references = for_references
         self.clip_index: list[int] = []
         self.start_seconds: list[float] = []
         self.vectors: list[torch.Tensor] = []
@@ -196,7 +199,7 @@ class _Work:
         rows = [row for row, _ in batch]
         waveforms = torch.from_numpy(np.stack([window for _, window in batch]))
         tokens = self._embedder.tokens(waveforms.movedim(1, -1).flatten(0, -2))  # channels of a clip follow each other
-        channels = len(tokens.levels) // len(batch)
+        channels = len(tokens.features) // len(batch)
         joined = self._embedder.join(self._embedder.pool(tokens)).view(len(batch), -1)
         if self._width is None:
             self._width = joined.shape[1]
@@ -206,17 +209,23 @@ class _Work:
             return
         results = (joined if self._transform is None else self._transform(joined)).cpu()
         finite = joined.isfinite().all(dim=1).cpu() & results.isfinite().all(dim=1)
-        levels = tokens.levels.cpu()[::channels, tokens.real_columns]
-        level_moments = torch.stack([levels.mean(dim=1), levels.square().mean(dim=1)], dim=2)
-        cells = tokens.cells[::channels].cpu()
         for place, (row, window) in enumerate(batch):
             if finite[place]:
-                self.vectors[row], self.moments[row] = results[place], level_moments[place]
-                self.cell_levels[row] = cell_statistics(real_cells(cells[place, None], self._num_real[row]))[0]
+                self.vectors[row] = results[place]
             else:
                 self.fail(self.clip_index[row], self._not_finite(self.clip_index[row], window))
+        if self._for_references:
+            self._keep_levels(tokens, rows, channels)
         for row in rows:
             self._count(self.clip_index[row])
+
+    def _keep_levels(self, tokens: ClipTokens, rows: Sequence[int], channels: int) -> None:
+        """Keep what references know of their levels, in the first channel."""
+        levels, cells = tokens.levels[::channels].cpu()[:, tokens.real_columns], tokens.cells[::channels].cpu()
+        moments = torch.stack([levels.mean(dim=1), levels.square().mean(dim=1)], dim=2)
+        for place, row in enumerate(rows):
+            self.moments[row] = moments[place]
+            self.cell_levels[row] = cell_statistics(real_cells(cells[place, None], self._num_real[row]))[0]
 
     def _count(self, index: int) -> None:
         self._left[index] -= 1

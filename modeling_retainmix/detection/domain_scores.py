@@ -81,6 +81,8 @@ class DomainScores:
 
     def scaled(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return vectors [..., D] as the backends compare them, each block divided by its `divisors`."""
+        if not self._layout.is_scaled:
+            return vectors
         by_microphone = vectors.chunk(self._microphones, dim=-1)
         return torch.cat([self._layout.scale(part, self.divisors) for part in by_microphone], dim=-1)
 
@@ -146,10 +148,9 @@ class DomainScores:
         """Distances of the references, each without its recording, [n, domains]."""
         distances = torch.stack([backend.reference_distances() for backend in self.backends.values()], dim=1)
         index, is_target = self._references.recording_index, self._references.is_target_domain
-        for unit in index.unique():
-            rows = index == unit
-            if len(is_target[rows].unique()) == 2:  # backends leave it out in its own domain alone
-                distances[rows] = self._distances_without(rows)
+        for unit in np.intersect1d(index[is_target].numpy(), index[~is_target].numpy()).tolist():
+            rows = index == unit  # backends leave a unit of both domains out in its own domain alone
+            distances[rows] = self._distances_without(rows)
         return distances
 
     def _distances_without(self, rows: torch.Tensor) -> torch.Tensor:

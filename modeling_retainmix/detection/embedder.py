@@ -35,15 +35,31 @@ class ClipTokens(NamedTuple):
 
     Attributes:
         hidden: {layer: [batch, T * F, D] float32}, without class token; D differs between layers and other blocks.
-        levels: [batch, T, F] mean of the normalized log-mel features in each patch.
-        cells: [batch, T', B] the same in the cells of `level_cells`; without padding.
-        real_columns: [T] bool on the CPU, which time columns hold no padding: their frames are all real.
+        features: [batch, frames, mel bins] the normalized log-mel features that the encoder heard.
+        patch_size: frames and mel bins of a patch.
+        num_real: frames that hold no padding; it lies behind the clip.
     """
 
     hidden: dict[Layer, torch.Tensor]
-    levels: torch.Tensor
-    cells: torch.Tensor
-    real_columns: torch.Tensor
+    features: torch.Tensor
+    patch_size: int
+    num_real: int
+
+    @property
+    def real_columns(self) -> torch.Tensor:
+        """Which time columns hold no padding, their frames being all real: [T] bool on the CPU."""
+        columns = torch.arange(self.features.shape[1] // self.patch_size)
+        return (columns + 1) * self.patch_size <= self.num_real
+
+    @property
+    def levels(self) -> torch.Tensor:
+        """Mean of the features in each patch, [batch, T, F]."""
+        return level_cells(self.features, self.patch_size)
+
+    @property
+    def cells(self) -> torch.Tensor:
+        """The same in the finer cells of `level_cells`, [batch, T', B], without padding."""
+        return level_cells(self.features[:, : self.num_real], CELL, heard_bins(self.features.shape[2]))
 
 
 def chosen_layers(layer: Layer | tuple[Layer, ...] | None, config: Any) -> tuple[Layer, ...]:
@@ -122,8 +138,8 @@ def layout_of(layers: Sequence[Layer], config: Any, pooling: PoolingMode = "time
 class Embedder:
     """Embed clips with a frozen encoder.
 
-    Layers above the highest one that is read are not computed. The model is left as it is: a
-    cut copy shares its parameters.
+    Layers above the highest one that is read are not computed. The model is left as it is: a cut copy shares its
+    parameters.
 
     Args:
         model: an encoder of transformers whose config has `num_mel_patches`, `num_prefix_tokens` and `patch_size` and
@@ -192,15 +208,11 @@ class Embedder:
     @torch.inference_mode()
     def tokens(self, waveforms: torch.Tensor, features: torch.Tensor | None = None) -> ClipTokens:
         """Compute the tokens of a batch before pooling; arguments as in `embed`."""
-        waveforms, config = waveforms.to(self.device, torch.float32), self.model.config
+        waveforms = waveforms.to(self.device, torch.float32)
         is_real = self.frame_mask(waveforms.shape[1])
         features = self.features(waveforms, is_real, features)
         hidden = self.hidden(waveforms, features, is_real)
-        columns, size = features.shape[1] // config.patch_size, config.patch_size
-        patches = features[:, : columns * size].unflatten(1, (columns, size))
-        levels = patches.unflatten(3, (config.num_mel_patches, size)).mean(dim=(2, 4))
-        cells = level_cells(features[:, : int(is_real.sum())], CELL, heard_bins(features.shape[2]))
-        return ClipTokens(hidden, levels, cells, is_real[0, : columns * size].view(columns, size).all(dim=1))
+        return ClipTokens(hidden, features, self.model.config.patch_size, int(is_real.sum()))
 
     @torch.inference_mode()
     def cells(self, waveforms: torch.Tensor, size: int = CELL) -> torch.Tensor:
@@ -252,7 +264,7 @@ class Embedder:
     def pool(self, tokens: ClipTokens) -> dict[Hashable, torch.Tensor]:
         """Pool tokens to embeddings, as `embed` returns them."""
         num_freq, real = self.model.config.num_mel_patches, tokens.real_columns
-        mask = None if bool(real.all()) else real.to(self.device).expand(len(tokens.levels), -1)
+        mask = None if bool(real.all()) else real.to(self.device).expand(len(tokens.features), -1)
         options = (self.pooling, mask, self.pooling_p, self.rdp_gamma)
         return {layer: pool_tokens(hidden, num_freq, *options) for layer, hidden in tokens.hidden.items()}
 

@@ -187,7 +187,7 @@ class ScoringDetector:
             self.batch_size,
             "references",
             width=width,
-            has_seams=True,
+            for_references=True,
         )
         tensors = reference_tensors(embeddings, is_target_domain, memory)
         notes = (MemoryNotes([]) if memory is None else memory.notes).with_references(new_groups)

@@ -8,6 +8,7 @@ import soundfile as sf
 import torch
 
 from modeling_retainmix.audio import AudioSource, audio_sources
+from modeling_retainmix.detection import clip_embedding
 from modeling_retainmix.detection.clip_embedding import embed_clips
 from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.level_cells import cell_statistics
@@ -73,15 +74,21 @@ def test_no_more_clips_are_loaded_than_are_needed_soon(embedder, clips):
 
 
 def test_level_moments_are_those_of_each_window(embedder, clips):
-    result = embed_clips(embedder, audio_sources(clips[:3], 16000), Windows())
+    result = embed_clips(embedder, audio_sources(clips[:3], 16000), Windows(), for_references=True)
     levels = embedder.tokens(torch.from_numpy(clips[1])[None]).levels[0]
     torch.testing.assert_close(result.level_moments[1, :, 0], levels.mean(dim=0))
     torch.testing.assert_close(result.level_moments[1, :, 1], levels.square().mean(dim=0))
 
 
+def test_when_clips_are_no_references_then_no_level_is_measured(embedder, clips, monkeypatch):
+    monkeypatch.setattr(clip_embedding, "cell_statistics", lambda *_: pytest.fail("cells were measured"))
+    result = embed_clips(embedder, audio_sources(clips[:3], 16000), Windows())
+    assert result.vectors.isfinite().all() and result.level_moments.numel() == result.cell_levels.numel() == 0
+
+
 def test_cell_levels_are_those_of_the_samples_of_each_window(embedder, clips):
     for windows in (Windows(), Windows(pad=True)):
-        result = embed_clips(embedder, audio_sources(clips[:3], 16000), windows, batch_size=3)
+        result = embed_clips(embedder, audio_sources(clips[:3], 16000), windows, batch_size=3, for_references=True)
         for row, clip in enumerate(clips[:3]):
             cells = embedder.cells(torch.from_numpy(clip)[None])
             torch.testing.assert_close(result.cell_levels[row], cell_statistics(cells)[0], rtol=1e-4, atol=1e-4)
