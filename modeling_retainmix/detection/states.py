@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from modeling_retainmix.atomic import whole_file
 from modeling_retainmix.audio import AudioSource
 from modeling_retainmix.detection.clip_embedding import embed_clips
 from modeling_retainmix.detection.detector import AnomalyDetector
@@ -158,7 +159,8 @@ class StateDetector:
         for state, detector in self._detectors.items():
             detector.save_pretrained(Path(folder) / state)
         content = json.dumps({"states": self.states}, indent=2) + "\n"
-        (Path(folder) / STATES_FILE).write_text(content, encoding="utf-8")
+        with whole_file(Path(folder) / STATES_FILE) as file:  # last: it names folders that are whole
+            file.write_text(content, encoding="utf-8")
 
     def _check_fitted(self) -> None:
         if not self._detectors:

@@ -16,6 +16,7 @@ from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.factory import FACTORY_VERSION, FACTORY_VERSIONS
 from modeling_retainmix.detection.embedder import Embedder, chosen_layers, load_encoder
+from modeling_retainmix.detection.vector_layout import LOG_MEL
 
 PROTOCOL = replace(PROTOCOLS["small"], clip_seconds=4.0)  # the demo's
 
@@ -47,7 +48,7 @@ def factory_parser(
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--model", required=True, help="encoder: folder, Hub name or original .pt")
+    parser.add_argument("--model", required=True, help="encoder: folder, Hub name, original .pt, or log-mel")
     parser.add_argument("--layer", type=int, help="default: embedding_layer of its config, or the last one")
     parser.add_argument(
         "--evaluation", action="store_true", help="score the evaluation machines, not the validation machines"
@@ -73,7 +74,7 @@ def load_encoder_and_machines(args: argparse.Namespace, seed: int | None = None)
     Raises:
         FileNotFoundError, ValueError: `--model` is not a whole encoder, or does not have that layer.
     """
-    name = loadable_name(args.model)
+    name = args.model if args.model == LOG_MEL else loadable_name(args.model)
     model, extractor = load_encoder(name, args.layer)
     (layer,) = chosen_layers(args.layer, model.config)
     embedder = Embedder(model, extractor, [layer], args.device)
