@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 from scipy.linalg import solve_toeplitz
+from scipy.spatial.distance import pdist
 
 from modeling_retainmix.audio import SAMPLING_RATE
 
@@ -20,6 +21,7 @@ _EDGE = 4 * SAMPLING_RATE  # samples that a prediction is fitted to
 _BANDS, _FFT_SIZE, _MOST_FRAMES = 32, 512, 256
 _FLOOR_QUANTILE = 0.1
 _P_VALUE = 1e-3  # of a sign that is no chance
+_MOST_COMPARED = 1000  # files whose distances to each other tell what is usual
 _NEAR_EQUAL = 0.5  # of the usual distance of spectra
 _SHOWN = 5
 
@@ -82,9 +84,11 @@ def find_cuts(seams: np.ndarray) -> list[range]:
     forward = [_log_error(parts, index, index + 1) for index in range(count - 1)]
     backward = [_log_error(parts, index + 1, index) for index in range(count - 1)]
     ends = stats.wilcoxon(np.subtract(forward, backward), alternative="less").pvalue
-    levels = np.concatenate([spectrum, floor], axis=1)
-    distances = np.sqrt(np.square(levels[:, None] - levels[None]).mean(axis=2))
-    neighbors, others = np.diag(distances, 1), distances[np.triu_indices(count, 2)]
+    levels = np.concatenate([spectrum, floor], axis=1) / np.sqrt(2 * _BANDS)  # a distance is a root mean square
+    neighbors = np.linalg.norm(np.diff(levels, axis=0), axis=1)
+    compared = np.unique(np.linspace(0, count - 1, min(count, _MOST_COMPARED)).astype(np.int64))
+    first, second = (compared[index] for index in np.triu_indices(len(compared), 1))
+    others = pdist(levels[compared])[second - first > 1]  # in the same order
     usual = float(np.median(others))
     alike = stats.mannwhitneyu(neighbors, others, alternative="less").pvalue
     if ends >= _P_VALUE and not (alike < _P_VALUE and np.median(neighbors) <= _NEAR_EQUAL * usual):

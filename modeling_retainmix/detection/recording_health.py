@@ -12,7 +12,14 @@ import numpy as np
 from scipy.signal import welch
 
 from modeling_retainmix.audio import SAMPLING_RATE, AudioSource, Origin, audio_sources
-from modeling_retainmix.detection.recording_traits import FULL_BAND, Traits, describe_differences, measure_traits
+from modeling_retainmix.detection.recording_traits import (
+    FULL_BAND,
+    TRAIT_LABELS,
+    TraitDifference,
+    Traits,
+    find_differences,
+    measure_traits,
+)
 from modeling_retainmix.detection.windows import Windows
 from modeling_retainmix.mixing import SilentClipError
 from modeling_retainmix.resampling import resample
@@ -91,9 +98,8 @@ def recording_health(
     compare = None
     if reference_traits is not None:
         compare = partial(
-            describe_differences,
+            find_differences,
             reference_traits=reference_traits,
-            names=[""],
             windows=windows or Windows(),
             max_frequency=max_frequency,
         )
@@ -116,7 +122,7 @@ def _at_own_rate(
 
 
 def _examine(
-    source: AudioSource, origin: Origin, band: float, compare: Callable[[np.ndarray], str | None] | None
+    source: AudioSource, origin: Origin, band: float, compare: Callable[[np.ndarray], list[TraitDifference]] | None
 ) -> RecordingHealth:
     rate = origin.sampling_rate
     try:
@@ -210,20 +216,13 @@ def _unheard_energy(waveform: np.ndarray, rate: int, band: float) -> Finding:
     return Finding("unheard_energy", share, is_problem, told if is_problem else heard)
 
 
-def _differences(traits: Traits, compare: Callable[[np.ndarray], str | None]) -> Iterator[Finding]:
-    """Compare each trait alone, by the rules of the warning that `score` gives."""
-    for index, (measure, value) in enumerate(zip(traits._fields, traits, strict=True)):
+def _differences(traits: Traits, compare: Callable[[np.ndarray], list[TraitDifference]]) -> Iterator[Finding]:
+    """Compare each trait with those of the references, by the rules of the warning that `score` gives."""
+    found = {difference.trait: difference for difference in compare(np.array([traits], dtype=np.float64))}
+    for measure, value in zip(traits._fields, traits, strict=True):
         if measure == "clipped_share":
             continue  # that is "clipping"
-        alone = np.full((1, len(traits)), np.nan)
-        alone[0, index] = value
-        message = compare(alone)
-        label = "length" if measure == "seconds" else measure.replace("_", " ")
-        told = f"{label} as in the references" if message is None else _sentence(message)
-        yield Finding(measure, float(value), message is not None, told[0].upper() + told[1:])
-
-
-def _sentence(message: str) -> str:
-    """Return what a message on one trait of one clip without a name says, without its introduction."""
-    _, _, told = message.partition(": ")
-    return told.replace(" ()", "", 1)
+        told = f"{TRAIT_LABELS[measure]} as in the references"
+        if measure in found:
+            told = f"{found[measure].description}: {', '.join(found[measure].cures)}"
+        yield Finding(measure, float(value), measure in found, told[0].upper() + told[1:])

@@ -136,28 +136,16 @@ def describe_differences(
     Returns:
         The message, or None: nothing differs.
     """
-    tests, references = (_compared(values, windows, max_frequency) for values in (traits, reference_traits))
-    problems: list[str] = []
-    cures: list[str] = []
-    any_differs = np.zeros(len(tests), dtype=bool)
-    for index, trait in enumerate(Traits._fields):
-        known = references[~np.isnan(references[:, index]), index]
-        if len(known) == 0:
-            continue
-        column = tests[:, index]
-        differs = _differs(trait, column, known)
-        if not differs.any():
-            continue
-        any_differs |= differs
-        first, others = names[int(differs.argmax())], int(differs.sum()) - 1
-        problems.append(
-            f"{_LABELS[trait]} {_span(trait, column[differs])}, references {_span(trait, known)} ({first}"
-            + (f" and {others} others)" if others > 1 else " and 1 other)" if others else ")")
-        )
-        cures += [cure for cure in _cures(trait, column[differs], known, windows) if cure not in cures]
-    if not problems:
+    found = find_differences(traits, reference_traits, windows, max_frequency)
+    if not found:
         return None
-    count = int(any_differs.sum())
+    problems = []
+    for difference in found:
+        first, others = names[int(difference.rows.argmax())], int(difference.rows.sum()) - 1
+        more = f" and {others} others" if others > 1 else " and 1 other" if others else ""
+        problems.append(f"{difference.description} ({first}{more})")
+    cures = dict.fromkeys(cure for difference in found for cure in difference.cures)
+    count = int(np.any([difference.rows for difference in found], axis=0).sum())
     subject = "1 clip differs" if count == 1 else f"{count} clips differ"
     return (
         f"{subject} from all references in what is not the machine's, and may score high for that: "
@@ -165,7 +153,39 @@ def describe_differences(
     )
 
 
-_LABELS = {
+class TraitDifference(NamedTuple):
+    """A trait in which tests lie outside all references.
+
+    Attributes:
+        trait: field of `Traits`.
+        rows: [tests] bool, the tests that do.
+        description: values of these tests and of the references.
+        cures: what the user can do.
+    """
+
+    trait: str
+    rows: np.ndarray
+    description: str
+    cures: list[str]
+
+
+def find_differences(
+    traits: np.ndarray, reference_traits: np.ndarray, windows: Windows, max_frequency: float | None = None
+) -> list[TraitDifference]:
+    """Find the traits of tests that lie outside those of all references; arguments as in `describe_differences`."""
+    tests, references = (_compared(values, windows, max_frequency) for values in (traits, reference_traits))
+    found = []
+    for index, trait in enumerate(Traits._fields):
+        known, column = references[~np.isnan(references[:, index]), index], tests[:, index]
+        differs = _differs(trait, column, known) if len(known) else np.zeros(len(tests), dtype=bool)
+        if differs.any():
+            values = column[differs]
+            description = f"{TRAIT_LABELS[trait]} {_span(trait, values)}, references {_span(trait, known)}"
+            found.append(TraitDifference(trait, differs, description, _cures(trait, values, known, windows)))
+    return found
+
+
+TRAIT_LABELS = {
     "sampling_rate": "sampling rate",
     "channels": "channels",
     "seconds": "length",

@@ -16,6 +16,7 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from modeling_retainmix.atomic import moved_into
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.settings import DetectorSettings
@@ -56,10 +57,8 @@ def export_scorer(
     if int8 and not (embedder.indices and has_weights):
         raise ValueError("int8=True needs an encoder, whose weights it quantizes: leave it out")
     module = WindowScorer(settings, embedder.on_cpu(), scores).eval()
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     graph = _quantized(_graph(module)) if int8 else _graph(module)
-    (folder / GRAPH_FILE).write_bytes(graph)
+    deviation = _largest_deviation(module, graph, int8)
     shortest, longest = _sample_range(embedder)
     extractor = embedder.feature_extractor
     repeats = isinstance(extractor, BeatsFeatureExtractor) and extractor.padding_rule == "conv"
@@ -80,11 +79,13 @@ def export_scorer(
             "encoder": Path(source).name if os.path.isdir(source) else source,  # not our paths
             "references": [Path(name).name for name in references],
             "int8": int8,
-            "largest_deviation": _largest_deviation(module, graph, int8),
+            "largest_deviation": deviation,
             "versions": {name: version(name) for name in ("retainmix", "torch", "transformers", "onnx")},
         },
     }
-    (folder / DESCRIPTION_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    with moved_into(folder) as staging:
+        (staging / GRAPH_FILE).write_bytes(graph)
+        (staging / DESCRIPTION_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
 
 def _graph(module: WindowScorer) -> bytes:

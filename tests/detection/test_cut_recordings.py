@@ -1,9 +1,11 @@
 """Files that are cut from one recording are told from files of other sessions."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from modeling_retainmix.detection.cut_recordings import describe_cuts, find_cuts, measure_seam
+from modeling_retainmix.detection.cut_recordings import NUM_VALUES, describe_cuts, find_cuts, measure_seam
 
 RATE = 16000
 
@@ -71,3 +73,14 @@ def test_domains_are_compared_apart_and_silent_or_short_files_take_no_part():
     assert np.isnan(values[16]).all() or np.isnan(values[16]).any()
     assert describe_cuts(values, names, is_target) is None
     assert find_cuts(values[:4]) == []
+
+
+def test_many_files_are_compared_in_bounded_memory():
+    spectra = np.random.default_rng(0).normal(size=(6000, NUM_VALUES)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        assert find_cuts(spectra) == []
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 200 * 2**20  # all distances of one value would take 290 MB, of all values 18 GB

@@ -92,11 +92,14 @@ def test_when_a_log_mel_detector_is_exported_then_it_is_small_and_says_where_it_
 
 
 @pytest.mark.slow
-def test_when_the_graph_differs_from_the_detector_then_the_export_says_so(detector, tmp_path, monkeypatch):
+def test_when_the_graph_differs_from_the_detector_then_the_export_says_so_and_writes_nothing(
+    detector, tmp_path, monkeypatch
+):
     monkeypatch.setattr(onnx_files, "TOLERANCE", -1.0)
     with pytest.raises(ValueError, match=r"scores of the graph differ by .* from the detector's"):
         detector.export_onnx(tmp_path)
     assert not (tmp_path / "scorer.json").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_when_there_is_nothing_to_export_then_the_error_says_what_is_missing(detector, encoders, references, tmp_path):
