@@ -14,7 +14,6 @@ import argparse
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -270,17 +269,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     for place, name in enumerate(args.models):
         encoder = load_choice_encoder(name, args.device, with_log_mel=place == 0)
         embedder = encoder.embedder
-        cells = chain(
+        sources = [
             *(real_cells(real, noise, embedder) for real in sets),
             *(factory_cells(args, seed, embedder) for seed in args.seeds),
-        )
-        for cell in tqdm(cells, desc=Path(name).name, unit="cell", disable=None):
-            rows += score_cell(cell, encoder.representations)
+        ]
+        for cells in sources:
+            for cell in tqdm(cells, desc=Path(name).name, unit="cell", disable=None):
+                rows += score_cell(cell, encoder.representations)
+            csv_files.write_records(args.output, rows)  # after every set: partial work is kept
         times += [
             {"representation": one.name, "milliseconds": round(milliseconds_per_clip(encoder, one), 2)}
             for one in encoder.representations
         ]
-        csv_files.write_records(args.output, rows)  # after every encoder: partial work is kept
         csv_files.write_records(f"{args.output}.times.csv", times)
 
 
