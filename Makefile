@@ -1,10 +1,12 @@
-# `make train`: the demo, from nothing to official scores.  `make test`: everything CI checks.
+# `make train`: the demo, from nothing to official scores.  `make test`: what needs Python alone.
+# `make test-system`: the tests that need a browser, an MQTT broker or minutes (.ci/install_system; skipped without).
 # ARGS passes options on:  make train ARGS="--config my_recipe.yaml --seed 1"
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := HF_HUB_OFFLINE=1 HF_EVALUATE_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: install train test lint clean
+.PHONY: install train test test-system lint clean
 
 install: $(VENV)/.installed
 
@@ -24,7 +26,10 @@ lint: install
 	$(BIN)/mypy
 
 test: lint
-	HF_HUB_OFFLINE=1 HF_EVALUATE_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(PYTEST) -m "not system" $(ARGS)
+
+test-system: install
+	$(PYTEST) -m system $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist outputs

@@ -21,6 +21,8 @@ LEVELS = {
     "data": 2,
     "detection": 3,
     "export": 4,
+    "reports": 4,
+    "watching": 5,
     "evaluation": 5,
     "training": 6,
 }

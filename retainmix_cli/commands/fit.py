@@ -1,0 +1,22 @@
+"""`retainmix fit`: healthy recordings become a detector folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retainmix_cli.output import say
+
+
+def fit(
+    references: Annotated[Path, typer.Argument(help="Folder of recordings of the healthy machine.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the detector.")] = Path("detector"),
+    model: Annotated[str, typer.Option(help="log-mel, or an encoder: folder, Hub name or original .pt")] = "log-mel",
+) -> None:
+    """Remember recordings of the healthy machine."""
+    say(f"fitting a detector to {references}")
+    from modeling_retainmix import AnomalyDetector
+
+    detector = AnomalyDetector.from_pretrained(model).fit(references)
+    detector.save_pretrained(output)
+    say(f"{len(detector.reference_names)} references; the detector is in {output}")
