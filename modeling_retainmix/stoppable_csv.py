@@ -23,8 +23,8 @@ class OutputError(Exception):
     """The output cannot be written; the message names it and the cause."""
 
 
-class Stopped(BaseException):
-    """Ctrl-C or SIGTERM; not an Exception, so that nothing takes it for the fault of one recording.
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM; like the former not an Exception, so that nothing takes it for the fault of one recording.
 
     Attributes:
         status: exit status of the command.

@@ -1,6 +1,8 @@
 """The console script: commands, and how each of them ends."""
 
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -10,7 +12,8 @@ from typer.main import get_command
 
 from retainmix_cli import exit_codes
 from retainmix_cli.commands.fit import fit
-from retainmix_cli.output import say_error
+from retainmix_cli.output import say, say_error, silence_libraries, warnings_in_one_line
+from retainmix_cli.signals import terminable
 
 UsageError: Any = typer.BadParameter.__base__  # of click, or of the copy of it that newer versions of typer hold
 # What a user can cause and mend: told in one line. Anything else is our fault and keeps its traceback.
@@ -21,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 
 
@@ -28,7 +32,10 @@ app = typer.Typer(
 def options(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    """Find anomalous machine sounds."""
+    """Find anomalous machine sounds.
+
+    Exit status: 0 normal, 1 anomalies found, 2 something failed, 3 wrong usage, 130 after Ctrl-C, 143 after SIGTERM.
+    """
     if show_version:
         print(f"retainmix {version('retainmix')}")
         raise typer.Exit
@@ -39,20 +46,46 @@ for command in (fit,):
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status."""
-    try:
-        status = get_command(app).main(args=arguments, prog_name="retainmix", standalone_mode=False)
-    except UsageError as error:
-        error.show()
-        return exit_codes.WRONG_USAGE
-    except (typer.Abort, KeyboardInterrupt):
-        return exit_codes.INTERRUPTED
-    except USER_ERRORS as error:
-        say_error(str(error))
-        return exit_codes.FAILED
+    """Run a command and return its exit status.
+
+    Args:
+        arguments: without the name of the program; None: those of the process.
+    """
+    group = get_command(app)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    with warnings_in_one_line():
+        try:
+            with group.make_context("retainmix", given) as context:
+                status = group.invoke(context)
+            sys.stdout.flush()  # a full disk shows here
+        except typer.Exit as ended:
+            status = ended.exit_code
+        except UsageError as error:
+            error.show()
+            return exit_codes.WRONG_USAGE
+        except KeyboardInterrupt as error:
+            return _stopped(error)
+        except BrokenPipeError:  # as of `| head`: whoever read the results has gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return exit_codes.FAILED
+        except USER_ERRORS as error:
+            say_error(str(error) or type(error).__name__)
+            return exit_codes.FAILED
+        except Exception:
+            traceback.print_exc()  # Python's own status would be 1, which says "anomalies found"
+            return exit_codes.FAILED
     return status or exit_codes.NORMAL
 
 
 def main() -> None:
     """Run the command of the command line and exit with its status."""
-    sys.exit(run())
+    silence_libraries()
+    with terminable():
+        sys.exit(run())
+
+
+def _stopped(error: KeyboardInterrupt) -> int:
+    """Say what is kept and how to go on, which the notes of the exception tell; see `signals.when_stopped`."""
+    advice = getattr(error, "__notes__", None) or ["run the same command again"]
+    say(f"{str(error) or 'stopped by Ctrl-C'}: {'; '.join(advice)}")
+    return getattr(error, "status", exit_codes.INTERRUPTED)
