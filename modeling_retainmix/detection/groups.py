@@ -22,7 +22,7 @@ FOLDER = "folder"
 _CSV_COLUMN = re.compile(r"(.+\.csv):(.+)", re.IGNORECASE)
 
 
-def recording_groups(names: Sequence[str], groups: Any = None) -> list[str | None]:
+def recording_groups(names: Sequence[str], groups: Any = None, argument: str = "groups") -> list[str | None]:
     """Return the group of each recording.
 
     Args:
@@ -32,6 +32,7 @@ def recording_groups(names: Sequence[str], groups: Any = None) -> list[str | Non
             file whose first column names the files. Any other text: a regular expression with one group in
             parentheses, searched in the file's name, or in its path if the expression holds a "/". Files are named in
             mappings and CSV files by as much of the end of their path as tells them apart.
+        argument: what the caller's users call `groups`, for errors.
 
     Returns:
         Names of the groups, or None for each recording.
@@ -45,19 +46,19 @@ def recording_groups(names: Sequence[str], groups: Any = None) -> list[str | Non
         return [None] * len(names)
     if isinstance(groups, str):
         if groups == FOLDER:
-            return list(_folders(names))
+            return list(_folders(names, argument))
         table = _CSV_COLUMN.fullmatch(groups)
         if table is not None:
             return _looked_up(names, _read_column(table[1], table[2]), groups)
-        return list(_matched(names, groups))
+        return list(_matched(names, groups, argument))
     if isinstance(groups, Mapping):
-        return _looked_up(names, {str(key): str(value) for key, value in groups.items()}, "groups")
+        return _looked_up(names, {str(key): str(value) for key, value in groups.items()}, argument)
     if isinstance(groups, (torch.Tensor, np.ndarray)):
         if groups.ndim != 1:
-            raise ValueError(f"groups have shape {list(groups.shape)}: pass one for each clip, [clips]")
+            raise ValueError(f"{argument} have shape {list(groups.shape)}: pass one for each clip, [clips]")
         groups = groups.tolist()
     if len(groups) != len(names):
-        raise ValueError(f"{len(groups)} groups for {len(names)} recordings: pass one for each clip")
+        raise ValueError(f"{len(groups)} {argument} for {len(names)} recordings: pass one for each clip")
     return [None if group is None else str(group) for group in groups]
 
 
@@ -80,27 +81,27 @@ def unit_index(first_copy: np.ndarray, groups: Sequence[str | None]) -> np.ndarr
     return first_index[labels] if count else np.zeros(0, dtype=np.int64)
 
 
-def _folders(names: Sequence[str]) -> list[str]:
+def _folders(names: Sequence[str], argument: str) -> list[str]:
     found: dict[str, PurePath] = {}
     for name in names:
         parent = PurePath(os.path.abspath(name)).parent
         other = found.setdefault(parent.name, parent)
         if other != parent:
             raise ValueError(
-                f"{other} and {parent} have the same name, so groups='folder' cannot tell them apart: use a regular "
-                "expression over the path, such as groups='(day[0-9]+)/'"
+                f"{other} and {parent} have the same name, so {argument}='folder' cannot tell them apart: use a regular "
+                f"expression over the path, such as {argument}='(day[0-9]+)/'"
             )
     return [PurePath(os.path.abspath(name)).parent.name for name in names]
 
 
-def _matched(names: Sequence[str], pattern: str) -> list[str]:
+def _matched(names: Sequence[str], pattern: str, argument: str) -> list[str]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"groups={pattern!r} is not a valid regular expression ({error}): correct it") from error
+        raise ValueError(f"{argument}={pattern!r} is not a valid regular expression ({error}): correct it") from error
     if expression.groups != 1:
         raise ValueError(
-            f"groups={pattern!r} has {expression.groups} groups in parentheses: use 'folder', 'FILE.csv:COLUMN', or a "
+            f"{argument}={pattern!r} has {expression.groups} groups in parentheses: use 'folder', 'FILE.csv:COLUMN', or a "
             "regular expression with one group, such as 'session_([0-9]+)'"
         )
     found = []
@@ -108,7 +109,7 @@ def _matched(names: Sequence[str], pattern: str) -> list[str]:
         path = PurePath(name)
         match = expression.search(path.as_posix() if "/" in pattern else path.name)
         if match is None or match[1] is None:
-            raise ValueError(f"{name} does not match groups={pattern!r}: correct the expression or the file's name")
+            raise ValueError(f"{name} does not match {argument}={pattern!r}: correct the expression or the file's name")
         found.append(match[1])
     return found
 

@@ -11,6 +11,8 @@ import torch
 from modeling_retainmix.audio import AudioSource, audio_sources
 from modeling_retainmix.data.layouts.dcase_sections import parse_dcase_name
 from modeling_retainmix.detection.cancellation import cancel_far
+from modeling_retainmix.detection.conditions import domains_of_conditions
+from modeling_retainmix.detection.groups import recording_groups
 from modeling_retainmix.detection.settings import Microphones
 
 _DOMAIN_NAMES = dict.fromkeys(("source", "0", "False"), "source") | dict.fromkeys(("target", "1", "True"), "target")
@@ -77,10 +79,13 @@ def reference_domains(names: Sequence[str], domains: Any = None) -> list[str]:
     Args:
         names: of the clips.
         domains: as the user gave them, a sequence, array, tensor or column of "source" and "target", or of 0 and 1, or
-            of False and True for them; None: those in the names if all are DCASE names, or else one domain.
+            of False and True for them; a text of `recording_groups`, such as "folder" or "conditions.csv:load", which
+            gives the condition of each clip (`domains_of_conditions`); None: those in the names if all are DCASE
+            names, or else one domain.
 
     Raises:
-        ValueError: their number is not that of the clips, or one is unknown.
+        FileNotFoundError, ValueError: their number is not that of the clips, one is unknown, or as `recording_groups`
+            and `domains_of_conditions`.
     """
     if domains is None:
         parsed = [parse_dcase_name(Path(name).stem) or {"domain": ""} for name in names]
@@ -91,7 +96,7 @@ def reference_domains(names: Sequence[str], domains: Any = None) -> list[str]:
             raise ValueError(f"domains have shape {list(domains.shape)}: pass one for each clip, [clips]")
         domains = domains.tolist()
     if isinstance(domains, str):
-        raise ValueError(f"domains={domains!r} is one text: pass a list with the domain of each clip")
+        return domains_of_conditions(names, [str(one) for one in recording_groups(names, domains, "domains")])
     if len(domains) != len(names):
         raise ValueError(f"{len(domains)} domains for {len(names)} references: pass one for each clip")
     for name, domain in zip(names, domains, strict=True):

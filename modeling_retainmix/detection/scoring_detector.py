@@ -140,8 +140,10 @@ class ScoringDetector:
         Args:
             reference: normal clips of one machine, audio in any form.
             sampling_rate: of arrays, in Hz.
-            domains: "source" or "target" (or 0 or 1, or bool) for each clip, in a list, array, tensor or column; None:
-                those in the file names if all are DCASE names, or else one domain.
+            domains: "source" or "target" (or 0 or 1, or bool) for each clip, in a list, array, tensor or column; a
+                text in any form of `groups`, which tells the conditions of recordings: the most frequent one is the
+                source, the others are the target; None: those in the file names if all are DCASE names, or else one
+                domain.
             channel: what to take of files with several channels: an index from 0, or "mean".
             far: for `microphones` other than "near", the same clips as the far microphone heard them, audio in any
                 form and in the same order; None: it is another channel of the files.

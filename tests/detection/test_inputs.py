@@ -31,7 +31,8 @@ def test_when_domains_are_given_then_names_are_not_read():
         (["source", "Target"], r"normal_0001_a\.wav has domain 'Target': use 'source' or 'target'"),
         ([0, 2], "has domain 2: use 'source' or 'target'"),
         ([0.0, 1.0], "has domain 0.0: use"),
-        ("source", "is one text: pass a list"),
+        ("source", "domains='source' has 0 groups in parentheses"),
+        ("(nowhere)", r"normal_0000_a\.wav does not match domains='\(nowhere\)'"),
         (np.zeros((2, 1)), r"domains have shape \[2, 1\]"),
     ],
 )
@@ -56,6 +57,15 @@ def test_when_domains_do_not_fit_the_clips_then_error_names_the_value(domains, m
 )
 def test_domains_may_be_names_or_numbers_in_any_container(domains):
     assert reference_domains(NAMES, domains) == ["source", "target"]
+
+
+def test_when_domains_are_told_by_folders_or_a_table_then_the_few_are_the_target(tmp_path):
+    names = ["cold/1.wav", "usual/1.wav", "usual/2.wav", "usual/3.wav", "hot/1.wav"]
+    expected = ["target", "source", "source", "source", "target"]
+    assert reference_domains(names, "folder") == expected
+    rows = [f"{name},{name.split('/')[0]}" for name in names]
+    (tmp_path / "table.csv").write_text("\n".join(["file,condition", *rows]))
+    assert reference_domains(names, f"{tmp_path}/table.csv:condition") == expected
 
 
 @pytest.mark.parametrize(
