@@ -73,15 +73,16 @@ def clip_sources(
     return [join(*pair) for pair in zip(near_sources, far_sources, strict=True)]
 
 
-def reference_domains(names: Sequence[str], domains: Any = None) -> list[str]:
+def reference_domains(names: Sequence[str], domains: Any = None, are_added: bool = False) -> list[str]:
     """Return the domain of each reference, "source" or "target".
 
     Args:
         names: of the clips.
         domains: as the user gave them, a sequence, array, tensor or column of "source" and "target", or of 0 and 1, or
-            of False and True for them; a text of `recording_groups`, such as "folder" or "conditions.csv:load", which
-            gives the condition of each clip (`domains_of_conditions`); None: those in the names if all are DCASE
-            names, or else one domain.
+            of False and True for them; one of these names for all; a text of `recording_groups`, such as "folder" or
+            "conditions.csv:load", which gives the condition of each clip (`domains_of_conditions`); None: those in the
+            names if all are DCASE names, or else one domain.
+        are_added: to earlier references, of whose conditions nothing is known.
 
     Raises:
         FileNotFoundError, ValueError: their number is not that of the clips, one is unknown, or as `recording_groups`
@@ -95,7 +96,14 @@ def reference_domains(names: Sequence[str], domains: Any = None) -> list[str]:
         if domains.ndim != 1:
             raise ValueError(f"domains have shape {list(domains.shape)}: pass one for each clip, [clips]")
         domains = domains.tolist()
+    if isinstance(domains, str) and domains in ("source", "target"):
+        return [domains] * len(names)
     if isinstance(domains, str):
+        if are_added:
+            raise ValueError(
+                f"domains={domains!r} tells domains by how frequent conditions are, which references that are added do "
+                "not show: use 'source' or 'target', or fit all references at once"
+            )
         return domains_of_conditions(names, [str(one) for one in recording_groups(names, domains, "domains")])
     if len(domains) != len(names):
         raise ValueError(f"{len(domains)} domains for {len(names)} references: pass one for each clip")

@@ -140,10 +140,10 @@ class ScoringDetector:
         Args:
             reference: normal clips of one machine, audio in any form.
             sampling_rate: of arrays, in Hz.
-            domains: "source" or "target" (or 0 or 1, or bool) for each clip, in a list, array, tensor or column; a
-                text in any form of `groups`, which tells the conditions of recordings: the most frequent one is the
-                source, the others are the target; None: those in the file names if all are DCASE names, or else one
-                domain.
+            domains: "source" or "target" (or 0 or 1, or bool) for each clip, in a list, array, tensor or column, or
+                one for all; a text in any form of `groups`, which tells the conditions of recordings: the most
+                frequent one is the source, the others are the target; None: those in the file names if all are DCASE
+                names, or else one domain.
             channel: what to take of files with several channels: an index from 0, or "mean".
             far: for `microphones` other than "near", the same clips as the far microphone heard them, audio in any
                 form and in the same order; None: it is another channel of the files.
@@ -174,13 +174,17 @@ class ScoringDetector:
         far_channel: int | str | None = None,
         groups: Any = None,
     ) -> Self:
-        """Remember further normal clips; arguments and errors as in `fit`, a group of an earlier call goes on."""
+        """Remember further normal clips; arguments and errors as in `fit`, a group of an earlier call goes on.
+
+        Conditions cannot tell domains here: how frequent they are is seen of all references only.
+        """
         sources = clip_sources(self.settings.microphones, reference, sampling_rate, channel, far, far_channel)
         names = [source.name for source in sources]
         check_normal(names)
         new_groups = recording_groups(names, groups)
-        is_target_domain = torch.tensor([domain == "target" for domain in reference_domains(names, domains)])
         memory = self._memory
+        domain_of_each = reference_domains(names, domains, are_added=memory is not None)
+        is_target_domain = torch.tensor([domain == "target" for domain in domain_of_each])
         width = None if memory is None else memory.width
         embeddings = embed_clips(
             self.embedder,

@@ -31,7 +31,7 @@ def test_when_domains_are_given_then_names_are_not_read():
         (["source", "Target"], r"normal_0001_a\.wav has domain 'Target': use 'source' or 'target'"),
         ([0, 2], "has domain 2: use 'source' or 'target'"),
         ([0.0, 1.0], "has domain 0.0: use"),
-        ("source", "domains='source' has 0 groups in parentheses"),
+        ("usual", "domains='usual' has 0 groups in parentheses"),
         ("(nowhere)", r"normal_0000_a\.wav does not match domains='\(nowhere\)'"),
         (np.zeros((2, 1)), r"domains have shape \[2, 1\]"),
     ],
@@ -66,6 +66,12 @@ def test_when_domains_are_told_by_folders_or_a_table_then_the_few_are_the_target
     rows = [f"{name},{name.split('/')[0]}" for name in names]
     (tmp_path / "table.csv").write_text("\n".join(["file,condition", *rows]))
     assert reference_domains(names, f"{tmp_path}/table.csv:condition") == expected
+
+
+def test_when_references_are_added_then_one_domain_may_be_named_and_conditions_are_refused():
+    assert reference_domains(NAMES, "target", are_added=True) == ["target"] * 2
+    with pytest.raises(ValueError, match="domains='folder' tells domains by how frequent conditions are"):
+        reference_domains(NAMES, "folder", are_added=True)
 
 
 @pytest.mark.parametrize(
