@@ -115,6 +115,29 @@ def find_audio_files(folder: str | os.PathLike[str]) -> FoundFiles:
     return found
 
 
+def find_recordings(paths: Iterable[str | os.PathLike[str]]) -> FoundFiles:
+    """List files as given, and the recordings of folders; one that is reached twice is listed once.
+
+    Raises:
+        FileNotFoundError: a path does not exist.
+        ValueError: as `find_audio_files`, or no path is given.
+    """
+    found = FoundFiles()
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = find_audio_files(path)
+            found.files += inside.files
+            found.problems |= inside.problems
+        elif path.exists() or path.is_symlink():
+            found.files.append(path)
+        else:
+            raise FileNotFoundError(f"{shown_name(path)} does not exist: check the path")
+    found.files = list(dict.fromkeys(found.files))
+    if not found.files and not found.problems:
+        raise ValueError("no recording is given: name files or folders")
+    return found
+
+
 def list_audio_files(folder: str | os.PathLike[str]) -> list[Path]:
     """List the recordings of a folder and its subfolders, sorted by path.
 

@@ -226,3 +226,14 @@ def test_a_caller_may_leave_folders_out(tmp_path):
         walked.append(folder.name)
         children[:] = [name for name in children if name != "test"]
     assert walked == [tmp_path.name, "train"]
+
+
+def test_when_files_and_folders_are_given_then_each_recording_is_listed_once(tmp_path):
+    single, inside = write(tmp_path / "z.wav"), write(tmp_path / "folder" / "a.wav")
+    (tmp_path / "folder" / "b.m4a").touch()
+    found = audio_files.find_recordings([single, tmp_path / "folder", inside])
+    assert found.files == [single, inside] and list(found.problems) == [tmp_path / "folder" / "b.m4a"]
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.wav does not exist"):
+        audio_files.find_recordings([tmp_path / "nowhere.wav"])
+    with pytest.raises(ValueError, match="no recording is given"):
+        audio_files.find_recordings([])

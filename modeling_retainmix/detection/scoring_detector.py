@@ -212,6 +212,17 @@ class ScoringDetector:
         """Names of the reference recordings."""
         return [] if self._memory is None else self._memory.names
 
+    @property
+    def reference_domains(self) -> list[str]:
+        """Domain of each reference recording, "source" or "target"."""
+        if self._memory is None:
+            return []
+        domains = ["source"] * len(self._memory.names)
+        tensors = self._memory.tensors
+        for index in tensors["recording_index"][tensors["is_target_domain"]].tolist():
+            domains[index] = "target"
+        return domains
+
     def score(
         self,
         audio: Any,

@@ -1,26 +1,113 @@
-"""`retainmix fit`: healthy recordings become a detector folder."""
+"""`retainmix fit`: healthy recordings become a detector folder, or one folder for each of many machines."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from retainmix_cli.options import (
+    Backend,
+    Channel,
+    Far,
+    FarChannel,
+    Group,
+    Layer,
+    Microphones,
+    Model,
+    Sessions,
+    Settings,
+    chosen_settings,
+)
 from retainmix_cli.output import Json, say, show
 from retainmix_cli.signals import when_stopped
 
-
-def fit(
-    references: Annotated[Path, typer.Argument(help="Folder of recordings of the healthy machine.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the detector.")] = Path("detector"),
-    model: Annotated[str, typer.Option(help="log-mel, or an encoder: folder, Hub name or original .pt")] = "log-mel",
-    json: Json = False,
-) -> None:
-    """Remember recordings of the healthy machine."""
-    say(f"fitting a detector to {references}")
+if TYPE_CHECKING:
     from modeling_retainmix import AnomalyDetector
 
-    with when_stopped(f"{output} is as it was; run the same command again"):
-        detector = AnomalyDetector.from_pretrained(model).fit(references)
-        detector.save_pretrained(output)
-    record = {"detector": output, "references": len(detector.reference_names)}
-    show(record, f"{record['references']} references; the detector is in {output}", json)
+
+def fit(
+    references: Annotated[list[Path], typer.Argument(help="Recordings of the healthy machine: files or folders.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the detector.")] = Path("detector"),
+    add: Annotated[bool, typer.Option("--add", help="Add the references to the detector that is there.")] = False,
+    machines: Annotated[
+        bool, typer.Option("--machines", help="Each subfolder is a machine; each gets its detector below the output.")
+    ] = False,
+    sessions: Sessions = None,
+    group: Group = None,
+    held_out: Annotated[
+        list[Path] | None,
+        typer.Option("--held-out", help="Further healthy recordings, of other sessions, to take thresholds from."),
+    ] = None,
+    model: Model = "log-mel",
+    layer: Layer = None,
+    backend: Backend = None,
+    microphones: Microphones = None,
+    channel: Channel = None,
+    far: Far = None,
+    far_channel: FarChannel = None,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Remember recordings of the healthy machine, as a folder that `retainmix score` reads."""
+    given = ", ".join(map(str, references))
+    say(f"{'adding' if add else 'fitting'} the references of {given}")
+    chosen = chosen_settings(layer, backend, microphones, settings)
+    if add and (chosen or model != "log-mel"):
+        raise typer.BadParameter("--add keeps the encoder and the settings of the detector: leave them out")
+    if machines and (len(references) > 1 or far is not None or held_out):
+        raise typer.BadParameter("--machines takes one folder, and neither --far nor --held-out")
+    from modeling_retainmix import AnomalyDetector
+    from modeling_retainmix.audio_files import find_recordings
+    from modeling_retainmix.detection.machines import machine_folders, part_of_machine
+
+    how: dict[str, Any] = {"channel": channel, "far": far, "far_channel": far_channel}
+
+    def fit_one(detector: "AnomalyDetector", places: list[Path], folder: Path, machine: str | None = None) -> None:
+        """Fit, save and report one detector."""
+        found = find_recordings(places)
+        if found.problems:
+            raise found.error()
+        options = how | {"domains": group, "groups": sessions}
+        detector.add_references(found.files, **options) if add else detector.fit(found.files, **options)
+        if held_out:
+            detector.calibrate(find_recordings(held_out).files, **how, groups=sessions)
+        detector.save_pretrained(folder)
+        record = {"machine": machine, "detector": folder} | _describe(detector)
+        show(record, _sentence(record), json)
+
+    if not machines:
+        with when_stopped(f"{output} is as it was; run the same command again"):
+            detector = AnomalyDetector.from_pretrained(str(output) if add else model, **chosen)
+            fit_one(detector, references, output)
+        return
+    folders = machine_folders(references[0])
+    empty = None if add else AnomalyDetector.from_pretrained(model, **chosen)
+    with when_stopped(f"the detectors that are reported are in {output}; run the same command again for all"):
+        for name, folder in folders.items():
+            say(f"{name}:")
+            detector = empty or AnomalyDetector.from_pretrained(output / name)
+            fit_one(detector, [part_of_machine(folder, "train")], output / name, name)
+
+
+def _describe(detector: "AnomalyDetector") -> dict[str, Any]:
+    """Return what the references are: how many, of what, and what rate of false alarms they bear."""
+    basis = detector.threshold_basis()
+    return {
+        "references": len(detector.reference_names),
+        "of_changed_conditions": detector.reference_domains.count("target"),
+        "sessions": basis.num_units if basis.unit == "groups" else None,
+        "smallest_false_alarm_rate": None if basis.normal is None else 1 / (basis.num_units + 1),
+    }
+
+
+def _sentence(record: dict[str, Any]) -> str:
+    changed, sessions, rate = (
+        record[key] for key in ("of_changed_conditions", "sessions", "smallest_false_alarm_rate")
+    )
+    parts = [
+        f"{record['references']} references",
+        *([f"{changed} of them of changed conditions"] if changed else []),
+        *([f"{sessions} sessions"] if sessions else []),
+        "a ranking, but no verdicts: add references" if rate is None else f"false alarm rates from {rate:.3g} up",
+    ]
+    return f"{record['detector']}: {', '.join(parts)}"

@@ -1,0 +1,111 @@
+"""Options that several commands share, and what their texts mean."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def channel(value: str) -> int | str:
+    """Read a channel: an index from 0, or "mean".
+
+    Raises:
+        typer.BadParameter: anything else.
+    """
+    if value == "mean":
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        raise typer.BadParameter(f"{value!r} is neither an index from 0 nor mean") from None
+
+
+def layers(value: str) -> int | str | tuple[int | str, ...]:
+    """Read a layer, or several with commas between them, such as `1,log-mel`."""
+    parts = tuple(int(part) if part.isdecimal() else part for part in value.split(","))
+    return parts if len(parts) > 1 else parts[0]
+
+
+def setting(value: str) -> tuple[str, Any]:
+    """Read NAME=VALUE; a value that is no JSON is a text.
+
+    Raises:
+        typer.BadParameter: there is no `=`.
+    """
+    name, equals, text = value.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{value!r} is not of the form NAME=VALUE, such as k=2")
+    try:
+        return name.strip(), json.loads(text)
+    except json.JSONDecodeError:
+        return name.strip(), None if text == "None" else text
+
+
+Detector = Annotated[Path, typer.Option("--detector", "-d", help="Detector: folder that `retainmix fit` wrote.")]
+Channel = Annotated[
+    Any, typer.Option(parser=channel, metavar="INDEX|mean", help="What to take of recordings with several channels.")
+]
+FarChannel = Annotated[
+    Any, typer.Option(parser=channel, metavar="INDEX|mean", help="Of the far microphone; see --microphones of fit.")
+]
+Far = Annotated[Path | None, typer.Option(help="Folder of the far microphone's files, in the same order.")]
+Sessions = Annotated[
+    str | None,
+    typer.Option(
+        "--sessions",
+        "--groups",
+        metavar="HOW",
+        help="Which recordings are of one session: folder, FILE.csv:COLUMN, or a regular expression with one group.",
+    ),
+]
+Group = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        metavar="HOW",
+        help="Tell most recordings from the few of changed conditions: folder, FILE.csv:COLUMN, a regular expression "
+        "with one group, or source (all are usual) or target (all are of changed conditions).",
+    ),
+]
+Model = Annotated[str, typer.Option(help="log-mel, or an encoder: folder, Hub name or original .pt.")]
+Layer = Annotated[
+    Any,
+    typer.Option(
+        parser=layers, metavar="LAYER[,...]", help="Layers to read of the encoder, log-mel or level among them."
+    ),
+]
+Backend = Annotated[str | None, typer.Option(help="How distances are measured: whitened, mahalanobis, knn, ...")]
+Microphones = Annotated[
+    str | None, typer.Option(help="near, or with a far microphone cancel, residual or fusion.")
+]
+Settings = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--setting", parser=setting, metavar="NAME=VALUE", help="Any other setting of the detector, such as k=2."
+    ),
+]
+FalseAlarmRate = Annotated[
+    float,
+    typer.Option(min=0.0, max=1.0, help="Share of normal recordings that may be called anomalous."),
+]
+
+
+def chosen_settings(layer: Any, backend: str | None, microphones: str | None, others: Any) -> dict[str, Any]:
+    """Collect the settings of a detector that the user gave; the others keep their defaults.
+
+    Raises:
+        ValueError: a setting is given twice.
+    """
+    named = {"layer": layer, "backend": backend, "microphones": microphones}
+    found = {name: value for name, value in named.items() if value is not None}
+    for name, value in others or []:
+        if name in found:
+            raise ValueError(f"the setting {name} is given twice: leave one out")
+        found[name] = value
+    return found
+
+
+def microphone_options(channel: Any, far: Path | None, far_channel: Any) -> dict[str, Any]:
+    """Collect what `fit`, `score` and their like take of microphones."""
+    return {"channel": channel, "far": far, "far_channel": far_channel}
