@@ -76,13 +76,18 @@ Layer = Annotated[
     ),
 ]
 Backend = Annotated[str | None, typer.Option(help="How distances are measured: whitened, mahalanobis, knn, ...")]
-Microphones = Annotated[
-    str | None, typer.Option(help="near, or with a far microphone cancel, residual or fusion.")
-]
+Microphones = Annotated[str | None, typer.Option(help="near, or with a far microphone cancel, residual or fusion.")]
 Settings = Annotated[
     list[Any] | None,
     typer.Option(
         "--setting", parser=setting, metavar="NAME=VALUE", help="Any other setting of the detector, such as k=2."
+    ),
+]
+Method = Annotated[
+    str,
+    typer.Option(
+        metavar="quantile|gamma",
+        help="Of the threshold: gamma has one for any rate, if scores are so distributed.",
     ),
 ]
 FalseAlarmRate = Annotated[
@@ -104,8 +109,3 @@ def chosen_settings(layer: Any, backend: str | None, microphones: str | None, ot
             raise ValueError(f"the setting {name} is given twice: leave one out")
         found[name] = value
     return found
-
-
-def microphone_options(channel: Any, far: Path | None, far_channel: Any) -> dict[str, Any]:
-    """Collect what `fit`, `score` and their like take of microphones."""
-    return {"channel": channel, "far": far, "far_channel": far_channel}

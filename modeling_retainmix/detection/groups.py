@@ -88,8 +88,8 @@ def _folders(names: Sequence[str], argument: str) -> list[str]:
         other = found.setdefault(parent.name, parent)
         if other != parent:
             raise ValueError(
-                f"{other} and {parent} have the same name, so {argument}='folder' cannot tell them apart: use a regular "
-                f"expression over the path, such as {argument}='(day[0-9]+)/'"
+                f"{other} and {parent} have the same name, so {argument}='folder' cannot tell them apart: use a "
+                f"regular expression over the path, such as {argument}='(day[0-9]+)/'"
             )
     return [PurePath(os.path.abspath(name)).parent.name for name in names]
 
@@ -101,15 +101,17 @@ def _matched(names: Sequence[str], pattern: str, argument: str) -> list[str]:
         raise ValueError(f"{argument}={pattern!r} is not a valid regular expression ({error}): correct it") from error
     if expression.groups != 1:
         raise ValueError(
-            f"{argument}={pattern!r} has {expression.groups} groups in parentheses: use 'folder', 'FILE.csv:COLUMN', or a "
-            "regular expression with one group, such as 'session_([0-9]+)'"
+            f"{argument}={pattern!r} has {expression.groups} groups in parentheses: use 'folder', 'FILE.csv:COLUMN', or "
+            "a regular expression with one group, such as 'session_([0-9]+)'"
         )
     found = []
     for name in names:
         path = PurePath(name)
         match = expression.search(path.as_posix() if "/" in pattern else path.name)
         if match is None or match[1] is None:
-            raise ValueError(f"{name} does not match {argument}={pattern!r}: correct the expression or the file's name")
+            raise ValueError(
+                f"{name} does not match {argument}={pattern!r}: correct the expression or the file's name"
+            )
         found.append(match[1])
     return found
 

@@ -101,8 +101,8 @@ def reference_domains(names: Sequence[str], domains: Any = None, are_added: bool
     if isinstance(domains, str):
         if are_added:
             raise ValueError(
-                f"domains={domains!r} tells domains by how frequent conditions are, which references that are added do "
-                "not show: use 'source' or 'target', or fit all references at once"
+                f"domains={domains!r} tells domains by how frequent conditions are, which references that are added "
+                "do not show: use 'source' or 'target', or fit all references at once"
             )
         return domains_of_conditions(names, [str(one) for one in recording_groups(names, domains, "domains")])
     if len(domains) != len(names):

@@ -28,6 +28,6 @@ def machine_folders(root: str | os.PathLike[str]) -> dict[str, Path]:
 
 
 def part_of_machine(folder: str | os.PathLike[str], part: Part) -> Path:
-    """Return the folder of a machine's references ("train") or tests ("test"): the subfolder of that name, or itself."""
+    """Return where a machine's references ("train") or tests ("test") lie: the subfolder of that name, or itself."""
     inside = Path(folder) / part
     return inside if inside.is_dir() else Path(folder)

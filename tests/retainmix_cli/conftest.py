@@ -31,7 +31,7 @@ def write_clip():
 
 @pytest.fixture(scope="session")
 def machine(tmp_path_factory):
-    """Folder `healthy` with `monday` and `tuesday` of six clips each, and folder `today` of two healthy, one faulty."""
+    """Folder `healthy` with `monday` and `tuesday`, six clips each, and folder `today`: two healthy, one faulty."""
     folder = tmp_path_factory.mktemp("machine")
     for index in range(12):
         _write_clip(folder / "healthy" / ("monday" if index < 6 else "tuesday") / f"{index:02d}.wav", index)

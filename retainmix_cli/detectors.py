@@ -1,0 +1,48 @@
+"""The detector of a command: a saved one, or one that is fitted on the way."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modeling_retainmix import AnomalyDetector
+
+
+def load_detector(name: Path) -> "AnomalyDetector":
+    """Load a detector with its references.
+
+    Raises:
+        FileNotFoundError: there is none; the message says how to make one.
+        ValueError: it is an encoder, or damaged.
+    """
+    from modeling_retainmix import AnomalyDetector
+
+    if not name.is_dir() and len(name.parts) != 2:  # two parts may be a name on the Hub
+        raise FileNotFoundError(
+            f"there is no detector in {name}: make one with `retainmix fit RECORDINGS --output {name}`, or name "
+            "another with --detector"
+        )
+    detector = AnomalyDetector.from_pretrained(name)
+    if not detector.reference_names:
+        raise ValueError(f"{name} is an encoder without references: fit it with `retainmix fit RECORDINGS --model`")
+    return detector
+
+
+def read_recordings(places: list[Path]) -> list[Path]:
+    """List recordings that all have to be read.
+
+    Raises:
+        FileNotFoundError, ValueError: a path does not exist, or a recording cannot be read.
+    """
+    from modeling_retainmix.audio_files import find_recordings
+
+    found = find_recordings(places)
+    if found.problems:
+        raise found.error()
+    return found.files
+
+
+def fit_detector(
+    detector: "AnomalyDetector", places: list[Path], group: str | None, sessions: str | None, **how: Any
+) -> None:
+    """Fit a detector on the recordings of some files and folders."""
+    detector.fit(read_recordings(places), domains=group, groups=sessions, **how)
