@@ -101,8 +101,8 @@ def _matched(names: Sequence[str], pattern: str, argument: str) -> list[str]:
         raise ValueError(f"{argument}={pattern!r} is not a valid regular expression ({error}): correct it") from error
     if expression.groups != 1:
         raise ValueError(
-            f"{argument}={pattern!r} has {expression.groups} groups in parentheses: use 'folder', 'FILE.csv:COLUMN', or "
-            "a regular expression with one group, such as 'session_([0-9]+)'"
+            f"{argument}={pattern!r} has {expression.groups} groups in parentheses: use 'folder', 'FILE.csv:COLUMN', "
+            "or a regular expression with one group, such as 'session_([0-9]+)'"
         )
     found = []
     for name in names:
