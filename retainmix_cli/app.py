@@ -11,9 +11,19 @@ import typer
 from typer.main import get_command
 
 from retainmix_cli import exit_codes
+from retainmix_cli.commands.confirm import confirm, undo
+from retainmix_cli.commands.convert import convert, export
+from retainmix_cli.commands.evaluate import evaluate
+from retainmix_cli.commands.explain import explain
 from retainmix_cli.commands.fit import fit
+from retainmix_cli.commands.metric import metric
+from retainmix_cli.commands.push import push
+from retainmix_cli.commands.reproduce import reproduce, studies, tables
 from retainmix_cli.commands.score import score
+from retainmix_cli.commands.submit import submit
+from retainmix_cli.commands.train import pretrain, train
 from retainmix_cli.output import say, say_error, silence_libraries, warnings_in_one_line
+from retainmix_cli.passing_on import PASS_ON
 from retainmix_cli.signals import terminable
 
 UsageError: Any = typer.BadParameter.__base__  # of click, or of the copy of it that newer versions of typer hold
@@ -42,8 +52,12 @@ def options(
         raise typer.Exit
 
 
-for command in (fit, score):
+COMMANDS = (fit, score, explain, confirm, undo, evaluate, submit, convert, export, push, tables)
+for command in COMMANDS:
     app.command()(command)
+for command in (train, pretrain, reproduce, studies):
+    app.command(context_settings=PASS_ON)(command)
+app.add_typer(metric, name="metric")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -83,8 +83,13 @@ class Rows:
 
 
 @contextmanager
-def result_file(path: Path | None, columns: Sequence[str]) -> Iterator["ResultFile | None"]:
+def result_file(path: Path | None, columns: Sequence[str], is_kept: bool = True) -> Iterator["ResultFile | None"]:
     """Open the CSV file of a command, put it in its place at the end, and say what is kept of it otherwise.
+
+    Args:
+        path: of the file; None: there is none.
+        columns: its header.
+        is_kept: whether it is wanted at the end; else it is removed, and serves a command that does not get there.
 
     Raises:
         typer.Exit: it cannot be written, which has been said.
@@ -98,7 +103,7 @@ def result_file(path: Path | None, columns: Sequence[str]) -> Iterator["ResultFi
     try:
         with ResultFile(path, columns) as result:
             yield result
-            result.finish()
+            result.finish() if is_kept else result.discard()
     except OutputError as error:
         say_error(f"{error}; {result.describe()}" if result else str(error))
         raise typer.Exit(exit_codes.FAILED) from error

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Self
 
 from modeling_retainmix.detection.deciding_detector import DecidingDetector
@@ -40,13 +41,14 @@ class TaughtDetector(DecidingDetector):
             FileNotFoundError, ValueError: as `fit`; no references yet, or a recording has the name of a reference, so
                 that `undo_confirm` could not tell them apart.
         """
-        known = self._fitted().names
+        known = {Path(name).name for name in self._fitted().names}  # as a saved detector has them
         names = [
             source.name
             for source in clip_sources(self.settings.microphones, audio, sampling_rate, channel, far, far_channel)
         ]
-        for name in names:
-            if name in known or names.count(name) > 1:
+        files = [Path(name).name for name in names]
+        for name, file in zip(names, files, strict=True):
+            if file in known or files.count(file) > 1:
                 raise ValueError(f"{name} is the name of a reference already: pass a file of another name")
         self.add_references(audio, sampling_rate, domains, channel, far, far_channel, groups)
         self._log(_CONFIRMED, names, note)

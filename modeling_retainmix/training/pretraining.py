@@ -30,6 +30,7 @@ from modeling_retainmix.training.pretraining_arguments import PretrainingArgumen
 from modeling_retainmix.training.pretraining_probe import LayerProbe, probe_protocol
 from modeling_retainmix.training.pretraining_targets import RandomProjectionTokenizer, TeacherTokens
 from modeling_retainmix.training.pretraining_trainer import PretrainingTrainer, is_last_step, newest_checkpoint
+from modeling_retainmix.training.run_stages import one_line_errors
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -42,9 +43,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         ValueError, FileNotFoundError: an option, a folder or a model that cannot be used.
         FloatingPointError: the loss is not finite.
     """
+    run_pretraining(*parse_pretraining(argv))
+
+
+def parse_pretraining(argv: Sequence[str] | None = None) -> tuple[PretrainingData, PretrainingArguments]:
+    """Parse the options of a pre-training.
+
+    Raises:
+        ValueError: options contradict each other.
+        SystemExit: an option does not exist, or a value is not valid, as argparse reports it.
+    """
     parser = HfArgumentParser([PretrainingData, PretrainingArguments], description=__doc__)
     data, args = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
-    run_pretraining(data, args)
+    return data, args
 
 
 def run_pretraining(data: PretrainingData, args: PretrainingArguments) -> PretrainingTrainer | None:
@@ -191,4 +202,5 @@ def _checkpoint(args: PretrainingArguments) -> str | None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors(ValueError, OSError, FloatingPointError):
+        main()

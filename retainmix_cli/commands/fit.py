@@ -48,7 +48,10 @@ def fit(
     settings: Settings = None,
     json: Json = False,
 ) -> None:
-    """Remember recordings of the healthy machine, as a folder that `retainmix score` reads."""
+    """Fit a detector to healthy recordings.
+
+    The folder that is written is read by `retainmix score`, `explain`, `confirm` and `export`.
+    """
     given = ", ".join(map(str, references))
     say(f"{'adding' if add else 'fitting'} the references of {given}")
     chosen = chosen_settings(layer, backend, microphones, settings)

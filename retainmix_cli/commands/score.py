@@ -71,7 +71,9 @@ def score(
     far_channel: FarChannel = None,
     settings: Settings = None,
 ) -> int:
-    """Score recordings: how unlike the references, how likely for a normal one, and whether an anomaly.
+    """Score recordings, and say which are anomalies.
+
+    The score says how unlike the references a recording is, the p-value how likely a normal one would score as high.
 
     --sessions, --group, --model, --layer, --backend, --microphones and --setting belong to --references, as in fit.
     """

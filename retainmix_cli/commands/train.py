@@ -1,0 +1,58 @@
+"""`retainmix train` and `retainmix pretrain`: the package's training programs, run by `accelerate launch`."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from retainmix_cli.output import say
+from retainmix_cli.passing_on import launch
+from retainmix_cli.signals import when_stopped
+
+Processes = Annotated[
+    int | None, typer.Option("--processes", min=1, help="Processes that share the work, one for each GPU.")
+]
+_ADVICE = "checkpoints are kept; the same command with --resume_from_checkpoint True goes on from the last one"
+
+
+def train(context: typer.Context, processes: Processes = None) -> int:
+    """Train RetainMix.
+
+    Data, teacher, training, official scores, and a checkpoint folder with its card. Without options it runs the demo. The main ones of the training, which has them with underscores:
+
+    --config RECIPE... (recipes or YAML files, demo by default), --output_dir FOLDER, --model and --teacher ENCODER,
+    --train_data FOLDER... --noise FOLDER (own recordings), --eval_data FOLDER, --max_steps N, --learning_rate RATE,
+    --seed N, --resume_from_checkpoint True, --push_to_hub True --hub_model_id NAME.
+
+    All of them: retainmix train -- --help
+    """
+    say("RetainMix: loading torch and transformers ...")
+    with when_stopped(_ADVICE):
+        return launch("modeling_retainmix.training.main", _parse_training, context.args, processes)
+
+
+def pretrain(context: typer.Context, processes: Processes = None) -> int:
+    """Pre-train a small BEATs by self-supervision.
+
+    On the procedural factory, or on recordings. The main options of the pre-training, which has them with underscores:
+
+    --output_dir FOLDER (needed), --train_data FOLDER..., --train_noise FOLDER..., --max_steps N, --bf16 True,
+    --tokenizer_model ENCODER (second iteration), --resume_from_checkpoint True.
+
+    All of them: retainmix pretrain -- --help
+    """
+    say("RetainMix: loading torch and transformers ...")
+    with when_stopped(_ADVICE):
+        return launch("modeling_retainmix.training.pretraining", _parse_pretraining, context.args, processes)
+
+
+def _parse_training(arguments: Sequence[str]) -> Any:
+    from modeling_retainmix.training.recipe import parse_arguments
+
+    return parse_arguments(arguments)
+
+
+def _parse_pretraining(arguments: Sequence[str]) -> Any:
+    from modeling_retainmix.training.pretraining import parse_pretraining
+
+    return parse_pretraining(arguments)
