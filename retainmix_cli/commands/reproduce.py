@@ -1,7 +1,6 @@
 """`retainmix reproduce`, `tables` and `studies`: the paper's tables, and the tables that chose the defaults."""
 
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -56,8 +55,5 @@ def studies(
 
 def _study_names() -> list[str]:
     """List the modules that are commands, without importing them."""
-    spec = find_spec("modeling_retainmix")
-    if spec is None or not spec.submodule_search_locations:
-        raise ImportError("the package modeling_retainmix is not installed: pip install retainmix")
-    folder = Path(next(iter(spec.submodule_search_locations)), "evaluation", "studies")
+    folder = Path(__file__).parents[2] / "modeling_retainmix" / "evaluation" / "studies"  # both lie side by side
     return sorted(path.stem for path in folder.glob("*.py") if "\ndef main(" in path.read_text(encoding="utf-8"))

@@ -27,8 +27,9 @@ def submit(
 ) -> None:
     """Write a submission to DCASE Task 2.
 
-    The evaluation set of 2023 to 2026 is scored; what the submission still lacks is listed. Both data sets lie as the challenge delivers them, MACHINE/{train,test}/. Of two channels, as in 2026, the near one
-    is read; with --microphones cancel the far one is subtracted from it.
+    The evaluation set of 2023 to 2026 is scored; what the submission still lacks is listed. Both data sets lie as the
+    challenge delivers them, MACHINE/{train,test}/. Of two channels, as in 2026, the near one is read; with
+    --microphones cancel the far one is subtracted from it.
     """
     say(f"scoring {development} and {evaluation}")
     from modeling_retainmix.evaluation.challenge.write_system import default_channels, read_system, write_system

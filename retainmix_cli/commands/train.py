@@ -18,7 +18,8 @@ _ADVICE = "checkpoints are kept; the same command with --resume_from_checkpoint 
 def train(context: typer.Context, processes: Processes = None) -> int:
     """Train RetainMix.
 
-    Data, teacher, training, official scores, and a checkpoint folder with its card. Without options it runs the demo. The main ones of the training, which has them with underscores:
+    Data, teacher, training, official scores, and a checkpoint folder with its card. Without options it runs the demo.
+    The main ones, which the training has with underscores:
 
     --config RECIPE... (recipes or YAML files, demo by default), --output_dir FOLDER, --model and --teacher ENCODER,
     --train_data FOLDER... --noise FOLDER (own recordings), --eval_data FOLDER, --max_steps N, --learning_rate RATE,

@@ -1,0 +1,17 @@
+"""A recording becomes a picture and sentences."""
+
+
+def test_when_a_fault_is_explained_then_a_picture_and_the_whistle_are_shown(machine, fitted, command, tmp_path):
+    picture = tmp_path / "new" / "map.png"
+    status, events, errors = command("explain", machine / "today" / "1.wav", "-d", fitted, "-o", picture)
+    assert status == 0 and picture.read_bytes().startswith(b"\x89PNG")
+    strongest = events[0]
+    assert strongest["strength"] > 4 and strongest["low_hz"] < 1800 < strongest["high_hz"]
+    assert "more energy from" in strongest["sentence"]
+    assert errors.splitlines()[-1] == f"{len(events)} events; the picture is in {picture}"
+
+
+def test_when_the_recording_is_missing_then_status_is_2(fitted, command, tmp_path):
+    status, _, errors = command("explain", tmp_path / "absent.wav", "-d", fitted, "-o", tmp_path / "map.png")
+    assert status == 2 and "absent.wav does not exist" in errors.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
