@@ -2,7 +2,7 @@
 
 python examples/convert_openbeats.py recording.wav --output_dir openbeats-base-i3
 
-The folder then serves as `--model` of `score_folder.py`. A fine-tuned checkpoint, such as
+The folder then serves as `--model` of `retainmix fit`. A fine-tuned checkpoint, such as
 `--checkpoint espnet/OpenBEATS-Large-i2-as20k`, also names what it hears.
 """
 

@@ -100,8 +100,7 @@ def test_when_wheel_is_installed_then_it_holds_what_the_package_reads(installed)
 def test_when_demo_recipe_runs_from_an_empty_folder_then_every_stage_leaves_its_result(installed, tmp_path):
     where = run_installed(installed, tmp_path, "-c", "import modeling_retainmix; print(modeling_retainmix.__file__)")
     assert where.stdout.startswith(str(installed / "site"))
-    launch = ("-m", "accelerate.commands.launch", "-m", "modeling_retainmix.training.main")
-    run = run_installed(installed, tmp_path, *launch, *TINY_RUN)
+    run = run_installed(installed, tmp_path, "-m", "retainmix_cli", "train", *TINY_RUN)
     assert run.returncode == 0, run.stderr[-3000:]
     assert "| RetainMix | 1 |" in run.stdout
     output = tmp_path / "outputs" / "demo"

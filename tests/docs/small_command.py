@@ -1,6 +1,6 @@
-"""Stands for `python`, `accelerate` and `make` in the shell blocks of the documents: the same commands at small sizes.
+"""Stands for programs in the shell blocks of the documents: the same commands at small sizes.
 
-small_command.py {python,accelerate,make} ARGUMENT...
+small_command.py {python,accelerate,make,retainmix} ARGUMENT...
 
 Training gets few steps and a small factory by options behind those of the page. Commands that score the procedural
 factory have no option for its size, so it is made smaller in their process. `make test` and `make install` would run
@@ -46,10 +46,11 @@ TABLES = [
     *("--data_workers", "1", "--disable_tqdm", "True"),
 ]
 SMALLER = {  # further options by program
-    f"{PACKAGE}.evaluation.paper.tables": TABLES,
+    "reproduce": TABLES,
+    "train": TRAINING,
     "benchmarks/export.py": ["--machines", "1"],
-    f"{PACKAGE}.evaluation.studies.false_alarms": ["--num_draws", "1"],
-    f"{PACKAGE}.evaluation.studies.far_microphone": ["--seed", "0", "--leak_db", "-10"],
+    "studies false_alarms": ["--num_draws", "1"],
+    "studies far_microphone": ["--seed", "0", "--leak_db", "-10"],
     "benchmarks/localization.py": ["--references", "3", "--clips", "1"],
     "benchmarks/scoring.py": ["--size=tiny", "--files=8", "--seconds=1", "--rounds=1"],
 }
@@ -73,16 +74,7 @@ def python(arguments: list[str]) -> None:
     name, options = (arguments[1], arguments[2:]) if is_module else (arguments[0], arguments[1:])
     sys.argv = [name, *options, *SMALLER.get(name, [])]
     sys.path[0] = os.getcwd() if is_module else str(Path(name).parent)
-    if is_module and name.startswith(f"{PACKAGE}.evaluation.studies."):
-        _shrink_benchmark()
-        module = importlib.import_module(name)
-        if name.endswith(".thresholds"):
-            module.CASES = (("source", 4), ("target", 4))  # type: ignore[attr-defined]
-        if name.endswith(".false_alarms"):
-            sizes = {"source_references": 15, "target_references": 5, "tests_per_cell": 5, "segments_per_kind": 1}
-            module.FACTORY_SIZES = sizes  # type: ignore[attr-defined]
-        module.main()
-    elif name in ("benchmarks/localization.py", "benchmarks/export.py"):
+    if name in ("benchmarks/localization.py", "benchmarks/export.py"):
         _shrink_factory()
         _shrink_benchmark()
         runpy.run_path(name, run_name="__main__")
@@ -90,6 +82,28 @@ def python(arguments: list[str]) -> None:
         runpy.run_module(name, run_name="__main__", alter_sys=True)
     else:
         runpy.run_path(name, run_name="__main__")
+
+
+def retainmix(arguments: list[str]) -> None:
+    name = " ".join(arguments[:2]) if arguments[0] == "studies" else arguments[0]
+    if "--help" not in arguments:
+        arguments = [*arguments, *SMALLER.get(name, []), *(TEACHER if "--train_teacher" in arguments else [])]
+    sys.argv = ["retainmix", *arguments]
+    sys.path[0] = os.getcwd()
+    if arguments[0] == "studies":
+        _shrink_study(f"{PACKAGE}.evaluation.studies.{arguments[1]}")
+    importlib.import_module("retainmix_cli.app").main()
+
+
+def _shrink_study(name: str) -> None:
+    """Let a study have few clips."""
+    _shrink_benchmark()
+    module = importlib.import_module(name)
+    if name.endswith(".thresholds"):
+        module.CASES = (("source", 4), ("target", 4))  # type: ignore[attr-defined]
+    if name.endswith(".false_alarms"):
+        sizes = {"source_references": 15, "target_references": 5, "tests_per_cell": 5, "segments_per_kind": 1}
+        module.FACTORY_SIZES = sizes  # type: ignore[attr-defined]
 
 
 def _shrink_benchmark() -> None:
@@ -106,4 +120,4 @@ def _shrink_factory() -> None:
 
 
 if __name__ == "__main__":
-    {"python": python, "accelerate": accelerate, "make": make}[sys.argv[1]](sys.argv[2:])
+    {"python": python, "accelerate": accelerate, "make": make, "retainmix": retainmix}[sys.argv[1]](sys.argv[2:])

@@ -5,6 +5,7 @@ small sizes (`small_command.py`); the Hub is the one of `hub_server.py`. A comme
 
     <!-- test: files NAME -->         files that the reader would bring, see `FILES`
     <!-- test: set NAME=VALUE ... --> environment of a shell block
+    <!-- test: status NUMBER -->      with which a shell block ends, other than 0
     <!-- test: output -->             of a `text` block: what the block above prints, give or take 2 % or 0.1
     <!-- test: skip REASON -->        for installation alone
 
@@ -33,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUN, PROSE = ("python", "bash", "yaml"), ("text", "bibtex")
-DIRECTIVE = re.compile(r"<!-- test: (files|set|output|skip)\b ?(.*?) ?-->", re.DOTALL)
+DIRECTIVE = re.compile(r"<!-- test: (files|set|status|output|skip)\b ?(.*?) ?-->", re.DOTALL)
 NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:e[+-]?\d+)?")
 SECONDS = 600
 
@@ -72,7 +73,14 @@ def read_blocks(page: Path) -> list[Block]:
             language, _, rest = token.info.partition(" ")
             title = "".join(re.findall(r'title="(.+?)"', rest))
             block = Block(page, token.map[0] + 2, language, title, directive, value, token.content)
-            fits = {"output": ("text",), "set": ("bash",), "files": RUN, "skip": ("bash",), "": (*RUN, *PROSE)}
+            fits = {
+                "output": ("text",),
+                "set": ("bash",),
+                "status": ("bash",),
+                "files": RUN,
+                "skip": ("bash",),
+                "": (*RUN, *PROSE),
+            }
             if language not in fits[directive] or (language == "yaml" and not title):
                 raise ValueError(f"{block}: a block of {language or 'no language'!r} does not fit {directive!r}")
             blocks.append(block)
@@ -164,7 +172,8 @@ class Page:
             text=True,
             timeout=SECONDS,
         )
-        assert done.returncode == 0, f"{block}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        expected = int(block.value) if block.directive == "status" else 0
+        assert done.returncode == expected, f"{block}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
         return done.stdout
 
 
@@ -176,7 +185,7 @@ def make_checkout(folder: Path) -> None:
     shutil.copytree(ROOT / "docs", folder / "docs")  # pictures are written into it
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
-    for name in ("python", "accelerate", "make"):
+    for name in ("python", "accelerate", "make", "retainmix"):
         command = shlex.join([sys.executable, str(HERE / "small_command.py"), name])
         (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         (programs / name).chmod(0o755)

@@ -1,8 +1,6 @@
-"""The example that writes a submission, run as its users run it."""
+"""The challenge's folders become a submission."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +11,9 @@ from tree_of_2026 import write_tree
 
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.data.layouts.challenge_csv import read_table
+from modeling_retainmix.detection.backends.build import BACKENDS
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "examples" / "dcase_submission.py"
 MODEL = ROOT / "hub_cards" / "retainmix-beats-tiny"
 TEAM = {
     "label": "Example_EI_task2_1",
@@ -39,11 +37,16 @@ def write(generator: np.random.Generator, folder: Path, *names: str) -> None:
         sf.write(folder / f"{name}.wav", generator.normal(0, 0.1, 8000), 16000)
 
 
-def run(folder: Path, *options: str, year: int = 2024) -> subprocess.CompletedProcess[str]:
-    arguments = ["--model", str(MODEL), "--year", str(year), "--system", str(folder / "team.yaml")]
-    arguments += ["--development", str(folder / "dev"), "--evaluation", str(folder / "eval")]
-    arguments += ["--output_dir", str(folder / "package"), *options]
-    return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, check=False)
+@pytest.fixture
+def submit(command):
+    """Run the command on the data sets and the team of a folder."""
+
+    def run(folder, *options, year=2024):
+        arguments = ["--model", MODEL, "--year", year, "--system", folder / "team.yaml"]
+        arguments += ["--development", folder / "dev", "--evaluation", folder / "eval"]
+        return command("submit", *arguments, "--output", folder / "package", *options)
+
+    return run
 
 
 @pytest.fixture
@@ -61,9 +64,9 @@ def folder(tmp_path):
 
 
 @pytest.mark.slow
-def test_scores_decisions_and_meta_are_those_of_the_detector_and_what_is_missing_is_told(folder):
-    result = run(folder)
-    assert result.returncode == 0, result.stderr
+def test_scores_decisions_and_meta_are_those_of_the_detector_and_what_is_missing_is_told(folder, submit):
+    status, (record,), errors = submit(folder)
+    assert status == 0, errors
     written = folder / "package" / "task2" / "Example_EI_task2_1"
     for machine_type in ("Scanner", "3DPrinter"):
         detector = AnomalyDetector.from_pretrained(MODEL).fit(folder / "eval" / machine_type / "train")
@@ -74,23 +77,25 @@ def test_scores_decisions_and_meta_are_those_of_the_detector_and_what_is_missing
         decisions = read_table(written / f"decision_result_{machine_type}_section_00_test.csv")
         assert list(decisions.values()) == (expected > detector.threshold(0.1)).tolist()
     meta = yaml.safe_load((written / "Example_EI_task2_1.meta.yaml").read_text())
-    assert meta["system"]["description"]["machine_learning_method"] == "Mahalanobis distance"
+    method = BACKENDS[detector.settings.backend].method
+    assert meta["system"]["description"]["machine_learning_method"] == method
     assert list(meta["results"]["development_dataset"]) == ["fan"]
     assert [path.name for path in (folder / "package").iterdir()] == ["task2"]  # the partial scores are gone
-    assert "Example_EI_task2_1.technical_report.pdf is missing" in result.stdout
-    assert "anomaly_score_Scanner_section_00_test.csv has 2 clips, the evaluation set 200" in result.stdout
+    assert record["submission"] == str(written) and 0 < record["development_score"] <= 1
+    assert "Example_EI_task2_1.technical_report.pdf is missing" in record["problems"]
+    assert "anomaly_score_Scanner_section_00_test.csv has 2 clips, the evaluation set 200" in record["problems"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("microphones", ["near", "cancel"])
-def test_of_data_of_2026_the_near_channel_is_read_or_both(tmp_path, microphones):
+def test_of_data_of_2026_the_near_channel_is_read_or_both(tmp_path, submit, microphones):
     write_tree(tmp_path)
     for part, machine_types in (("dev", ["fan"]), ("eval", ["ToothBrush", "ToyDrone"])):
         for machine_type in machine_types:
             shutil.move(tmp_path / f"{part}_data" / "raw" / machine_type, tmp_path / part / machine_type)
     (tmp_path / "team.yaml").write_text(yaml.safe_dump(TEAM))
-    result = run(tmp_path, "--microphones", microphones, year=2026)
-    assert result.returncode == 0, result.stderr
+    status, (record,), errors = submit(tmp_path, "--microphones", microphones, year=2026)
+    assert status == 0, errors
     written = tmp_path / "package" / "task2" / "Example_EI_task2_1"
     detector = AnomalyDetector.from_pretrained(MODEL, microphones=microphones)
     channels = {"channel": 0} | ({} if microphones == "near" else {"far_channel": 1})
@@ -101,38 +106,35 @@ def test_of_data_of_2026_the_near_channel_is_read_or_both(tmp_path, microphones)
         np.testing.assert_allclose(list(scores.values()), expected, rtol=1e-4)
     meta = yaml.safe_load((written / "Example_EI_task2_1.meta.yaml").read_text())
     assert (meta["system"]["description"]["front_end"] is None) == (microphones == "near")
-    assert "anomaly_score_Sander_section_00_test.csv is missing" in result.stdout
+    assert "anomaly_score_Sander_section_00_test.csv is missing" in record["problems"]
 
 
-@pytest.mark.slow
-def test_when_the_system_has_an_unknown_field_then_error_names_file_and_field(folder):
+def test_when_the_system_has_an_unknown_field_then_error_names_file_and_field(folder, submit):
     (folder / "team.yaml").write_text(yaml.safe_dump(TEAM | {"tittle": "x"}))
-    result = run(folder)
-    assert result.returncode == 1
-    assert "team.yaml is not a valid description of a system" in result.stderr and "'tittle'" in result.stderr
+    status, _, errors = submit(folder)
+    assert status == 2
+    assert "team.yaml is not a valid description of a system" in errors and "'tittle'" in errors
 
 
 @pytest.mark.slow
-def test_when_a_machine_has_no_references_then_error_names_it(folder):
+def test_when_a_machine_has_no_references_then_error_names_it(folder, submit):
     shutil.rmtree(folder / "eval" / "Scanner" / "train")
-    result = run(folder)
-    assert result.returncode == 1
-    assert "machine type 'Scanner' has tests but no references" in result.stderr
+    status, _, errors = submit(folder)
+    assert status == 2 and "machine type 'Scanner' has tests but no references" in errors
 
 
-def test_when_the_output_cannot_be_written_then_it_is_said_before_any_work(folder):
+def test_when_the_output_cannot_be_written_then_it_is_said_before_any_work(folder, submit):
     (folder / "package").write_text("a file")
-    result = run(folder)
-    assert result.returncode == 2
-    assert "Example_EI_task2_1.scores.csv cannot be written" in result.stderr.splitlines()[-1]
+    status, _, errors = submit(folder)
+    assert status == 2 and "Example_EI_task2_1.scores.csv cannot be written" in errors.splitlines()[-1]
 
 
 @pytest.mark.slow
-def test_when_the_disk_is_full_then_scores_stay(folder):
+def test_when_the_package_cannot_be_written_then_scores_stay(folder, submit):
     (folder / "package" / "task2").mkdir(parents=True)
     (folder / "package" / "task2" / "Example_EI_task2_1").write_text("a file in the place of the folder")
-    result = run(folder)
-    assert result.returncode == 2, result.stderr
+    status, _, errors = submit(folder)
+    assert status == 2
     partial = folder / "package" / "Example_EI_task2_1.scores.csv.partial"
-    assert result.stderr.splitlines()[-1].endswith(f"; 8 rows are kept in {partial}")
+    assert errors.splitlines()[-1].endswith(f"; 8 rows are kept in {partial}")
     assert len(partial.read_text().splitlines()) == 9
