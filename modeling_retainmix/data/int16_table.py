@@ -71,7 +71,7 @@ def write_int16(
     with (
         pa.OSFile(str(file), "wb") as sink,
         pa.ipc.new_stream(sink, features.arrow_schema) as writer,
-        tqdm(total=len(table), desc=title, unit="clip") as progress,
+        tqdm(total=len(table), desc=title, unit="clip", disable=None, delay=2) as progress,
     ):
         loaded = load_ahead(sources, read, max_clips=_BATCH, num_samples=_num_samples)
         for row, future in enumerate(loaded):

@@ -94,7 +94,9 @@ def embed_clips(
     seams = np.full((len(sources), cut_recordings.NUM_VALUES), np.nan, dtype=np.float32)
     load = partial(load_clip, has_seam=for_references)
     loaded = load_ahead(sources, load, max_clips=2 * batch_size, num_samples=lambda clip: clip.waveform.size)
-    for index, clip in enumerate(tqdm(loaded, desc=description, total=len(sources), unit="clip", disable=None)):
+    for index, clip in enumerate(
+        tqdm(loaded, desc=description, total=len(sources), unit="clip", disable=None, delay=2)
+    ):
         try:
             waveform, traits[index], fingerprints[index], seams[index] = clip.result()
             pieces = windows.cut(waveform, SAMPLING_RATE)

@@ -66,7 +66,7 @@ def score_recordings(
     collected: dict[Hashable, list[np.ndarray]] = {view: [] for view in identities}
     is_target_domain = np.asarray(table["domain"]) == "target"
     tests: list[np.ndarray] = []
-    for section in tqdm(np.unique(sections).tolist(), desc=description, disable=not show_progress):
+    for section in tqdm(np.unique(sections).tolist(), desc=description, disable=None if show_progress else True):
         references, queries = (
             np.flatnonzero((sections == section) & (is_reference == role)) for role in (True, False)
         )

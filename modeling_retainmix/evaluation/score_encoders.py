@@ -138,7 +138,7 @@ def score_encoders(
             for key, tensors in found.items()
         }
 
-    machines = tqdm(benchmark, desc=description, disable=not show_progress)
+    machines = tqdm(benchmark, desc=description, disable=None if show_progress else True)
     by_view: dict[Hashable, DetectorSettings] = {
         (one.name, layer): one.settings or settings for one in encoders for layer in one.layers
     }

@@ -69,7 +69,9 @@ def _write_tables(folder: Path, plan: dict[str, list[Clip]], config: FactoryConf
     executor = ProcessPoolExecutor(num_proc, initializer=_end_with_parent) if (num_proc or 1) > 1 else None
     run = map if executor is None else executor.map
     try:
-        with tqdm(total=sum(map(len, plan.values())), desc="procedural factory", unit="clip") as progress:
+        with tqdm(
+            total=sum(map(len, plan.values())), desc="procedural factory", unit="clip", disable=None, delay=2
+        ) as progress:
             for table, clips in plan.items():
                 batches = [clips[start : start + _BATCH_SIZE] for start in range(0, len(clips), _BATCH_SIZE)]
                 audio = run(synthesize, batches, [config] * len(batches))

@@ -38,7 +38,7 @@ def export_dcase(dataset_dict: DatasetDict, output_dir: str | os.PathLike[str]) 
     if output_dir.exists() and any(output_dir.iterdir()):
         raise ValueError(f"{output_dir} is not empty: name a new folder, or empty it first")
     total = sum(len(table) for table in dataset_dict.values())
-    with tqdm(total=total, desc="FLAC files", unit="clip") as progress:
+    with tqdm(total=total, desc="FLAC files", unit="clip", disable=None, delay=2) as progress:
         for table_name, table in dataset_dict.items():
             name_of = _machine_file if table_name.endswith("_machines") else _noise_file
             counter: Counter[str] = Counter()

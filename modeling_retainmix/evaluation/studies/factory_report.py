@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     clean, noise = factory[f"{split}_machines"], factory[f"{split}_noise"]
     embed = log_mel_embedder(BeatsFeatureExtractor())
     benchmark = build_benchmark(clean, noise, ACCEPTANCE_PROTOCOL)
-    tables = [log_mel_table(machine, embed) for machine in tqdm(benchmark, desc="log-mel mean")]
+    tables = [log_mel_table(machine, embed) for machine in tqdm(benchmark, desc="log-mel mean", disable=None)]
     checks = log_mel_checks(tables, version)
     if args.teacher:
         extractor = AutoFeatureExtractor.from_pretrained(args.teacher)
