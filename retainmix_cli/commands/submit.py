@@ -33,7 +33,7 @@ def submit(
     """
     say(f"scoring {development} and {evaluation}")
     from modeling_retainmix.evaluation.challenge.write_system import default_channels, read_system, write_system
-    from modeling_retainmix.stoppable_csv import OutputError, StopSignals
+    from modeling_retainmix.stoppable_csv import StopSignals
 
     described = read_system(system)
     settings: dict[str, Any] = {} if microphones is None else {"microphones": microphones}
@@ -46,12 +46,9 @@ def submit(
             with signals.hold():
                 result.write([path, clip.score])
 
-        try:
-            folder, problems, official = write_system(
-                output, described, year, model, development, evaluation, settings, channels, keep
-            )
-        except (NotADirectoryError, FileExistsError, PermissionError) as error:
-            raise OutputError(f"{output} cannot be written ({error.strerror})") from error
+        folder, problems, official = write_system(
+            output, described, year, model, development, evaluation, settings, channels, keep
+        )
     record = {"submission": folder, "development_score": official["official_score"], "problems": problems}
     lines = [
         f"official score on the development set: {100 * official['official_score']:.2f} %",

@@ -16,6 +16,7 @@ from modeling_retainmix.evaluation.challenge.submission import SubmittedSystem, 
 from modeling_retainmix.evaluation.challenge.system_scores import official_columns, score_data_set
 from modeling_retainmix.evaluation.results import read_results
 from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score
+from modeling_retainmix.stoppable_csv import OutputError
 
 FALSE_ALARM_RATE = 0.1  # of the decisions
 
@@ -80,7 +81,7 @@ def write_system(
 
     Raises:
         FileNotFoundError, ValueError: a data set or the model cannot be read or does not fit.
-        OSError: the folder cannot be written.
+        OutputError: the folder cannot be written.
     """
     results = read_results(Path(model) / "results.json")
     detector = AnomalyDetector.from_pretrained(model, **settings)
@@ -89,7 +90,10 @@ def write_system(
     clips, by_section = score_data_set(detector, read_recordings(evaluation), channels, FALSE_ALARM_RATE, on_score)
     clips = clips | {"file_name": [Path(path).name for path in clips["path"].tolist()]}
     thresholds = {machine_type: threshold for (machine_type, _), threshold in by_section.items()}
-    folder, problems = write_submission(
-        output_dir, system, year, clips, thresholds, detector.settings, results, official
-    )
+    try:
+        folder, problems = write_submission(
+            output_dir, system, year, clips, thresholds, detector.settings, results, official
+        )
+    except OSError as error:
+        raise OutputError(f"{output_dir} cannot be written ({error.strerror})") from error
     return folder, problems, official
