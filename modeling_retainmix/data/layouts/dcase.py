@@ -1,4 +1,4 @@
-"""Recordings in folders of machine types: the layouts of DCASE Task 2 of any year, whole or in part, or plain names."""
+"""Recordings in folders of machine types: the layouts of DCASE Task 2 of any year, whole or in part; plain names."""
 
 import os
 import re
@@ -20,7 +20,8 @@ def read_dcase_layouts(root: str | os.PathLike[str]) -> list[dict[str, str]]:
 
     A machine type is a folder that holds `train`, `test`, `source_test`, `target_test` or `supplemental`; it may lie
     at any depth, as in `dev_data/raw/fan`, or be the root itself. Its file names tell whether it is of 2020 or later,
-    or of no year where none of them begins as theirs do (`read_plain_names`). Other folders, such as `test_rename`, and other files are not read.
+    or of no year where none of them begins as theirs do (`read_plain_names`). Other folders, such as `test_rename`,
+    and other files are not read.
 
     Returns:
         Rows of a table of recordings, by path of the machine type.
