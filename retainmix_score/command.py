@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NORMAL, ANOMALIES, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 3, 130
 COLUMNS = ("file", "score", "threshold", "anomalous")
-_SUFFIXES = tuple(".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .w64 .rf64 .caf .au".split())
+_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".w64", ".rf64", ".caf", ".au")
 
 
 class _Parser(argparse.ArgumentParser):
