@@ -183,10 +183,10 @@ def test_when_a_pc_has_no_internet_then_a_folder_of_wheels_installs_the_scorer(t
         pytest.skip("no package index can be reached")
     wheels = tmp_path / "wheels"
     subprocess.run([*pip, "wheel", "--quiet", "--wheel-dir", wheels, ROOT / "retainmix_score"], check=True)
-    venv.create(tmp_path / "env", with_pip=True)
+    venv.create(tmp_path / "env", symlinks=True)
     programs = tmp_path / "env" / "bin"
-    install = [programs / "pip", "install", "--quiet", "--no-index", "--find-links", wheels, "retainmix-score"]
-    subprocess.run(install, check=True)
+    install = [*pip, "--python", programs / "python", "install", "--quiet"]
+    subprocess.run([*install, "--no-index", "--find-links", wheels, "retainmix-score"], check=True)
     soundfile.write(tmp_path / "quiet.wav", 0.25 * ramp(1000), RATE)
     detector = write_scorer(tmp_path / "exported")
     assert run_installed(programs, tmp_path, "retainmix-score", detector, "quiet.wav").returncode == 0
