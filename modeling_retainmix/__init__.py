@@ -4,8 +4,15 @@ Importing the package registers the encoders with the Auto classes of transforme
 first use: the trainer and the detector would otherwise add seconds to every import.
 """
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# `python -m modeling_retainmix.<...>` imports this file before the module that it runs; so long sys.argv[0] is "-m".
+# Torch takes seconds: of several processes the first one says so.
+if sys.argv[:1] == ["-m"] and os.environ.get("LOCAL_RANK", "0") == "0":
+    print("RetainMix: loading torch and transformers ...", file=sys.stderr, flush=True)
 
 from modeling_retainmix.encoders import (
     BeatsConfig,

@@ -13,6 +13,7 @@ from typer.main import get_command
 from retainmix_cli import exit_codes
 from retainmix_cli.commands.confirm import confirm, undo
 from retainmix_cli.commands.convert import convert, export
+from retainmix_cli.commands.doctor import doctor
 from retainmix_cli.commands.evaluate import evaluate
 from retainmix_cli.commands.explain import explain
 from retainmix_cli.commands.fit import fit
@@ -52,7 +53,7 @@ def options(
         raise typer.Exit
 
 
-COMMANDS = (fit, score, explain, confirm, undo, evaluate, submit, convert, export, push, tables)
+COMMANDS = (fit, score, explain, confirm, undo, evaluate, submit, convert, export, push, tables, doctor)
 for command in COMMANDS:
     app.command()(command)
 for command in (train, pretrain, reproduce, studies):

@@ -58,7 +58,7 @@ class Scorer:
         Raises:
             ValueError: a clip that cannot be read or is too short or too long for the encoder; the message names it.
         """
-        return self._score(audio, sampling_rate, channel)[0]
+        return self.score_windows(audio, sampling_rate, channel)[0]
 
     def decide(self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None) -> np.ndarray:
         """Decide which clips are anomalous, each by the threshold of its number of windows: [clips] bool.
@@ -69,7 +69,7 @@ class Scorer:
             ValueError: the description has no thresholds, or none for so many windows.
         """
         self.threshold()
-        scores, counts = self._score(audio, sampling_rate, channel)
+        scores, counts = self.score_windows(audio, sampling_rate, channel)
         return scores > np.asarray([self.threshold(count) for count in counts.tolist()])
 
     def threshold(self, num_windows: int = 1) -> float:
@@ -85,10 +85,10 @@ class Scorer:
             )
         return by_windows[min(larger)]
 
-    def _score(
-        self, audio: Any, sampling_rate: int | None, channel: int | str | None
+    def score_windows(
+        self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Scores and numbers of windows, [clips] each."""
+        """Score clips as `score` does: scores [clips] float64 and numbers of windows [clips], for `threshold`."""
         scores, counts = [], []
         for name, waveform in load_clips(audio, self.description["sampling_rate"], sampling_rate, channel):
             windows = self._cut(waveform)

@@ -22,8 +22,7 @@ class BenchmarkArguments:
         default=None,
         metadata={
             "help": "Recordings to evaluate on: a folder in a layout of DCASE Task 2, MIMII DG or ToyADMOS2+, or with "
-            "a metadata.csv, or a data set on the Hub; default: the procedural factory. The factory's validation "
-            "machines are generated in any case (about a minute, once): the best frozen layer is chosen on them."
+            "a metadata.csv, or a data set on the Hub; default: the procedural factory."
         },
     )
     noise: str | None = field(

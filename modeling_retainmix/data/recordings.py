@@ -25,8 +25,8 @@ def read_recordings(
 
     Args:
         root: a folder with a `metadata.csv` (`read_metadata_folder`); a folder in a layout of DCASE Task 2, 2020 to
-            2026, MIMII DG or ToyADMOS2+ (`read_dcase_layouts`); or else the name of a data set on the Hub
-            (`read_hub_table`).
+            2026, MIMII DG or ToyADMOS2+, or with any file names in `<machine>/train` (`read_dcase_layouts`); or else
+            the name of a data set on the Hub (`read_hub_table`).
         ground_truth: folder of the official ground truth of an evaluation set, whose tests have no labels in their
             names.
         split: "train" (references) or "test": only these recordings; None: all, supplemental ones too.
@@ -89,8 +89,9 @@ def read_evaluation_recordings(
             raise ValueError(f"{root} holds no references of {place}: add normal recordings")
         if unlabeled:
             raise ValueError(
-                f"{root}: {unlabeled} of {sum(tests.values())} tests of {place} have no label or no domain: give the "
-                "folder of the official ground truth (--ground_truth), or name them as DCASE does"
+                f"{root}: {unlabeled} of {sum(tests.values())} tests of {place} have no label or no domain: put "
+                "them into test/normal and test/anomaly, name them as DCASE does, or give the folder of the official "
+                "ground truth (--ground_truth)"
             )
         for label in ("normal", "anomaly"):
             if label not in {cell[1] for cell in tests}:

@@ -110,7 +110,8 @@ def table_rows(
     """Score the systems of a run's table (`compared_systems.RUN_SYSTEMS`).
 
     Args:
-        evaluation, validation: machine types of the two sets.
+        evaluation, validation: machine types of the two sets. Without the second one the teacher's best layer is not
+            known, and has no row.
         protocol: counts and SNRs.
         teacher, student: encoders; layers 1 to the last of the teacher are read, and layer `embedding_layer` of both.
         feature_extractor: theirs.
@@ -124,7 +125,7 @@ def table_rows(
     """
     models = {TEACHER: teacher, TRAINED_MODEL: student}
     scores = score_systems(
-        RUN_SYSTEMS,
+        [system for system in RUN_SYSTEMS if validation or system.layer != "best"],
         {name: NamedEncoder(name, model, feature_extractor, _all_layers(model)) for name, model in models.items()},
         embedding_layer,
         evaluation,

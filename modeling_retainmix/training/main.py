@@ -25,7 +25,7 @@ from modeling_retainmix.hub.remote_code import add_remote_code
 from modeling_retainmix.hub.result_tables import markdown_table, protocol_sentence
 from modeling_retainmix.pretrained import load_pretrained
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
-from modeling_retainmix.training.recipe import parse_arguments
+from modeling_retainmix.training.recipe import given_options, parse_arguments
 from modeling_retainmix.training.resume import chosen_checkpoint, early_stopping, finished_weights, read_state
 from modeling_retainmix.training.run_arguments import RunArguments
 from modeling_retainmix.training.run_checks import check_encoders, check_options
@@ -46,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with one_line_errors(ValueError, FileNotFoundError, PermissionError, ConnectionError):
         run_args, args = parse_arguments(argv)
         run_args.model = starting_encoder(run_args)
+        if not args.do_train and "embedding_layer" not in given_options(argv):
+            args.embedding_layer = None  # a recipe's is that of the model which it trains
         check_options(run_args, args, sys.argv if argv is None else argv)
         checkpoint = chosen_checkpoint(args)
         check_encoders(run_args, args)
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if run_args.model is None and not _has_teacher(start, checkpoint):
         with timed(durations, "teacher"):
             _train_teacher(run_args, args, data, start)
-    if args.do_train:
+    if pairs is not None:
         with timed(durations, "training"):
             _train_student(args, pairs, validation, start, teacher, checkpoint)
     if args.do_eval and args.should_save:
@@ -91,12 +93,14 @@ def _prepare_device(run_args: RunArguments, args: RetainMixTrainingArguments) ->
 
 def _load_data(
     run_args: RunArguments, args: RetainMixTrainingArguments
-) -> tuple[RunData, TrainingPairs, TrainingPairs | None]:
-    """Load the tables, and from them the pairs for training and (where asked for) for validation."""
+) -> tuple[RunData, TrainingPairs | None, TrainingPairs | None]:
+    """Load the tables, and from them (where asked for) the pairs for training and for validation."""
     place = f"cannot write the data into --cache_dir {run_args.cache_dir}, make room or give another: "
     with one_line_errors(ValueError, OSError, place=place, folder=run_args.cache_dir):
         with args.main_process_first(desc="data"):
             data = load_run_data(run_args, args)
+        if not args.do_train or data.train_machines is None or data.train_noise is None:
+            return data, None, None
         pairs = TrainingPairs(
             data.train_machines, data.train_noise, args.clip_seconds, seed=args.seed, label_noise=args.tag_noise
         )
@@ -111,6 +115,7 @@ def _has_teacher(folder: str, checkpoint: str | None) -> bool:
 
 
 def _train_teacher(run_args: RunArguments, args: RetainMixTrainingArguments, data: RunData, folder: str) -> None:
+    assert data.train_machines is not None and data.train_noise is not None  # `load_run_data` knows that it trains
     with one_line_errors(OSError, FloatingPointError):
         train_teacher(run_args, args, data.train_machines, data.train_noise, folder)
         if args.should_save:
@@ -155,8 +160,7 @@ def _train_student(
 
 
 def _evaluate(args: RetainMixTrainingArguments, data: RunData, student: str, teacher: str) -> list[dict[str, Any]]:
-    model = load_pretrained(AutoModel, student)
-    layer = embedding_layer(model.config)
+    model = _load_scored(args, student)
     return table_rows(
         data.evaluation,
         data.validation,
@@ -164,11 +168,17 @@ def _evaluate(args: RetainMixTrainingArguments, data: RunData, student: str, tea
         teacher=load_pretrained(AutoModel, teacher),
         student=model,
         feature_extractor=AutoFeatureExtractor.from_pretrained(student),
-        embedding_layer=layer,
+        embedding_layer=embedding_layer(model.config),
         device=args.device,
         batch_size=args.per_device_eval_batch_size,
         show_progress=not args.disable_tqdm,
     )
+
+
+def _load_scored(args: RetainMixTrainingArguments, student: str) -> Any:
+    """Load the encoder that is scored; it is read at the layer of its configuration, unless the run names one."""
+    named = {} if args.embedding_layer is None else {"embedding_layer": args.embedding_layer}
+    return load_pretrained(AutoModel, student, **named)
 
 
 def _write_record(
@@ -184,7 +194,7 @@ def _write_record(
         data.evaluation,
         data.protocol,
         rows,
-        model=load_pretrained(AutoModel, student),
+        model=_load_scored(args, student),
         name=args.hub_model_id or Path(student).name,
         base_model=run_args.model,
         data=data.description,

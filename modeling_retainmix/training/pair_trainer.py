@@ -12,6 +12,7 @@ from modeling_retainmix.training.nonfinite import stop_at_nonfinite_loss
 from modeling_retainmix.training.sampler import PairSampler, SequentialPairSampler
 from modeling_retainmix.training.saving import SafeSavingTrainer
 from modeling_retainmix.training.throughput import StepClock, matmul_rate
+from modeling_retainmix.training.time_estimate import TimeEstimate
 
 
 class PairTrainer(SafeSavingTrainer):
@@ -54,6 +55,7 @@ class PairTrainer(SafeSavingTrainer):
         self._parts: dict[str, list[torch.Tensor]] = {}
         self._clock = StepClock()
         self.add_callback(_StepCallback(self))
+        self.add_callback(TimeEstimate())
 
     def _get_train_sampler(self, train_dataset: TrainingPairs | None = None) -> Sampler:
         pairs = train_dataset if train_dataset is not None else self.train_dataset

@@ -89,6 +89,18 @@ def parse_arguments(argv: Sequence[str] | None = None) -> tuple[RunArguments, Re
     return run_args, training_args
 
 
+def given_options(argv: Sequence[str] | None = None) -> set[str]:
+    """Return the names of the options that stand on the command line itself, in no recipe.
+
+    Args:
+        argv: the options; None: those of the command line.
+    """
+    parser = HfArgumentParser(list(_ARGUMENTS))
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+    return set(vars(parser.parse_known_args(argv)[0]))
+
+
 def _fits(value: Any, option: argparse.Action, hint: str) -> bool:
     """Return whether a value of a recipe could stand on the command line; argparse checks only the text there."""
     if value is None:

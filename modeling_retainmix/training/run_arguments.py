@@ -60,6 +60,13 @@ class RunArguments(BenchmarkArguments):
     eval_clip_seconds: float | None = field(
         default=None, metadata={"help": "Length of an evaluation clip in seconds; default: as in training."}
     )
+    best_layer: bool = field(
+        default=False,
+        metadata={
+            "help": "With --eval_data: score the teacher's best layer too, which is chosen on validation machines of "
+            "the procedural factory (generated for it, about a minute, once). Without --eval_data it is always scored."
+        },
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

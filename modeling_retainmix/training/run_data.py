@@ -25,15 +25,15 @@ class RunData:
     """What a run trains and is scored on.
 
     Attributes:
-        train_machines, train_noise: tables of int16 clips.
+        train_machines, train_noise: tables of int16 clips; None where the run trains nothing.
         validation, evaluation: benchmarks; layers are chosen on the first, the table is made on the second. Empty
-            where the run scores nothing.
+            where the run scores nothing; the first also where it scores recordings at given layers alone.
         protocol: of both benchmarks.
         description: statistics for results.json and the model card.
     """
 
-    train_machines: Dataset
-    train_noise: Dataset
+    train_machines: Dataset | None
+    train_noise: Dataset | None
     validation: list[MachineBenchmark]
     evaluation: list[MachineBenchmark]
     protocol: BenchmarkProtocol
@@ -41,7 +41,11 @@ class RunData:
 
 
 def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> RunData:
-    """Read the folders or data sets that are given; generate the procedural factory (once) for what is not.
+    """Read the folders or data sets that are given; generate of the procedural factory (once) what else is needed.
+
+    Args:
+        run_args: of the run; `model` is what it starts from, None where it trains that encoder first.
+        args: of the training.
 
     Raises:
         FileNotFoundError, ValueError: a folder is missing, empty or broken; the message names the file and the cure.
@@ -52,24 +56,15 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
     folders = None
     if run_args.eval_data is not None:
         folders = load_benchmark(protocol, run_args)
-    scored = args.do_eval or run_args.train_on_references
+    trained = args.do_train or run_args.model is None
     wanted = {
-        "train": not run_args.train_data,
-        "validation": args.do_eval,
-        "evaluation": scored and run_args.eval_data is None,
+        "train": trained and not run_args.train_data,
+        "validation": args.do_eval and (folders is None or run_args.best_layer),
+        "evaluation": folders is None and (args.do_eval or (trained and run_args.train_on_references)),
     }
     splits = [split for split, needed in wanted.items() if needed]
     workers = run_args.data_workers or os.cpu_count()
     factory = build_factory(run_args.cache_dir, config, num_proc=workers, splits=splits) if splits else {}
-    description: dict[str, Any] = {
-        "factory_version": str(config.version),
-        "factory_hash": factory_fingerprint(config),
-    }
-    if run_args.train_data:
-        machines, noise = _prepare_training(run_args, args, description)
-    else:
-        machines, noise = factory["train_machines"], factory["train_noise"]
-        description["training"] = "procedural factory"
     validation, evaluation = (
         build_benchmark(
             factory[f"{split}_machines"], factory[f"{split}_noise"], protocol, seed=run_args.benchmark_seed
@@ -78,14 +73,24 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
         else []
         for split in ("validation", "evaluation")
     )
+    description: dict[str, Any] = {"training": "none in this run"}
+    if splits:
+        description |= {"factory_version": str(config.version), "factory_hash": factory_fingerprint(config)}
     if wanted["evaluation"]:
         description["evaluation"] = "procedural factory, machine types and factories disjoint from training"
     elif folders is not None:
         evaluation = folders
         names = [Path(folder).name for folder in (run_args.eval_data, run_args.noise) if folder is not None]
         description["evaluation"] = " with noise of ".join(names)
-        if run_args.train_data and (run_args.train_noise or run_args.noise) == run_args.noise:
+    if not trained:
+        return RunData(None, None, validation, evaluation, protocol, description)
+    if run_args.train_data:
+        machines, noise = _prepare_training(run_args, args, description)
+        if folders is not None and (run_args.train_noise or run_args.noise) == run_args.noise:
             description["shared_noise"] = "training and evaluation draw from the same noise recordings"
+    else:
+        machines, noise = factory["train_machines"], factory["train_noise"]
+        description["training"] = "procedural factory"
     if run_args.train_on_references:
         machines, noise = _with_references(machines, noise, evaluation)
         description["training"] += ", with the references of the evaluation and their noise"

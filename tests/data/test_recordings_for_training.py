@@ -69,7 +69,17 @@ def test_when_metadata_is_wrong_then_error_names_what_is_missing(tmp_path, conte
         read_training_machines(str(tmp_path))
 
 
+def test_when_files_have_any_names_then_the_folder_is_the_machine(tmp_path):
+    write(tmp_path / "own" / "pump 3" / "train" / "rec_001.wav")
+    write(tmp_path / "own" / "fan" / "train" / "monday" / "rec_001.wav")
+    write(tmp_path / "own" / "fan" / "train" / "tuesday" / "rec_001.wav")
+    table = read_training_machines(str(tmp_path / "own"))
+    assert table["machine_type"][:] == ["fan", "fan", "pump 3"]
+    assert table["attributes"][:] == ["", "", ""]
+
+
 def test_when_file_breaks_the_naming_then_error_names_it(tmp_path):
+    write(tmp_path / "fan" / "train" / "section_00_source_train_normal_0001.wav")
     write(tmp_path / "fan" / "train" / "recording 7.wav")
     with pytest.raises(ValueError, match=r"recording 7\.wav.*metadata\.csv"):
         read_training_machines(str(tmp_path))

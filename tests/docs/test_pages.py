@@ -167,3 +167,15 @@ def test_hooks_run_the_ruff_of_the_environment():
         [".venv/bin/ruff", "check"],
         [".venv/bin/ruff", "format"],
     ]
+
+
+def test_install_page_names_every_extra_and_python_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert set(project["optional-dependencies"]) - {"benchmarks"} == set(named)
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    versions = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert f"Python {versions[0]} to {versions[-1]}" in text
+    classifiers = [line.split(" :: ")[-1] for line in project["classifiers"] if ":: Python ::" in line]
+    assert classifiers == versions

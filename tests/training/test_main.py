@@ -11,6 +11,7 @@ from datasets import Audio, Dataset, DatasetDict
 from tiny_run import RATE, options_of, run
 from transformers.trainer_utils import get_last_checkpoint
 
+from modeling_retainmix.data import benchmark_sources
 from modeling_retainmix.data.layouts import hub_dataset as hub_table
 from modeling_retainmix.encoders import BeatsConfig
 from modeling_retainmix.evaluation.results import read_results
@@ -21,23 +22,25 @@ from modeling_retainmix.training.run_data import load_run_data
 
 @pytest.mark.slow
 def test_when_folders_are_given_then_they_are_scored_with_the_trained_model(
-    tmp_path, cache_dir, recordings, noise, capsys
+    tmp_path, cache_dir, recordings, noise, capsys, monkeypatch
 ):
     run(tmp_path, cache_dir, "--eval_data", recordings, "--noise", noise)
     results = read_results(tmp_path / "out" / "results.json")
     assert list(results["protocol"]["clips"]) == ["press"]
     assert results["protocol"]["noise_segments_reused"] == 0
-    assert [row["name"] for row in results["rows"]][6] == "RetainMix"
+    assert [row["name"] for row in results["rows"]][5] == "RetainMix"
     assert "3 source references, 3 target references" in capsys.readouterr().out
 
-    run(
-        tmp_path,
-        cache_dir,
-        *("--model", tmp_path / "out", "--teacher", tmp_path / "out-teacher", "--do_train", "False"),
-        *("--eval_data", recordings, "--noise", noise, "--output_dir", tmp_path / "again"),
-    )
+    for module in (run_data, benchmark_sources):
+        monkeypatch.setattr(module, "build_factory", lambda *_, **__: pytest.fail("generated"))
+    scored = [*("--model", tmp_path / "out", "--teacher", tmp_path / "out-teacher", "--do_train", "False")]
+    scored += ["--eval_data", recordings, "--noise", noise, "--output_dir", tmp_path / "again"]
+    run(tmp_path, cache_dir, *scored)
     again = read_results(tmp_path / "again" / "results.json")
     assert again["rows"] == results["rows"]
+    run(tmp_path, cache_dir, *scored, "--embedding_layer", "2")
+    other = read_results(tmp_path / "again" / "results.json")
+    assert [row["layer"] for row in other["rows"]][4:] == [2, 2, 2] and other["model"]["embedding_layer"] == 2
 
 
 @pytest.mark.slow
@@ -165,6 +168,19 @@ def test_when_nothing_is_scored_then_no_machines_are_generated(tmp_path, cache_d
     options = ("--train_data", recordings, "--noise", noise, "--do_eval", "False")
     data = load_run_data(*parse_arguments(options_of(tmp_path, cache_dir, *options)))
     assert data.validation == data.evaluation == []
+
+
+@pytest.mark.slow
+def test_when_the_best_layer_of_own_recordings_is_asked_for_then_validation_machines_alone_are_generated(
+    tmp_path, cache_dir, recordings, noise
+):
+    options = ("--eval_data", recordings, "--noise", noise, "--model", "anything", "--do_train", "False")
+    arguments = options_of(tmp_path, tmp_path / "own cache", *options, "--best_layer", "True")
+    data = load_run_data(*parse_arguments(arguments))
+    assert data.train_machines is data.train_noise is None
+    assert [machine.machine_type for machine in data.evaluation] == ["press"] and len(data.validation) == 6
+    (built,) = (folder.name for folder in (tmp_path / "own cache").iterdir() if folder.name != "decoded")
+    assert built.endswith("-validation")
 
 
 STOPPING = {

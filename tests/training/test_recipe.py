@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from modeling_retainmix.training.arguments import MethodArguments
-from modeling_retainmix.training.recipe import load_recipe, parse_arguments, recipe_names
+from modeling_retainmix.training.recipe import given_options, load_recipe, parse_arguments, recipe_names
 from modeling_retainmix.training.run_arguments import RunArguments
 
 
@@ -124,6 +124,11 @@ def test_when_help_is_asked_for_then_the_options_of_this_package_come_first(caps
     assert places == sorted(places)
     ours = [*fields(RunArguments), *fields(MethodArguments)]
     assert max(text.index(f"  --{field.name}") for field in ours) < text.index("  --output_dir ")
+
+
+def test_when_options_stand_on_the_command_line_then_they_are_told_from_those_of_recipes():
+    assert given_options([]) == set()
+    assert given_options(["--config", "denoising", "--snr_db", "1", "2", "--seed=3"]) == {"snr_db", "seed"}
 
 
 def test_when_two_recipes_are_given_then_the_later_one_counts():

@@ -5,7 +5,9 @@ python -m modeling_retainmix.evaluation.paper.tables --output_dir tables --teach
 
 Every row goes into `<output_dir>/rows/<row>_seed<seed>.json`; the tables are made of all rows of the folder, so that
 further seeds and further encoders are further calls. Embeddings are kept in `--cache_dir`: an interrupted call resumes
-where it stopped. `--figure True` and `--figure_data` draw Figure 2, the score by layer.
+where it stopped. Validation machines of the procedural factory, on which the frozen teacher's best layer is chosen,
+are generated for recordings too (about a minute, once). `--figure True` and `--figure_data` draw Figure 2, the score
+by layer.
 """
 
 import hashlib
