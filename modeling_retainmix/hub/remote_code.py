@@ -39,7 +39,8 @@ def add_remote_code(folder: str | os.PathLike) -> None:
             shutil.copyfile(path, folder / Path(path).name)
         auto_map[auto_class] = auto_map_entry(part)
     _set_auto_map(folder / "config.json", auto_map)
-    _set_auto_map(folder / "preprocessor_config.json", {"AutoFeatureExtractor": auto_map["AutoFeatureExtractor"]})
+    of_extractor = {name: auto_map[name] for name in ("AutoFeatureExtractor", "AutoProcessor")}
+    _set_auto_map(folder / "preprocessor_config.json", of_extractor)
 
 
 def _set_auto_map(path: Path, auto_map: dict[str, str]) -> None:
