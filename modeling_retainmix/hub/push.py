@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx2  # the client underneath huggingface_hub
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import filter_repo_objects
 
 PICKLE_SUFFIXES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
@@ -79,7 +79,7 @@ def push_folder(
         )
         return str(commit.commit_url)
 
-    return _with_retries(upload, repo_id, f"the upload of {folder}")
+    return _with_retries(upload, repo_id, f"the upload of {folder}", token)
 
 
 def repository_name(repo_id: str, token: str | None = None) -> str:
@@ -93,25 +93,31 @@ def repository_name(repo_id: str, token: str | None = None) -> str:
         PermissionError: the token is missing or wrong.
         ConnectionError: the Hub failed or was not reached, three times in a row.
     """
-    owner = _with_retries(lambda: HfApi(token=token).whoami()["name"], repo_id, "the check of the access token")
+    owner = _with_retries(lambda: HfApi(token=token).whoami()["name"], repo_id, "the check of the access token", token)
     return repo_id if "/" in repo_id else f"{owner}/{repo_id}"
 
 
-def _with_retries(request: Callable[[], str], repo_id: str, what: str) -> str:
+def _with_retries(request: Callable[[], str], repo_id: str, what: str, token: str | None) -> str:
     """Return what the request returns; raise the errors of `push_folder` if it fails."""
+    if not (token or get_token()):  # asked without one, the Hub answers as to a wrong one
+        raise PermissionError(
+            f"{repo_id}: there is no access token: log in with `hf auth login`, or set HF_TOKEN to a token that may "
+            "write there"
+        )
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return request()
-        except LocalTokenNotFoundError:
-            raise PermissionError(
-                f"{repo_id}: there is no access token: log in with `hf auth login`, or set HF_TOKEN"
-            ) from None
         except HfHubHTTPError as error:
             status = error.response.status_code
-            if status in (401, 403):
+            if status == 401:
                 raise PermissionError(
-                    f"{repo_id}: the Hub refused the access token (status {status}): log in with `hf auth login`, or "
-                    "set HF_TOKEN to a token that may write there"
+                    f"{repo_id}: the Hub refused the access token (status 401): it is wrong or has expired; log in "
+                    "again with `hf auth login`, or set HF_TOKEN to a new one"
+                ) from None
+            if status == 403:
+                raise PermissionError(
+                    f"{repo_id}: the access token may not write there (status 403): check the name, or use a token "
+                    "with write access to it"
                 ) from None
             if status < 500:
                 raise ValueError(f"{repo_id}: the Hub refused {what}: {' '.join(str(error).split())}") from None

@@ -88,12 +88,23 @@ def test_private_push_makes_a_private_repository_and_refuses_a_public_one(hub, f
     assert len(repository.commits) == 2
 
 
-@pytest.mark.parametrize("token", ["hf_WrongTokenOfSomebodyElse", None])
-def test_when_token_is_wrong_or_missing_then_error_says_so_without_printing_it(hub, folder, tmp_path, token):
+REFUSALS = [  # token, what the Hub answers to it, what the user reads
+    (None, None, "there is no access token: log in with `hf auth login`, or set HF_TOKEN to a token that may write"),
+    ("hf_WrongTokenOfSomebodyElse", None, r"the Hub refused the access token \(status 401\): it is wrong or has"),
+    (TOKEN, "403", r"the access token may not write there \(status 403\): check the name, or use a token with write"),
+]
+
+
+@pytest.mark.parametrize(("token", "answer", "message"), REFUSALS, ids=["missing", "refused", "read-only"])
+def test_when_token_is_missing_or_refused_then_the_messages_differ_and_hold_no_token(
+    hub, folder, tmp_path, token, answer, message
+):
+    if answer is not None:
+        hub.faults.append(Fault("POST", "/repos/create", answer, times=1))
     done = push(hub, folder, tmp_path / "home", token=token)
     assert done.returncode != 0
-    assert last_line(done).startswith("PermissionError: acme/hum: the Hub refused the access token (status 401)")
-    assert hub.repositories == {}
+    assert re.match(f"PermissionError: acme/hum: {message}", last_line(done)), done.stderr
+    assert hub.repositories == {} and bool(hub.requests) == (token is not None)
     if token:
         everything = done.stdout + done.stderr
         everything += "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file())
