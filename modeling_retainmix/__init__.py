@@ -1,12 +1,14 @@
 """RetainMix: anomalous sound detection with encoders that retain mixture representations.
 
-Importing the package registers the encoders with the Auto classes of transformers. Everything else is imported at its
-first use: the trainer and the detector would otherwise add seconds to every import.
+Importing the package registers the encoders with the Auto classes of transformers and the pipeline
+"anomaly-detection" with `pipeline`. Everything else is imported at its first use: the trainer and the detector would
+otherwise add seconds to every import.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from modeling_retainmix.anomaly_pipeline import AnomalyDetectionPipeline
 from modeling_retainmix.encoders import (
     BeatsConfig,
     BeatsFeatureExtractor,
@@ -40,6 +42,7 @@ _LAZY = {
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "AnomalyDetectionPipeline",
     "AnomalyDetector",
     "BeatsConfig",
     "BeatsFeatureExtractor",

@@ -185,7 +185,7 @@ def _write_record(
         data.protocol,
         rows,
         model=load_pretrained(AutoModel, student),
-        name=args.hub_model_id or Path(student).name,
+        name=args.hub_model_id or student.rstrip("/"),
         base_model=run_args.model,
         data=data.description,
         settings=settings,
