@@ -1,7 +1,8 @@
 """RetainMix: anomalous sound detection with encoders that retain mixture representations.
 
-Importing the package registers the encoders with the Auto classes of transformers. Everything else is imported at its
-first use: the trainer and the detector would otherwise add seconds to every import.
+Importing the package registers the encoders with the Auto classes of transformers and the pipeline
+"anomaly-detection" with `pipeline`. Everything else is imported at its first use: the trainer and the detector would
+otherwise add seconds to every import.
 """
 
 import os
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if sys.argv[:1] == ["-m"] and os.environ.get("LOCAL_RANK", "0") == "0":
     print("RetainMix: loading torch and transformers ...", file=sys.stderr, flush=True)
 
+from modeling_retainmix.anomaly_pipeline import AnomalyDetectionPipeline
 from modeling_retainmix.encoders import (
     BeatsConfig,
     BeatsFeatureExtractor,
@@ -47,6 +49,7 @@ _LAZY = {
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "AnomalyDetectionPipeline",
     "AnomalyDetector",
     "BeatsConfig",
     "BeatsFeatureExtractor",

@@ -6,9 +6,10 @@ transformers takes every name that is not a folder for one on the Hub; a mistype
 import os
 from pathlib import Path
 
-from huggingface_hub import is_offline_mode, snapshot_download
+from huggingface_hub import get_token, is_offline_mode, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
+    HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
@@ -68,12 +69,18 @@ def _explain(name: str | os.PathLike[str], revision: str | None, answer: BaseExc
     missing = f"the folder {name} does not exist, and"
     if isinstance(answer, HFValidationError):
         return f"{missing} no model on the Hub can have that name: check the path"
+    if isinstance(answer, HfHubHTTPError) and answer.response.status_code == 401 and get_token():
+        return (
+            f"{missing} the Hub refused the access token (status 401): it is wrong or has expired; log in again with "
+            "`hf auth login`, or set HF_TOKEN to a new one"
+        )
     if isinstance(answer, RevisionNotFoundError):
         return f"the model {name} on the Hub has no revision {revision!r}: check the branch, tag or commit"
     if isinstance(answer, GatedRepoError):
-        return f"{missing} the model on the Hub is gated: ask for access on its page, then log in (hf auth login)"
+        return f"{missing} the model on the Hub is gated: ask for access on its page, then log in with `hf auth login`"
     if isinstance(answer, RepositoryNotFoundError):
-        return f"{missing} the Hub has no model of that name, or a private one: check the path, or log in"
+        login = "use a token that may read it" if get_token() else "log in with `hf auth login`"
+        return f"{missing} the Hub has no model of that name, or a private one: check the path, or {login}"
     if isinstance(answer, LocalEntryNotFoundError):
         why = "and the Hub is not asked in offline mode" if is_offline_mode() else "and the Hub cannot be reached"
         wanted = "that name" if revision is None else f"that name at the revision {revision!r}"

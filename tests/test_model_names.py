@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub_server import HubServer
+from hub_server import TOKEN, HubServer
 
 from modeling_retainmix.detection.detector import AnomalyDetector
 from modeling_retainmix.encoders import BeatsConfig
@@ -99,5 +99,9 @@ def test_names_revisions_and_the_cache_of_the_hub_pass_and_what_it_lacks_is_said
     )
     assert check(hub, tmp_path, "outputs/dmeo").endswith(
         "the folder outputs/dmeo does not exist, and the Hub has no model of that name, or a private one: check the "
-        "path, or log in"
+        "path, or log in with `hf auth login`"
     )
+    told = {token: check(hub, tmp_path, "acme/dmeo", HF_TOKEN=token) for token in (TOKEN, "hf_Wrong")}
+    assert told[TOKEN].endswith("or a private one: check the path, or use a token that may read it")
+    assert "the Hub refused the access token (status 401): it is wrong or has expired" in told["hf_Wrong"]
+    assert "hf_Wrong" not in told["hf_Wrong"] and "Traceback" not in told["hf_Wrong"]

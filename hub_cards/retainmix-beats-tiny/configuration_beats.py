@@ -64,6 +64,7 @@ class BeatsConfig(EncoderConfig):
             "AutoModel": BeatsModel,
             "AutoModelForAudioClassification": BeatsForAudioClassification,
             "AutoFeatureExtractor": BeatsFeatureExtractor,
+            "AutoProcessor": BeatsFeatureExtractor,
         }
 
     def check(self) -> None:

@@ -6,17 +6,17 @@ from numbers import Real
 from typing import Any
 
 import torch
-from transformers import BatchFeature, SequenceFeatureExtractor
+from transformers import BatchFeature
 from transformers.utils import TensorType, logging
 
+from .configuration_encoder import auto_map_entry
 from .fbank import FRAME_LENGTH, FRAME_SHIFT, SAMPLING_RATE
+from .feature_extraction_base import LIBRARY_KEYS, FeatureExtractorBase
 from .known_keys import near_miss
 from .waveforms import collect_waveforms
 
 logger = logging.get_logger(__name__)
 
-# Arguments of `SequenceFeatureExtractor` and what the library writes into the file.
-_LIBRARY_KEYS = {"padding_side", "return_attention_mask", "feature_extractor_type", "processor_class", "auto_map"}
 _FROM_FILE = "_from_file"
 _MOST_MEL_BINS, _LARGEST_NUMBER, _SMALLEST_STD = 4096, 1e6, 1e-6
 
@@ -24,7 +24,7 @@ _MOST_MEL_BINS, _LARGEST_NUMBER, _SMALLEST_STD = 4096, 1e6, 1e-6
 SHORTEST_CLIP = FRAME_LENGTH + 15 * FRAME_SHIFT
 
 
-class LogMelFeatureExtractor(SequenceFeatureExtractor):
+class LogMelFeatureExtractor(FeatureExtractorBase):
     """Waveforms at 16 kHz to normalised log-mel features; a subclass says how.
 
     Args:
@@ -35,13 +35,11 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         padding_value: value of padded samples.
         clip_level: mean of a clip's features over its real frames and all bins; each clip is moved there by one
             offset, as if its recording gain were another. None: clips stay as recorded.
-        kwargs: those of `SequenceFeatureExtractor`, and others, which become attributes.
+        kwargs: those of `FeatureExtractorBase`, and others, which become attributes.
 
     Raises:
         ValueError: another sampling rate, a value out of its bounds, or an argument that looks like a typing error.
     """
-
-    model_input_names = ["input_values", "attention_mask"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -56,7 +54,7 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         if sampling_rate != SAMPLING_RATE:
             raise ValueError(f"sampling_rate is {sampling_rate} Hz, the filter bank needs {SAMPLING_RATE} Hz")
         if not kwargs.pop(_FROM_FILE, False):
-            known = set(inspect.signature(type(self)).parameters) | _LIBRARY_KEYS
+            known = set(inspect.signature(type(self)).parameters) | LIBRARY_KEYS
             for key in kwargs.keys() - known:
                 likely = near_miss(key, known)
                 if likely is not None:
@@ -95,7 +93,9 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):
         """Write `preprocessor_config.json` and beside it the code of the class, which `auto_map` names."""
         # The library then copies the file of the class, and those that it imports.
         self.register_for_auto_class()
-        self.auto_map: dict[str, str] = {}  # entries of where the class was loaded from; the library fills it
+        # Without the entries of where the class was loaded from; the library adds AutoFeatureExtractor. Without one of
+        # its own, AutoProcessor tries tokenizers and image processors first, each with a question.
+        self.auto_map = {"AutoProcessor": auto_map_entry(type(self))}
         return super().save_pretrained(save_directory, push_to_hub, **kwargs)
 
     def log_mel(self, waveform: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:

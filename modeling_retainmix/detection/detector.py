@@ -23,7 +23,7 @@ class AnomalyDetector(TaughtDetector):
 
     Example:
         ```python
-        detector = AnomalyDetector.from_pretrained("org/encoder").fit("fan/train")
+        detector = AnomalyDetector.from_pretrained("log-mel").fit("fan/train")
         scores = detector.score("fan/test")  # one for each file, sorted by path; higher is more anomalous
         ```
 

@@ -35,8 +35,8 @@ from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.threshold import threshold_table
 from modeling_retainmix.detection.windows import ClipScore
 from modeling_retainmix.hub.detector_card import write_detector_card
-from modeling_retainmix.hub.push import push_folder
-from modeling_retainmix.hub.remote_code import add_remote_code
+from modeling_retainmix.hub.push import push_folder, repository_name
+from modeling_retainmix.hub.remote_code import add_pipeline, add_remote_code
 
 
 class ScoringDetector:
@@ -292,6 +292,7 @@ class ScoringDetector:
         with moved_into(folder) as staging:
             self.embedder.model.save_pretrained(staging)
             self.embedder.feature_extractor.save_pretrained(staging)
+            add_pipeline(staging)
             thresholds = threshold_table(memory.threshold)
             write_detector(staging, settings, names, memory.tensors, thresholds, memory.notes.shared())
 
@@ -303,6 +304,7 @@ class ScoringDetector:
         `license` is that of weights and references, by default that of the encoder's card. Errors as in
         `save_pretrained` and `hub.push.push_folder`.
         """
+        repo_id = repository_name(repo_id, token)
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             add_remote_code(folder)

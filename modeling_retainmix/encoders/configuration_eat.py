@@ -42,6 +42,7 @@ class EatConfig(EncoderConfig):
             "AutoModel": EatModel,
             "AutoModelForAudioClassification": EatForAudioClassification,
             "AutoFeatureExtractor": EatFeatureExtractor,
+            "AutoProcessor": EatFeatureExtractor,
         }
 
     def check(self) -> None:

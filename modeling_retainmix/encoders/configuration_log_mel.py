@@ -34,7 +34,12 @@ class LogMelConfig(EncoderConfig):
         from .feature_extraction_beats import BeatsFeatureExtractor
         from .modeling_log_mel import LogMelModel
 
-        return {"AutoConfig": LogMelConfig, "AutoModel": LogMelModel, "AutoFeatureExtractor": BeatsFeatureExtractor}
+        return {
+            "AutoConfig": LogMelConfig,
+            "AutoModel": LogMelModel,
+            "AutoFeatureExtractor": BeatsFeatureExtractor,
+            "AutoProcessor": BeatsFeatureExtractor,
+        }
 
     def check(self) -> None:
         """Check sizes and fields that depend on each other; a ValueError names those that contradict."""

@@ -20,40 +20,45 @@ from modeling_retainmix.hub.result_tables import (
     protocol_sentence,
     row_of,
 )
+from modeling_retainmix.hub.score_picture import PICTURE, draw_scores
 
 TEMPLATES = Path(__file__).parent / "templates"
 TAGS = ["anomaly-detection", "anomalous-sound-detection", "dcase", "audio", "retainmix"]
 
 
-def write_model_card(folder: str | os.PathLike, results: Mapping[str, Any], license: str | None = None) -> Path:
-    """Write `README.md` into a checkpoint folder.
+def write_model_card(
+    folder: str | os.PathLike, results: Mapping[str, Any], license: str | None = None, name: str | None = None
+) -> Path:
+    """Write `README.md`, and the picture of its scores, into a checkpoint folder.
 
     Args:
         folder: checkpoint folder.
         results: content of the run's `results.json`, as `evaluation.results.read_results` returns it.
-        license: licence of the weights, an identifier of the Hub; None: see `base_license`.
+        license, name: as of `model_card`.
 
     Returns:
         The written file.
     """
     path = Path(folder) / "README.md"
-    model_card(results, license).save(path)
+    model_card(results, license, name, draw_scores(results, path.with_name(PICTURE))).save(path)
     return path
 
 
-def write_teacher_card(folder: str | os.PathLike, results: Mapping[str, Any], license: str = "apache-2.0") -> Path:
-    """Write `README.md` into the folder of a teacher.
+def write_teacher_card(
+    folder: str | os.PathLike, results: Mapping[str, Any], license: str = "apache-2.0", name: str | None = None
+) -> Path:
+    """Write `README.md`, and the picture of its scores, into the folder of a teacher.
 
     Args:
         folder: checkpoint folder of the teacher.
         results: content of the `results.json` of the run that trained it first.
-        license: licence of the weights, an identifier of the Hub.
+        license, name: as of `teacher_card`.
 
     Returns:
         The written file.
     """
     path = Path(folder) / "README.md"
-    teacher_card(results, license).save(path)
+    teacher_card(results, license, name, draw_scores(results, path.with_name(PICTURE))).save(path)
     return path
 
 
@@ -63,7 +68,7 @@ def write_unscored_card(folder: str | os.PathLike, record: Mapping[str, Any], li
     Args:
         folder: checkpoint folder.
         record: `settings` of the training, `data` (both for a table of names and values) and `model` with `name`,
-            `num_parameters`, `embedding_layer` and `base_model`, as in `results.json`.
+            `num_parameters`, `embedding_layer` and `base_model`, as in `results.json`; maybe a `notice` to begin with.
         license: licence of the weights, an identifier of the Hub; None: see `base_license`.
 
     Returns:
@@ -74,24 +79,35 @@ def write_unscored_card(folder: str | os.PathLike, record: Mapping[str, Any], li
     return path
 
 
-def model_card(results: Mapping[str, Any], license: str | None = None) -> ModelCard:
+def model_card(
+    results: Mapping[str, Any], license: str | None = None, name: str | None = None, has_picture: bool = True
+) -> ModelCard:
     """Build the card of a run's model.
 
     Args:
         results: content of `results.json`, its rows with keys; without rows, the record of `write_unscored_card`.
         license: licence of the weights, an identifier of the Hub; None: see `base_license`.
+        name: by which the code in the card loads the model, a folder or repository; None: the one in the results.
+        has_picture: `draw_scores` has drawn one beside the card.
 
     Returns:
         The card; its front matter holds the measured official scores as a model index.
     """
-    name, base_model = results["model"]["name"], results["model"]["base_model"]
+    name, base_model = name or results["model"]["name"], results["model"]["base_model"]
     row = row_of(results, TRAINED_MODEL) if results["rows"] else None
     license = license or base_license(base_model)
-    return _card("model_card.md", name, results, row, results["settings"], license, hub_name(base_model))
+    base_model = hub_name(base_model)
+    return _card("model_card.md", name, results, row, results["settings"], license, base_model, has_picture)
 
 
-def teacher_card(results: Mapping[str, Any], license: str = "apache-2.0") -> ModelCard:
-    """Build the card of the teacher that a run trained first; arguments and result as in `model_card`."""
+def teacher_card(
+    results: Mapping[str, Any], license: str = "apache-2.0", name: str | None = None, has_picture: bool = True
+) -> ModelCard:
+    """Build the card of the teacher that a run trained first; arguments and result as in `model_card`.
+
+    `name` is that of the model; its teacher's ends in "-teacher".
+    """
+    name = name or results["model"]["name"]
     shared = ("encoder_config", "seed", "clip_seconds")
     settings = {
         name: value
@@ -99,7 +115,8 @@ def teacher_card(results: Mapping[str, Any], license: str = "apache-2.0") -> Mod
         if name in shared or (name.startswith("teacher_") and name != "teacher_inputs")  # of the student's training
     }
     row = row_of(results, TEACHER_AT_SAME_LAYER)
-    return _card("teacher_card.md", f"{results['model']['name']}-teacher", results, row, settings, license, None)
+    content = {**results, "model": {**results["model"], "name": name}}
+    return _card("teacher_card.md", f"{name}-teacher", content, row, settings, license, None, has_picture)
 
 
 def _card(
@@ -110,6 +127,7 @@ def _card(
     settings: Mapping[str, Any],
     license: str,
     base_model: str | None,
+    has_picture: bool,
 ) -> ModelCard:
     """Build the card of the model that `row` of the results belongs to; None: it was not scored."""
     scores = {}
@@ -119,6 +137,7 @@ def _card(
             "protocol": protocol_sentence(results["protocol"]),
             "machines": machine_table(row, results["protocol"]),
             "provenance": key_value_table(_provenance(results)),
+            "picture": PICTURE if has_picture else None,
         }
     scored = {} if row is None else {"metrics": ["dcase_score"], "eval_results": eval_results(results, row)}
     card_data = front_matter(name, license, base_model, TAGS, datasets=results["data"].get("datasets"), **scored)
@@ -166,6 +185,7 @@ def render_card(template: str, card_data: ModelCardData, name: str, **content: A
         template_path=str(TEMPLATES / template),
         name=name,
         title=name.split("/")[-1],
+        labels_are_synthetic="factory_version" in content.get("results", {}).get("data", {}),
         escape=markdown.escape,
         code_span=markdown.code_span,
         code_block=markdown.code_block,

@@ -1,13 +1,14 @@
 """Pushing a finished folder to the Hub: checked first, then uploaded as one commit."""
 
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx2  # the client underneath huggingface_hub
-from huggingface_hub import CommitOperationAdd, HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, get_token
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import filter_repo_objects
 
 PICKLE_SUFFIXES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
@@ -39,6 +40,9 @@ def push_folder(
 
     `HfApi.upload_folder` is not used: with hf-xet it uploads a folder in several commits, and an interrupted push
     would leave a repository whose weights and configuration disagree. Here one commit comes last and holds everything.
+
+    The code in a model's card loads it by the name that it had when the card was written, such as its folder; what is
+    uploaded has the name of the repository there (`card_under_name`).
 
     Args:
         folder: what to upload; training checkpoints (`checkpoint-*`) and logs (`runs`) in it stay behind.
@@ -73,13 +77,13 @@ def push_folder(
             raise ValueError(f"{repo_id} exists and is public: make it private first, or push without private=True")
         commit = api.create_commit(
             full_name,
-            [CommitOperationAdd(name, path) for name, path in paths.items()],
+            [CommitOperationAdd(name, _content(path, full_name)) for name, path in paths.items()],
             commit_message=commit_message,
             repo_type=repo_type,
         )
         return str(commit.commit_url)
 
-    return _with_retries(upload, repo_id, f"the upload of {folder}")
+    return _with_retries(upload, repo_id, f"the upload of {folder}", token)
 
 
 def repository_name(repo_id: str, token: str | None = None) -> str:
@@ -93,25 +97,63 @@ def repository_name(repo_id: str, token: str | None = None) -> str:
         PermissionError: the token is missing or wrong.
         ConnectionError: the Hub failed or was not reached, three times in a row.
     """
-    owner = _with_retries(lambda: HfApi(token=token).whoami()["name"], repo_id, "the check of the access token")
+    owner = _with_retries(lambda: HfApi(token=token).whoami()["name"], repo_id, "the check of the access token", token)
     return repo_id if "/" in repo_id else f"{owner}/{repo_id}"
 
 
-def _with_retries(request: Callable[[], str], repo_id: str, what: str) -> str:
+def card_under_name(text: str, name: str) -> str:
+    """Put another name of the model into its card: in the title, the front matter and code that loads it.
+
+    Args:
+        text: of a `README.md`; one whose front matter names no model stays as it is.
+        name: `organisation/name`.
+    """
+    old = ModelCard(text, ignore_metadata_errors=True).data.model_name
+    if not isinstance(old, str) or old == name:
+        return text
+    word = re.compile(rf"(?<![\w./-]){re.escape(old)}(?![\w./-])")
+    code = re.compile(r"^```(?:python|bash)\n.*?^```$", re.MULTILINE | re.DOTALL)
+    text = code.sub(lambda block: word.sub(lambda _: name, block[0]), text)
+    title, new_title = old.rsplit("/", 1)[-1], name.rsplit("/", 1)[-1]
+    for line, new in (
+        (f"- name: {old}", f"- name: {name}"),
+        (f"model_name: {old}", f"model_name: {name}"),
+        (f"# {title}", f"# {new_title}"),
+    ):
+        text = f"\n{text}".replace(f"\n{line}\n", f"\n{new}\n", 1)[1:]
+    return text
+
+
+def _content(path: Path, name: str) -> Path | bytes:
+    """Return what to upload of a file."""
+    if path.name != "README.md":
+        return path
+    text = path.read_text(encoding="utf-8")
+    renamed = card_under_name(text, name)
+    return path if renamed == text else renamed.encode()
+
+
+def _with_retries(request: Callable[[], str], repo_id: str, what: str, token: str | None) -> str:
     """Return what the request returns; raise the errors of `push_folder` if it fails."""
+    if not (token or get_token()):  # asked without one, the Hub answers as to a wrong one
+        raise PermissionError(
+            f"{repo_id}: there is no access token: log in with `hf auth login`, or set HF_TOKEN to a token that may "
+            "write there"
+        )
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return request()
-        except LocalTokenNotFoundError:
-            raise PermissionError(
-                f"{repo_id}: there is no access token: log in with `hf auth login`, or set HF_TOKEN"
-            ) from None
         except HfHubHTTPError as error:
             status = error.response.status_code
-            if status in (401, 403):
+            if status == 401:
                 raise PermissionError(
-                    f"{repo_id}: the Hub refused the access token (status {status}): log in with `hf auth login`, or "
-                    "set HF_TOKEN to a token that may write there"
+                    f"{repo_id}: the Hub refused the access token (status 401): it is wrong or has expired; log in "
+                    "again with `hf auth login`, or set HF_TOKEN to a new one"
+                ) from None
+            if status == 403:
+                raise PermissionError(
+                    f"{repo_id}: the access token may not write there (status 403): check the name, or use a token "
+                    "with write access to it"
                 ) from None
             if status < 500:
                 raise ValueError(f"{repo_id}: the Hub refused {what}: {' '.join(str(error).split())}") from None

@@ -5,11 +5,14 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoConfig
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from modeling_retainmix.encoders.configuration_encoder import EncoderConfig, auto_map_entry
+
+PIPELINE_FILE = Path(__file__).parent / "templates" / "anomaly_detection_pipeline.py"
 
 
 def add_remote_code(folder: str | os.PathLike) -> None:
@@ -38,10 +41,23 @@ def add_remote_code(folder: str | os.PathLike) -> None:
         for path in (source, *get_relative_import_files(source)):
             shutil.copyfile(path, folder / Path(path).name)
         auto_map[auto_class] = auto_map_entry(part)
-    _set_auto_map(folder / "config.json", auto_map)
-    _set_auto_map(folder / "preprocessor_config.json", {"AutoFeatureExtractor": auto_map["AutoFeatureExtractor"]})
+    _set(folder / "config.json", "auto_map", auto_map)
+    of_extractor = {name: auto_map[name] for name in ("AutoFeatureExtractor", "AutoProcessor")}
+    _set(folder / "preprocessor_config.json", "auto_map", of_extractor)
 
 
-def _set_auto_map(path: Path, auto_map: dict[str, str]) -> None:
+def add_pipeline(folder: str | os.PathLike) -> None:
+    """Let `pipeline("anomaly-detection", model=..., trust_remote_code=True)` load the folder of a detector.
+
+    Args:
+        folder: of a saved detector, with `config.json`; calling it again is harmless.
+    """
+    folder = Path(folder)
+    shutil.copyfile(PIPELINE_FILE, folder / PIPELINE_FILE.name)
+    entry = {"impl": f"{PIPELINE_FILE.stem}.AnomalyDetectionPipeline", "pt": ["AutoModel"], "type": "audio"}
+    _set(folder / "config.json", "custom_pipelines", {"anomaly-detection": entry})
+
+
+def _set(path: Path, name: str, value: dict[str, Any]) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**content, "auto_map": auto_map}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    path.write_text(json.dumps({**content, name: value}, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -195,7 +195,7 @@ def _write_record(
         data.protocol,
         rows,
         model=_load_scored(args, student),
-        name=args.hub_model_id or Path(student).name,
+        name=args.hub_model_id or student.rstrip("/"),
         base_model=run_args.model,
         data=data.description,
         settings=settings,

@@ -17,7 +17,13 @@ from hub_server import HubServer
 from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification, Trainer, TrainingArguments, pipeline
 
 ROOT = Path(__file__).parents[2]
-EVERY_AUTO_CLASS = {"AutoConfig", "AutoModel", "AutoModelForAudioClassification", "AutoFeatureExtractor"}
+EVERY_AUTO_CLASS = {
+    "AutoConfig",
+    "AutoModel",
+    "AutoModelForAudioClassification",
+    "AutoFeatureExtractor",
+    "AutoProcessor",
+}
 WITHOUT_PACKAGE = """
 import sys
 sys.modules["modeling_retainmix"] = None

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 
 import pytest
 from huggingface_hub import ModelCard
@@ -66,7 +67,7 @@ def test_licence_is_that_of_the_encoder_that_training_started_from(card_of, resu
             (tmp_path / "base" / "README.md").write_text(content)
         card = card_of()
         assert card.data.license == license
-        assert ("states no licence" in card.text) == (license == "unknown")
+        assert ("is not known; whoever" in card.text) == (license == "unknown")
     assert card_of("cc-by-4.0").data.license == "cc-by-4.0"
 
 
@@ -130,6 +131,29 @@ def test_card_names_both_ways_to_the_code_where_transformers_refuses_to_load(car
     usage = text[text.index("## How to use") : text.index("## Results")]
     assert "install `retainmix`" in usage and "`import modeling_retainmix` before loading" in usage
     assert "`trust_remote_code=True`, without the package" in usage
+
+
+def test_card_says_what_the_audio_classification_pipeline_answers_and_what_to_use_instead(card_of, results):
+    for version, told in ((3, "instances of synthetic machines"), (None, "answers with the classes of the training:")):
+        results["data"] = {**results["data"]} if version else {"evaluation": "plant"}
+        usage = card_of().text.split("## Results")[0]
+        assert told in usage and 'pipeline("anomaly-detection", model=..., references="folder")' in usage
+
+
+def test_when_matplotlib_is_there_then_the_card_shows_the_scores_as_a_picture_else_it_warns(
+    card_of, results, tmp_path, monkeypatch
+):
+    assert "](scores.png)" in card_of().text
+    assert (tmp_path / "scores.png").read_bytes().startswith(b"\x89PNG")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.warns(UserWarning, match=r"scores\.png is not drawn.*pip install retainmix\[plots\]"):
+        assert "](scores.png)" not in card_of().text
+
+
+def test_name_by_which_the_code_loads_the_model_may_be_another_than_that_of_the_run(tmp_path, results):
+    card = ModelCard.load(write_teacher_card(tmp_path, results, name="models/hum"))
+    assert card.data.model_name == "models/hum-teacher" and "start, of `models/hum`" in card.text
+    assert 'from_pretrained("models/hum-teacher"' in card.text and '"acme/hum' not in card.text
 
 
 def test_card_of_a_teacher_holds_its_own_row_its_own_settings_and_its_own_name(card_of, results, tmp_path):

@@ -41,6 +41,12 @@ def test_space_front_matter_has_what_a_gradio_space_of_a_metric_needs():
     assert {"evaluate", "metric"} <= set(front_matter["tags"])
 
 
+def test_card_begins_with_the_step_that_makes_the_metric_load():
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", (SPACE / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert blocks[0] == ("bash", "python -m modeling_retainmix.hub.metric_space\n")
+    assert blocks[1][1].splitlines()[:2] == [">>> import evaluate", '>>> metric = evaluate.load("dcase_score")']
+
+
 @pytest.mark.slow
 def test_space_loads_by_its_folder_on_a_machine_without_the_package(tmp_path):
     code = (

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from hub_server import TOKEN, Fault, HubServer
+from huggingface_hub import ModelCard
 
 import modeling_retainmix.hub.push as push_module
-from modeling_retainmix.hub.card import write_model_card
-from modeling_retainmix.hub.push import push_folder
+from modeling_retainmix.hub.card import write_model_card, write_unscored_card
+from modeling_retainmix.hub.push import card_under_name, push_folder
 
 
 @pytest.fixture
@@ -88,12 +89,23 @@ def test_private_push_makes_a_private_repository_and_refuses_a_public_one(hub, f
     assert len(repository.commits) == 2
 
 
-@pytest.mark.parametrize("token", ["hf_WrongTokenOfSomebodyElse", None])
-def test_when_token_is_wrong_or_missing_then_error_says_so_without_printing_it(hub, folder, tmp_path, token):
+REFUSALS = [  # token, what the Hub answers to it, what the user reads
+    (None, None, "there is no access token: log in with `hf auth login`, or set HF_TOKEN to a token that may write"),
+    ("hf_WrongTokenOfSomebodyElse", None, r"the Hub refused the access token \(status 401\): it is wrong or has"),
+    (TOKEN, "403", r"the access token may not write there \(status 403\): check the name, or use a token with write"),
+]
+
+
+@pytest.mark.parametrize(("token", "answer", "message"), REFUSALS, ids=["missing", "refused", "read-only"])
+def test_when_token_is_missing_or_refused_then_the_messages_differ_and_hold_no_token(
+    hub, folder, tmp_path, token, answer, message
+):
+    if answer is not None:
+        hub.faults.append(Fault("POST", "/repos/create", answer, times=1))
     done = push(hub, folder, tmp_path / "home", token=token)
     assert done.returncode != 0
-    assert last_line(done).startswith("PermissionError: acme/hum: the Hub refused the access token (status 401)")
-    assert hub.repositories == {}
+    assert re.match(f"PermissionError: acme/hum: {message}", last_line(done)), done.stderr
+    assert hub.repositories == {} and bool(hub.requests) == (token is not None)
     if token:
         everything = done.stdout + done.stderr
         everything += "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file())
@@ -146,6 +158,31 @@ def test_when_the_commit_keeps_failing_then_error_is_one_line_and_the_remote_is_
     assert hub.faults[0].times == 97
     assert len(hub.repositories["model", "acme/hum"].commits) == 2
     assert hub.repositories["model", "acme/hum"].commits[-1].files == before
+
+
+@pytest.mark.parametrize("is_scored", [True, False])
+def test_card_has_the_name_of_the_repository_when_it_is_uploaded(results, tmp_path, is_scored):
+    name = "outputs/demo"
+    results["command"] = f"accelerate launch train_accelerate.py --output_dir {name}"
+    record = {**results, "model": {**results["model"], "name": name}}
+    path = write_model_card(tmp_path, record) if is_scored else write_unscored_card(tmp_path, record)
+    text = path.read_text()
+    pushed = ModelCard(card_under_name(text, "acme/hum"))
+    assert pushed.data.model_name == "acme/hum" and pushed.text.lstrip().startswith("# hum\n")
+    blocks = re.findall(r"^```python\n(.*?)^```$", pushed.text, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 2 and all('"acme/hum"' in block and name not in block for block in blocks)
+    if is_scored:
+        assert f"--output_dir {name}" in pushed.text  # what was run
+    assert card_under_name(pushed.content, "acme/hum") == pushed.content
+    assert card_under_name("# a page without front matter\n", "acme/hum") == "# a page without front matter\n"
+
+
+def test_pushed_card_is_that_of_the_repository_and_the_folder_stays_as_it_is(hub, folder, results, tmp_path):
+    results["model"]["name"] = "outputs/demo"
+    before = write_model_card(folder, results).read_bytes()
+    assert push(hub, folder, tmp_path / "home", name="hum").returncode == 0
+    files = hub.repositories["model", "acme/hum"].commits[-1].files
+    assert b'from_pretrained("acme/hum")' in files["README.md"] and (folder / "README.md").read_bytes() == before
 
 
 def test_space_goes_up_as_a_space(hub, folder, tmp_path):

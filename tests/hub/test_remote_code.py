@@ -16,7 +16,7 @@ from modeling_retainmix.hub.remote_code import add_remote_code
 LOAD = """
 import sys, torch
 {prologue}
-from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
+from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification, AutoProcessor
 options = dict({options})
 if {refused}:
     try:
@@ -26,7 +26,17 @@ if {refused}:
         assert "trust_remote_code=True" in str(error) and "hf.co/acme/hum" in str(error)
     else:
         raise AssertionError("remote code was run unasked")
+    import builtins
+    questions = []
+    builtins.input = lambda *words: questions.append(words) or "n"
+    try:
+        AutoProcessor.from_pretrained("acme/hum")
+    except ValueError:
+        assert len(questions) <= 2  # for the configuration, and for the feature extractor
+    else:
+        raise AssertionError("remote code was run although that was declined")
 extractor = AutoFeatureExtractor.from_pretrained("acme/hum", **options)
+assert type(AutoProcessor.from_pretrained("acme/hum", **options)).__name__ == type(extractor).__name__
 model = AutoModel.from_pretrained("acme/hum", **options)
 classifier = AutoModelForAudioClassification.from_pretrained("acme/hum", **options)
 waveform = torch.sin(torch.arange(16000) * 0.1)
@@ -87,10 +97,12 @@ def expected(checkpoint) -> dict[str, torch.Tensor]:
 
 def test_every_auto_class_is_named_and_its_files_lie_beside(checkpoint):
     auto_map = json.loads((checkpoint / "config.json").read_text())["auto_map"]
-    assert set(auto_map) == {"AutoConfig", "AutoModel", "AutoModelForAudioClassification", "AutoFeatureExtractor"}
+    of_model = {"AutoConfig", "AutoModel", "AutoModelForAudioClassification"}
+    of_extractor = {"AutoFeatureExtractor", "AutoProcessor"}
+    assert set(auto_map) == of_model | of_extractor
     for entry in auto_map.values():
         assert (checkpoint / f"{entry.split('.')[0]}.py").is_file()
-    assert "AutoFeatureExtractor" in json.loads((checkpoint / "preprocessor_config.json").read_text())["auto_map"]
+    assert set(json.loads((checkpoint / "preprocessor_config.json").read_text())["auto_map"]) == of_extractor
 
 
 @pytest.mark.slow

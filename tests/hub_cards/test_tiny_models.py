@@ -1,6 +1,8 @@
 """The two trained models of the repository: complete, small, and with the code of this package beside them."""
 
 import filecmp
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from huggingface_hub import ModelCard
 from safetensors import safe_open
 from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification, AutoProcessor, pipeline
 
-from modeling_retainmix import AnomalyDetector, BeatsFeatureExtractor
+from modeling_retainmix import AnomalyDetector, BeatsConfig, BeatsFeatureExtractor, BeatsModel
 from modeling_retainmix.evaluation.results import read_results
 from modeling_retainmix.hub.card import model_card, teacher_card
 from modeling_retainmix.hub.remote_code import add_remote_code
@@ -71,8 +73,31 @@ def test_code_beside_the_weights_is_that_of_the_package(folder, tmp_path):
 
 @pytest.mark.parametrize(("folder", "card"), zip(FOLDERS, [model_card, teacher_card], strict=True))
 def test_card_is_what_the_results_of_the_run_make(folder, card):
-    expected = card(read_results(STUDENT / "results.json"))
+    expected = card(read_results(STUDENT / "results.json"), name="hub_cards/retainmix-beats-tiny")
     assert ModelCard.load(folder / "README.md").content == expected.content
+    assert (folder / "scores.png").is_file()
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_python_of_the_card_runs_as_it_stands_in_the_root_of_a_checkout(folder, monkeypatch, capsys):
+    monkeypatch.chdir(HUB_CARDS.parent)
+    blocks = re.findall(r"^```python\n(.*?)^```$", (folder / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(block, {})
+    score, threshold = capsys.readouterr().out.split("\n")[:2]
+    assert float(score.strip("[]")) > float(threshold)
+
+
+def test_card_of_the_base_size_model_is_that_of_its_record_and_claims_no_number():
+    folder = HUB_CARDS / "retainmix-beats"
+    record = json.loads((folder / "record.json").read_text())
+    expected = model_card({**record, "rows": []}, "unknown")
+    text = ModelCard.load(folder / "README.md").content
+    assert text == expected.content
+    assert "weights are not here yet" in text and "Not yet measured" in text and "model-index" not in text
+    with torch.device("meta"):
+        assert sum(one.numel() for one in BeatsModel(BeatsConfig()).parameters()) == record["model"]["num_parameters"]
 
 
 def test_student_reads_the_layer_that_it_was_trained_for():
