@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +19,9 @@ from modeling_retainmix.watching.recording import Judgement
 QUARTILE = 0.25
 
 _BLOCK = 2**20
+_MOST_READS = 10
+
+_States = dict[str, tuple[int, int, int]]
 
 
 class Judge(Protocol):
@@ -61,7 +66,6 @@ class DetectorJudge:
             raise FileNotFoundError(
                 f"{folder} is not the folder of a saved detector: make one with `retainmix fit`, or `save_pretrained`"
             )
-        self._states = _file_states(self._folder)
         self._load()
 
     def refresh(self) -> None:
@@ -89,17 +93,20 @@ class DetectorJudge:
         return Judgement(clip.score, clip.num_windows, threshold, quartile, self._rate, self.fingerprint, told)
 
     def _load(self) -> None:
-        detector: Any = AnomalyDetector.from_pretrained(self._folder, device=self._device)
+        # A loaded detector is mapped from its files: one that is overwritten in place would end this process.
+        copy = tempfile.TemporaryDirectory(prefix="retainmix-watch-", ignore_cleanup_errors=True)
+        self._states = _copy_unchanged(self._folder, Path(copy.name))
+        detector: Any = AnomalyDetector.from_pretrained(copy.name, device=self._device)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             detector.threshold(self._rate)  # before any recording is read: the references may be too few
         self._known_warnings = {str(one.message) for one in caught}
         for text in sorted(self._known_warnings):  # once, not for every recording
             warnings.warn(text, stacklevel=3)
-        self._detector = detector
+        self._detector, self._copy = detector, copy
         self._threshold = cache(lambda count: detector.threshold(self._rate, num_windows=count))
         self._quartile = cache(lambda count: _quartile(detector, count))
-        self.fingerprint = detector_fingerprint(self._folder)
+        self.fingerprint = detector_fingerprint(copy.name)
 
 
 def detector_fingerprint(folder: str | os.PathLike[str]) -> str:
@@ -121,11 +128,23 @@ def _quartile(detector: Any, num_windows: int) -> float | None:
     return None if caught else float(value)  # it warns where the references are too few
 
 
-def _file_states(folder: Path) -> dict[str, tuple[int, int, int]]:
-    states = {}
+def _copy_unchanged(folder: Path, copy: Path) -> _States:
+    """Copy the files of a folder, again where they change meanwhile; return their states."""
+    for _ in range(_MOST_READS):
+        states = _file_states(folder)
+        for name in states:
+            shutil.copyfile(folder / name, copy / name)
+        if _file_states(folder) == states:
+            return states
+    raise ValueError(f"files of {folder} changed while it was read, {_MOST_READS} times")
+
+
+def _file_states(folder: Path) -> _States:
+    states: _States = {}
     with suppress(OSError):  # a folder that is away for a moment
         for path in folder.iterdir():
             with suppress(OSError):
                 status = path.stat()
-                states[path.name] = (status.st_ino, status.st_mtime_ns, status.st_size)
-    return {name: state for name, state in states.items() if not name.startswith(".")}
+                if path.is_file() and not path.name.startswith("."):
+                    states[path.name] = (status.st_ino, status.st_mtime_ns, status.st_size)
+    return states

@@ -81,9 +81,7 @@ def test_when_the_file_was_renamed_then_it_is_found_by_its_content(watched, stat
 
 
 def test_when_file_name_or_number_do_not_tell_then_error_says_what_would(watched, state, detector, folder):
-    with pytest.raises(
-        ValueError, match=r"0\.wav is the name of 2 recordings.*: give one of their numbers, 1, 2|2, 1"
-    ):
+    with pytest.raises(ValueError, match=r"0\.wav is the name of 2 recordings: give one of their numbers"):
         find_recording(state, "0.wav")
     for name in ("nothing.wav", "99"):
         with pytest.raises(ValueError, match="is no recording of this watch"):
@@ -99,6 +97,6 @@ def test_when_a_recording_cannot_be_read_then_it_is_no_reference(watched, state,
     watched.look()
     clock.now += 61
     watched.look()
-    with pytest.raises(ValueError, match="cannot be read .* so it is no reference"):
+    with pytest.raises(ValueError, match=r"cannot be read .* so it is no reference"):
         confirm_recording(state, detector, "broken.wav")
     assert feedback.find_recording(state, "broken.wav").cause
