@@ -59,8 +59,13 @@ class Arrivals:
         self._patience, self._clock = patience, clock
         self._seen: dict[Path, tuple[FileState, float]] = {}
 
-    def look(self, path: Path) -> FileState | None:
-        """Look at a file once more: its state if it is whole, None if it has to wait or is gone."""
+    def look(self, path: Path, has_problem: bool = False) -> FileState | None:
+        """Look at a file once more: its state if it is whole, None if it has to wait or is gone.
+
+        Args:
+            path: of the file.
+            has_problem: whether it is known not to be readable, so that two looks are enough.
+        """
         if path.suffix.lower() in _TEMPORARY:
             self.waiting[path] = "has a temporary name"
             return None
@@ -73,7 +78,7 @@ class Arrivals:
             self._seen[path] = (state, self._clock())
             self.waiting[path] = "has just arrived or changed"
             return None
-        doubt = _doubt(path)
+        doubt = None if has_problem else _doubt(path)
         if doubt is not None and self.is_fresh(path):
             self.waiting[path] = doubt
             return None

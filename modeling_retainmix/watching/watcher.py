@@ -104,7 +104,7 @@ class Watcher:
         whole = []
         for path in paths:
             if not self._is_known(path):
-                state = self._arrivals.look(path)
+                state = self._arrivals.look(path, path in found.problems)
                 if state is not None:
                     whole.append((state.changed, path, state))
         recordings = []
