@@ -45,6 +45,7 @@ class Outbox:
         self._state, self._hooks = state, {hook.id: hook for hook in hooks}
         self._max_tries, self._clock, self._on_problem = max_tries, clock, on_problem
         self._failures = dict.fromkeys(self._hooks, 0)  # one after another
+        self._silences = dict.fromkeys(self._hooks, 0)  # of these, to which nobody answered, one after another
         self._paused_until = dict.fromkeys(self._hooks, 0.0)
 
     @property
@@ -94,7 +95,7 @@ class Outbox:
         except DeliveryError as error:
             self._fail(delivery, hook, error)
             return False
-        self._failures[hook.id] = 0
+        self._failures[hook.id] = self._silences[hook.id] = 0
         self._state.remove_delivery(delivery)
         return True
 
@@ -103,8 +104,9 @@ class Outbox:
         if self._failures[hook.id] == 0:
             self._on_problem(f"{hook.name}: {error}; it is tried again")
         self._failures[hook.id] += 1
+        self._silences[hook.id] = self._silences[hook.id] + 1 if error.is_unreachable else 0
         if error.is_unreachable:
-            self._paused_until[hook.id] = self._clock() + _delay(self._failures[hook.id])
+            self._paused_until[hook.id] = self._clock() + _delay(self._silences[hook.id])
         if tries < self._max_tries:
             self._state.postpone(delivery, tries, self._clock() + _delay(tries), str(error))
             return
@@ -119,7 +121,7 @@ class Outbox:
 
 
 class DeliveryThread(threading.Thread):
-    """Send events beside the watch, which a slow hook does not hold up.
+    """Send events beside the watch, which a slow hook does not hold up; with a thread for each, no other hook either.
 
     Args:
         open_state: opens a state for this thread.

@@ -116,12 +116,14 @@ class PostHook:
         place = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
         self.id, self.name = _id("post", url), f"POST {parts.scheme}://{place}{parts.path}"
         self._url = url
+        # Made once, which takes a while; every event has a connection of its own, which cannot have gone stale.
+        self._client = httpx2.Client(timeout=_NETWORK_SECONDS, limits=httpx2.Limits(max_keepalive_connections=0))
 
     def send(self, key: str, payload: str) -> None:
         """Send an event; see `Hook`."""
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
         try:
-            answer = httpx2.post(self._url, content=payload, headers=headers, timeout=_NETWORK_SECONDS)
+            answer = self._client.post(self._url, content=payload, headers=headers)
         except httpx2.HTTPError as error:
             raise DeliveryError(f"no answer ({error or type(error).__name__})", is_unreachable=True) from error
         if not 200 <= answer.status_code < 300:

@@ -121,20 +121,24 @@ def run_watch(
             page.write()
             totals.waiting, totals.num_undelivered = watcher.waiting, outbox.num_waiting()
             return totals
-        thread = DeliveryThread(
-            lambda: WatchState(options.state), lambda own: Outbox(own, hooks, on_problem=on_problem)
-        )
-        thread.start()
-        stack.callback(thread.stop)
+        threads = [_delivery_thread(options.state, hook, on_problem) for hook in hooks]
+        for thread in threads:
+            thread.start()
+            stack.callback(thread.stop)
         if microphone is not None:
             microphone.start()
             stack.callback(microphone.stop)
         while True:
             page.update(bool(watcher.look()))
-            thread.check()
+            for thread in threads:
+                thread.check()
             if microphone is not None:
                 microphone.check()
             sleep(options.poll)
+
+
+def _delivery_thread(state: Path, hook: Hook, on_problem: Callable[[str], None]) -> DeliveryThread:
+    return DeliveryThread(lambda: WatchState(state), lambda own: Outbox(own, [hook], on_problem=on_problem))
 
 
 class _TrendPage:

@@ -66,6 +66,23 @@ def test_when_nobody_answers_then_one_event_is_tried_and_the_others_wait_with_it
     assert box.send_due() == 3 and [key for key, _ in hook.sent] == ["a", "b", "c"]
 
 
+def test_when_somebody_answers_between_then_the_pause_begins_anew(state, outbox, clock):
+    queue(state, "a", "b")
+    hook = FakeHook(errors=[refused(), unreachable(), unreachable(), refused(), unreachable()])
+    box = outbox(hook)
+    pauses = []
+    while hook.errors:
+        before = len(hook.errors)
+        box.send_due()
+        if before > len(hook.errors):
+            pauses.append(clock.now - 2_000_000_000)
+        clock.now += 0.5
+    assert pauses[:3] == [0, 1, 3]  # the silences after the first refusal: 1 s, then 2 s
+    clock.now = pauses[-1] + 2_000_000_001
+    box.send_due()
+    assert hook.sent  # the last silence, after a refusal, has paused the hook for 1 s again
+
+
 def test_the_longest_delay_is_ten_minutes(state, outbox, clock):
     queue(state, "a")
     box = outbox(FakeHook(errors=[refused()] * 40))

@@ -268,11 +268,14 @@ def test_when_the_real_command_is_killed_and_terminated_then_the_next_one_goes_o
     def start(count, number):
         with (tmp_path / "out").open("a") as out:
             process = subprocess.Popen(command, stdout=out)
-        with WatchState(tmp_path / "state") as state:
-            sf.write(folder / f"{count}.wav", sound(0.2, 100 + count, seconds=2), RATE)
-            wait_until(lambda: len(state.recordings()) >= count, 90, f"recording {count} was not decided")
-        process.send_signal(number)
-        return process.wait(30)
+        try:
+            with WatchState(tmp_path / "state") as state:
+                sf.write(folder / f"{count}.wav", sound(0.2, 100 + count, seconds=2), RATE)
+                wait_until(lambda: len(state.recordings()) >= count, 240, f"recording {count} was not decided")
+            process.send_signal(number)
+            return process.wait(60)
+        finally:
+            process.kill()
 
     assert start(1, signal.SIGKILL) == -signal.SIGKILL
     assert start(2, signal.SIGTERM) == 143
