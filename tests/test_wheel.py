@@ -91,6 +91,7 @@ def test_when_wheel_is_installed_then_it_holds_what_the_package_reads(installed)
         "modeling_retainmix/py.typed",
         "modeling_retainmix/training/recipes/demo.yaml",
         "modeling_retainmix/hub/templates/model_card.md",
+        "modeling_retainmix/watching/templates/trend.html",
         "modeling_retainmix/metrics/dcase_score/dcase_score.py",
     } <= names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "examples/"))]

@@ -107,7 +107,7 @@ def _chart(recordings: Sequence[Recording]) -> dict[str, Any] | None:
         "threshold": _steps([(x(one.decided), y(judgement.threshold)) for one, judgement in judged]),
         "alarms": _spans(recordings, x),
         "unreadable": sorted({x(one.decided) for one in recordings if one.judgement is None}),
-        "levels": [(y(value), f"{value:.4g}") for value in np.linspace(low, high, 5)],
+        "levels": [(y(value), f"{value:.3g}") for value in np.linspace(low, high, 5)],
         "times": [(x(value), _local(value).strftime("%d %b %H:%M")) for value in np.linspace(begin, begin + span, 5)],
     }
 

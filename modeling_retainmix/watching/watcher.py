@@ -62,7 +62,7 @@ class Watcher:
         on_recording: Callable[[Recording], None] = lambda recording: None,
         on_problem: Callable[[str], None] = lambda problem: None,
     ) -> None:
-        self._folder = Path(folder)
+        self._folder = Path(os.path.abspath(folder))  # rows and events are read elsewhere
         if not self._folder.is_dir():
             raise FileNotFoundError(f"{folder} does not exist or is not a folder: check the path")
         Hysteresis(raise_at, of_last)

@@ -1,6 +1,5 @@
 """`retainmix watch`: every recording that appears in a folder is scored once."""
 
-import json as json_files
 import os
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import typer
 
 from retainmix_cli import exit_codes
-from retainmix_cli.output import say
+from retainmix_cli.output import Json, say, show
 
 MICROPHONE = "default"  # the system's own choice of an input
 
@@ -36,7 +35,7 @@ def watch(
     ] = None,
     undo: Annotated[str | None, typer.Option(metavar="RECORDING", help="Take that back, and end.")] = None,
     note: Annotated[str, typer.Option(help="Why, or who says so.")] = "",
-    json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each recording.")] = False,
+    json: Json = False,
 ) -> int:
     """Score every recording that appears in a folder once.
 
@@ -59,17 +58,14 @@ def watch(
     chosen = int(channel) if channel is not None and channel.isdecimal() else channel
     place = default_state_folder(folder) if state is None else state
 
-    def show(recording: Recording) -> None:
+    def tell(recording: Recording) -> None:
         event = recording.event()
-        if json:
-            print(json_files.dumps(event), flush=True)
-            return
         score = recording.judgement and f"score {recording.judgement.score:.4g}"
         limit = recording.judgement and f"threshold {recording.judgement.threshold:.4g}"
         parts = [score, limit, recording.cause, *event.get("warnings", [])]
         change = f"  ALARM {recording.alarm.upper()}" if recording.alarm in ("raised", "cleared") else ""
         told = "; ".join(part for part in parts if part)
-        print(f"{recording.number}  {recording.verdict}  {recording.path}  {told}{change}", flush=True)
+        show(event, f"{recording.number}  {recording.verdict}  {recording.path}  {told}{change}", json)
 
     if confirm is not None or undo is not None:
         with WatchState(place) as remembered:
@@ -96,8 +92,15 @@ def watch(
     say(f"detector {judge.fingerprint}; what is remembered is in {place}")
     try:
         with StopSignals() as signals:
-            told = {"on_recording": show, "on_problem": lambda problem: say(f"warning: {problem}")}
-            totals = run_watch(options, judge, hooks, recorder, hold=signals.hold, **told)
+            totals = run_watch(
+                options,
+                judge,
+                hooks,
+                recorder,
+                on_recording=tell,
+                on_problem=lambda problem: say(f"warning: {problem}"),
+                hold=signals.hold,
+            )
     except Stopped as stop:
         say(f"{stop}: everything decided is kept; the same command goes on")
         return stop.status

@@ -78,7 +78,7 @@ def test_when_somebody_answers_between_then_the_pause_begins_anew(state, outbox,
             pauses.append(clock.now - 2_000_000_000)
         clock.now += 0.5
     assert pauses[:3] == [0, 1, 3]  # the silences after the first refusal: 1 s, then 2 s
-    clock.now = pauses[-1] + 2_000_000_001
+    clock.now = pauses[-1] + 2_000_000_002
     box.send_due()
     assert hook.sent  # the last silence, after a refusal, has paused the hook for 1 s again
 
