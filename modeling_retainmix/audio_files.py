@@ -84,8 +84,12 @@ class FoundFiles:
         return ValueError(count + "; ".join(shown))
 
 
-def find_audio_files(folder: str | os.PathLike[str]) -> FoundFiles:
+def find_audio_files(folder: str | os.PathLike[str], may_be_empty: bool = False) -> FoundFiles:
     """List the recordings of a folder and its subfolders, and what looks like one but cannot be read.
+
+    Args:
+        folder: where they lie.
+        may_be_empty: whether nothing may be found.
 
     Raises:
         FileNotFoundError: the folder does not exist.
@@ -108,7 +112,7 @@ def find_audio_files(folder: str | os.PathLike[str]) -> FoundFiles:
                 found.problems[path] = f"has the format {suffix[1:]}, which cannot be read: convert it to WAV or FLAC"
             elif suffix in _COMPRESSED and Path(path.stem).suffix.lower() in _READABLE | _OTHER_SOUND:
                 found.problems[path] = "is compressed: unpack it"
-    if not found.files and not found.problems:
+    if not found.files and not found.problems and not may_be_empty:
         raise ValueError(f"{shown_name(folder)} holds no sound file ({', '.join(sorted(_READABLE))}): check the path")
     found.files.sort()
     found.problems = dict(sorted(found.problems.items()))

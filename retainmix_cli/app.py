@@ -23,6 +23,7 @@ from retainmix_cli.commands.reproduce import reproduce, studies, tables
 from retainmix_cli.commands.score import score
 from retainmix_cli.commands.submit import submit
 from retainmix_cli.commands.train import pretrain, train
+from retainmix_cli.commands.watch import watch
 from retainmix_cli.output import say, say_error, silence_libraries, warnings_in_one_line
 from retainmix_cli.passing_on import PASS_ON
 from retainmix_cli.signals import terminable
@@ -53,7 +54,7 @@ def options(
         raise typer.Exit
 
 
-COMMANDS = (fit, score, explain, confirm, undo, evaluate, submit, convert, export, push, tables, doctor)
+COMMANDS = (fit, score, explain, watch, confirm, undo, evaluate, submit, convert, export, push, tables, doctor)
 for command in COMMANDS:
     app.command()(command)
 for command in (train, pretrain, reproduce, studies):

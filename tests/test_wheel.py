@@ -136,6 +136,7 @@ def test_when_distributions_are_built_then_they_hold_what_they_read_and_nothing_
         "modeling_retainmix/py.typed",
         "modeling_retainmix/training/recipes/demo.yaml",
         "modeling_retainmix/hub/templates/model_card.md",
+        "modeling_retainmix/watching/templates/trend.html",
         "modeling_retainmix/metrics/dcase_score/dcase_score.py",
         "retainmix_cli/app.py",
     } <= wheels["retainmix"]

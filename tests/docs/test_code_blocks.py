@@ -222,7 +222,19 @@ def stack_files(folder: Path) -> None:
             soundfile.write(path, generator.normal(0, 0.1, (8000, 2)), 16000)
 
 
-FILES: dict[str, Callable[[Path], None]] = {"challenge": challenge_files, "stack": stack_files}
+def watch_files(folder: Path) -> None:
+    """Healthy recordings of one machine, and one that has just arrived."""
+    generator = np.random.default_rng(0)
+    for name in (*(f"healthy/day_{day}.wav" for day in range(10)), "recordings/rec_001.wav"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        soundfile.write(folder / name, generator.normal(0, 0.1, 32_000), 16000)
+
+
+FILES: dict[str, Callable[[Path], None]] = {
+    "challenge": challenge_files,
+    "stack": stack_files,
+    "watch": watch_files,
+}
 
 
 @pytest.fixture(scope="session")
