@@ -12,6 +12,7 @@ from modeling_retainmix.detection.calibration import HeldOut, deciding_domains
 from modeling_retainmix.detection.conformal import Anomaly, conformal_p_values, discoveries
 from modeling_retainmix.detection.groups import recording_groups
 from modeling_retainmix.detection.inputs import check_normal, clip_sources
+from modeling_retainmix.detection.judgement import Judgement, ThresholdBasis
 from modeling_retainmix.detection.scoring_detector import ScoringDetector
 from modeling_retainmix.detection.threshold import ThresholdMethod, describe_need, needed_units
 
@@ -131,6 +132,74 @@ class DecidingDetector(ScoringDetector):
         return self._scores_and_p_values(
             audio, sampling_rate, channel, far, far_channel, method, per_domain, on_error
         ).p_values
+
+    def judge(
+        self,
+        audio: Any,
+        sampling_rate: int | None = None,
+        false_alarm_rate: float = 0.1,
+        channel: int | str | None = None,
+        far: Any = None,
+        far_channel: int | str | None = None,
+        on_error: OnError | None = None,
+    ) -> list[Judgement]:
+        """Return score, p-value, threshold and verdict of each clip, which is read once.
+
+        They are those of `score`, `p_values`, `threshold` and `decide`, but that there is no verdict where the
+        references are too few for the rate (`threshold_basis` says how many are missing).
+
+        Args:
+            audio, sampling_rate, channel, far, far_channel, on_error: as in `score`.
+            false_alarm_rate: share of normal clips that may be called anomalous.
+
+        Warns, raises:
+            As `score`; ValueError: a rate that is not between 0 and 1, or `normalization="test"`.
+        """
+        basis = self.threshold_basis(false_alarm_rate)
+        options = (audio, sampling_rate, channel, far, far_channel)
+        if basis.normal is None:
+            clips = self._clip_scores(*options, on_error)
+        else:
+            clips = self._scores_and_p_values(*options, "quantile", False, on_error)
+        thresholds = dict.fromkeys(clips.num_windows.tolist(), np.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of too few references: then there is no verdict
+            for count in thresholds:
+                if count and basis.normal is not None:
+                    thresholds[count] = self.threshold(false_alarm_rate, num_windows=count)
+        return [
+            Judgement(
+                name,
+                score,
+                p_value,
+                thresholds[count],
+                None if basis.num_missing or not count else score > thresholds[count],
+                count,
+                start,
+            )
+            for name, score, p_value, count, start in zip(
+                clips.names,
+                clips.scores.tolist(),
+                clips.p_values.tolist(),
+                clips.num_windows.tolist(),
+                clips.start_seconds.tolist(),
+                strict=True,
+            )
+        ]
+
+    def threshold_basis(self, false_alarm_rate: float = 0.1) -> ThresholdBasis:
+        """Return the scores of normal recordings that thresholds come from, and whether they suffice for a rate.
+
+        Raises:
+            ValueError: no references, a rate that is not between 0 and 1, or `normalization="test"`.
+        """
+        if not 0 < false_alarm_rate < 1:
+            raise ValueError(f"false_alarm_rate={false_alarm_rate} is not a valid rate: use a value between 0 and 1")
+        memory = self._fitted()
+        is_alone = memory.notes.held_out is None and len(np.unique(memory.units)) == 1
+        normal = None if is_alone else memory.normal_scores(false_alarm_rate)
+        num_units = 1 if normal is None else normal.num_units
+        return ThresholdBasis(false_alarm_rate, memory.unit_name, num_units, normal, self.settings.reduce)
 
     def find_anomalies(
         self,
@@ -263,20 +332,26 @@ class DecidingDetector(ScoringDetector):
         num_windows = np.bincount(index, minlength=count)
         read = num_windows > 0
         scores, domain = np.full(count, np.nan), np.zeros(count, dtype=np.int64)
+        starts = np.full(count, np.nan)
         cross = np.full((count, len(memory.cross_scores.units)), np.nan) if is_cross else None
         if len(index):
             distances = memory.scores.normalized(embedded.vectors[:, :num_domains].float())
-            scores[read] = reduce(memory.scores.from_distances(embedded.vectors[:, :num_domains].float()), index)
+            window_scores = memory.scores.from_distances(embedded.vectors[:, :num_domains].float())
+            scores[read] = reduce(window_scores, index)
             domain[index] = deciding_domains(distances.double().numpy(), index, self.settings.reduce)
+            order = np.argsort(window_scores, kind="stable")
+            starts[index[order]] = embedded.start_seconds[order]  # the highest one is written last
         if cross is not None and len(index):
             columns = embedded.vectors[:, num_domains:].double().numpy().T
             cross[read] = np.stack([reduce(column, index) for column in columns], axis=1)
         names, domains = [source.name for source in sources], [memory.scores.domains[one] for one in domain]
-        return _ClipScores(names, scores, num_windows, domains, cross, np.full(count, np.nan))
+        return _ClipScores(names, scores, num_windows, domains, cross, np.full(count, np.nan), starts)
 
 
 class _ClipScores(NamedTuple):
-    """Clips of a call, [clips] each: name, score, windows, deciding domain, with "cross" [clips, units], p-value."""
+    """Clips of a call, [clips] each: name, score, windows, deciding domain, with "cross" [clips, units], p-value, and
+    start of the window with the highest score in seconds.
+    """
 
     names: list[str]
     scores: np.ndarray
@@ -284,6 +359,7 @@ class _ClipScores(NamedTuple):
     deciding: list[str]
     cross: np.ndarray | None
     p_values: np.ndarray
+    start_seconds: np.ndarray
 
     def domains(self, per_domain: bool) -> list[str | None]:
         """The domain whose normal scores each clip is compared with; None: those of all."""
