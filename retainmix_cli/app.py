@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from retainmix_cli import exit_codes
 from retainmix_cli.commands.fit import fit
+from retainmix_cli.commands.report import report
 from retainmix_cli.output import say, say_error, silence_libraries, warnings_in_one_line
 from retainmix_cli.signals import terminable
 
@@ -41,7 +42,7 @@ def options(
         raise typer.Exit
 
 
-for command in (fit,):
+for command in (fit, report):
     app.command()(command)
 
 
