@@ -19,6 +19,7 @@ from retainmix_cli.commands.explain import explain
 from retainmix_cli.commands.fit import fit
 from retainmix_cli.commands.metric import metric
 from retainmix_cli.commands.push import push
+from retainmix_cli.commands.report import report
 from retainmix_cli.commands.reproduce import reproduce, studies, tables
 from retainmix_cli.commands.score import score
 from retainmix_cli.commands.submit import submit
@@ -54,7 +55,10 @@ def options(
         raise typer.Exit
 
 
-COMMANDS = (fit, score, explain, watch, confirm, undo, evaluate, submit, convert, export, push, tables, doctor)
+COMMANDS = (
+    *(fit, score, report, explain, watch, confirm, undo),
+    *(evaluate, submit, convert, export, push, tables, doctor),
+)
 for command in COMMANDS:
     app.command()(command)
 for command in (train, pretrain, reproduce, studies):

@@ -1,0 +1,80 @@
+"""Sentences: counts, plurals, and what is left unsaid where there are no verdicts."""
+
+from dataclasses import replace
+
+import pytest
+
+from modeling_retainmix.detection.judgement import Judgement, ThresholdBasis
+from modeling_retainmix.reports import wording
+from modeling_retainmix.reports.findings import Findings, RecordingFindings
+
+
+@pytest.fixture(scope="module")
+def normal(detector):
+    """Scores of 12 references."""
+    return detector.threshold_basis().normal
+
+
+@pytest.fixture
+def findings(normal):
+    """Build findings of recordings with these verdicts."""
+
+    def build(*verdicts, unit="recordings", num_units=12, rate=0.1, has_groups=False):
+        basis = ThresholdBasis(rate, unit, num_units, normal if num_units > 1 else None, "max")
+        recordings = tuple(
+            RecordingFindings(f"{index}.wav", Judgement("", 2.0, 0.3, 1.0, verdict, 1, 0.0), (), None)
+            for index, verdict in enumerate(verdicts)
+        )
+        return Findings(recordings, (), basis, has_groups, 12, True, 8000.0, "log-mel", {})
+
+    return build
+
+
+def test_when_verdicts_are_counted_then_the_headline_says_it_in_plain_words(findings):
+    assert wording.headline(findings(False, False)) == "None of 2 recordings is anomalous"
+    assert wording.headline(findings(True, False)) == "1 of 2 recordings is anomalous"
+    assert wording.headline(findings(True, True, False)) == "2 of 3 recordings are anomalous"
+    assert wording.headline(findings(True)) == "The recording is anomalous"
+    assert wording.headline(findings(False)) == "The recording is not anomalous"
+
+
+def test_when_references_are_too_few_then_it_says_how_many_are_missing(findings):
+    few = findings(None, None, unit="groups", num_units=8, has_groups=True)
+    assert wording.headline(few) == "No verdict: 1 more group of the healthy machine is needed"
+    assert "needs 9 groups, and there are 8" in wording.lead(few)[1]
+    sentence = wording.verdict_sentence(few.recordings[0].judgement, few.basis)
+    assert "no verdict without 1 more group" in sentence and "threshold" not in sentence
+    assert wording.headline(findings(None, num_units=1)).startswith("No verdict: 8 more recordings")
+
+
+def test_when_all_are_anomalous_then_the_setup_is_to_be_checked_first(findings):
+    assert "check that microphone" in " ".join(wording.lead(findings(*[True] * 5)))
+    assert "check that microphone" not in " ".join(wording.lead(findings(True, True)))
+
+
+def test_when_a_rate_is_chosen_then_it_says_how_many_false_alarms_to_expect(findings):
+    assert "that would be about 2 of them" in wording.lead(findings(*[False] * 20))[-1]
+
+
+def test_when_a_verdict_is_told_then_score_threshold_and_chance_are(findings):
+    found = findings(True)
+    judgement = found.recordings[0].judgement
+    assert wording.verdict_sentence(judgement, found.basis) == (
+        "The score 2 is above the threshold 1. About 30\u00a0% of healthy recordings would score as high."
+    )
+    rarest = judgement._replace(p_value=1 / 13)
+    assert "None of the 12 recordings that thresholds rest on scored as high (p = 0.077" in wording.verdict_sentence(
+        rarest, found.basis
+    )
+
+
+def test_when_limits_are_told_then_they_fit_the_references(findings):
+    plain = dict(wording.limits(findings(False)))
+    named = dict(wording.limits(findings(False, has_groups=True, unit="groups", num_units=19, rate=0.05)))
+    assert any("Name sessions" in sentence for sentence in plain.values())
+    assert any("of 19 groups" in sentence for sentence in named.values())
+    assert "With 12 recordings it is 0.077 at best" in plain["A p-value cannot be smaller than the references allow."]
+    assert not any(heading.startswith("Loudness") for heading in plain)
+    deaf = wording.limits(replace(findings(False), hears_level=False, max_frequency=3500.0))
+    assert deaf[-1][0].startswith("Loudness") and any("3.5 kHz" in heading for heading, _ in deaf)
+    assert not any("p-value" in heading for heading, _ in wording.limits(findings(None, num_units=1)))
