@@ -160,8 +160,42 @@ METHODS = {
 }
 
 
-def test_every_recipe_of_the_package_is_an_experiment_of_the_paper_or_the_demo():
-    assert set(recipe_names()) == {"demo", *METHODS}
+# What each recipe changes beyond the paper, beside the SNRs.
+BEYOND = {
+    "both_0db_two_heads": ([0], {"separate_heads": True}),
+    "both_0db_teacher_layers": ([0], {"teacher_layers": [1, 2, 3, 4]}),
+    "both_0db_pooled": ([0], {"pooled_weight": 1.0}),
+    "both_pm5db_snr_lambda": ([-5, 5], {"lam_from_snr": True}),
+    "both_0db_mixed_pool": ([0], {"faulty_share": 0.2, "foreign_share": 0.2}),
+}
+
+
+def test_every_recipe_of_the_package_is_an_experiment_of_the_paper_or_beyond_it_or_the_demo():
+    assert set(recipe_names()) == {"demo", "openbeats_both_0db", *METHODS, *BEYOND}
+
+
+def test_when_the_recipe_of_real_weights_is_read_then_its_method_is_both_losses_and_others_go_behind_it():
+    run_args, args = parse_arguments(["--config", "openbeats_both_0db"])
+    _, both = parse_arguments(["--config", "both_0db"])
+    assert run_args.model == "shikhar7ssu/OpenBEATs-Base-i3" and run_args.train_license == "cc-by-nc-sa-4.0"
+    for name in METHODS:
+        joined, alone = (parse_arguments(["--config", *first, name])[1] for first in (["openbeats_both_0db"], []))
+        assert all(getattr(joined, field.name) == getattr(alone, field.name) for field in fields(MethodArguments))
+    assert all(getattr(args, field.name) == getattr(both, field.name) for field in fields(MethodArguments))
+    assert (args.max_steps, args.per_device_train_batch_size * args.gradient_accumulation_steps) == (20_000, 128)
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_when_a_recipe_goes_beyond_the_paper_then_it_differs_from_both_losses_in_one_thing(name):
+    snr_db, changes = BEYOND[name]
+    _, args = parse_arguments(["--config", name])
+    _, plain = parse_arguments(["--config", "both_0db" if snr_db == [0] else "both_pm5db"])
+    differing = {
+        field.name: getattr(args, field.name)
+        for field in fields(MethodArguments)
+        if getattr(args, field.name) != getattr(plain, field.name)
+    }
+    assert (args.snr_db, differing) == (snr_db, changes)
 
 
 @pytest.mark.parametrize("name", METHODS)
