@@ -1,7 +1,6 @@
 """The anomaly detector: scores of clips, decisions from them, and what speaks for these."""
 
 import os
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from modeling_retainmix.detection.feedback import TaughtDetector
 from modeling_retainmix.detection.inputs import clip_sources
 from modeling_retainmix.detection.recording_health import RecordingHealth, recording_health
 from modeling_retainmix.detection.threshold import threshold_table
+from modeling_retainmix.user_warnings import warn
 
 
 class AnomalyDetector(TaughtDetector):
@@ -87,7 +87,7 @@ class AnomalyDetector(TaughtDetector):
             traits.append(clip.traits)
         message = memory.describe_differences(np.asarray(traits), [source.name for source in sources])
         if message:
-            warnings.warn(message, stacklevel=2)
+            warn(message)
         return explanations
 
     def events(

@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +36,7 @@ from modeling_retainmix.detection.windows import ClipScore
 from modeling_retainmix.hub.detector_card import write_detector_card
 from modeling_retainmix.hub.push import push_folder
 from modeling_retainmix.hub.remote_code import add_remote_code
+from modeling_retainmix.user_warnings import warn
 
 
 class ScoringDetector:
@@ -198,7 +198,7 @@ class ScoringDetector:
             grown.describe_copies(since=len(grown.names) - len(names)),
         ):
             if message:
-                warnings.warn(message, stacklevel=2)
+                warn(message)
         return self
 
     @property
@@ -356,5 +356,5 @@ class ScoringDetector:
         embedded = embed_clips(*common, on_error, on_clip)
         message = memory.describe_differences(embedded.traits, [source.name for source in sources])
         if message:
-            warnings.warn(message, stacklevel=5)
+            warn(message)
         return embedded
