@@ -18,12 +18,14 @@ from modeling_retainmix.user_warnings import warn
 class AnomalyDetector(TaughtDetector):
     """Score clips of one machine by their distance to normal clips.
 
-    By default that is the Mahalanobis distance to a Gaussian of each domain's references, which did best on validation
-    machines; `backend="knn"` is the distance to the nearest reference (GenRep, arXiv 2409.05035; Eq. 2 of RetainMix).
+    By default clips are compared by statistics of their log-mel spectrogram and their level, in a space whitened by
+    the references, which did best on validation machines and real ones; an encoder takes the place of the statistics
+    by its name. `backend="knn"` is the plain distance to the nearest reference (GenRep, arXiv 2409.05035; Eq. 2 of
+    RetainMix).
 
     Example:
         ```python
-        detector = AnomalyDetector.from_pretrained("org/encoder").fit("fan/train")
+        detector = AnomalyDetector.from_pretrained().fit("fan/train")
         scores = detector.score("fan/test")  # one for each file, sorted by path; higher is more anomalous
         ```
 
