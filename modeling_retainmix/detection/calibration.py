@@ -89,13 +89,16 @@ def deciding_domains(distances: np.ndarray, clip_index: np.ndarray, reduce: Redu
     Returns:
         [windows] int64, the domain of each window's clip.
     """
-    domains = np.zeros(len(distances), dtype=np.int64)
-    edges = np.flatnonzero(np.diff(clip_index)) + 1
-    for rows in np.split(np.arange(len(distances)), edges) if len(distances) else []:
-        clip = distances[rows]
-        deciding = clip.mean(axis=0) if reduce == "mean" else clip[clip.min(axis=1).argmax()]
-        domains[rows] = deciding.argmin()
-    return domains
+    if not len(distances):
+        return np.zeros(0, dtype=np.int64)
+    starts = np.flatnonzero(np.diff(clip_index, prepend=-1))
+    lengths = np.diff(np.append(starts, len(distances)))
+    if reduce == "mean":
+        deciding = np.add.reduceat(distances, starts, axis=0) / lengths[:, None]
+    else:  # sorted by clip and then by score: the first of each clip, in the order of time, has its largest
+        order = np.lexsort((-distances.min(axis=1), clip_index))
+        deciding = distances[order[starts]]
+    return np.repeat(deciding.argmin(axis=1), lengths)
 
 
 def check_held_out(

@@ -15,6 +15,7 @@ from modeling_retainmix.detection.inputs import check_normal, clip_sources
 from modeling_retainmix.detection.judgement import Judgement, ThresholdBasis
 from modeling_retainmix.detection.scoring_detector import ScoringDetector
 from modeling_retainmix.detection.threshold import ThresholdMethod, describe_need, needed_units
+from modeling_retainmix.user_warnings import warn
 
 DecisionMethod = ThresholdMethod | Literal["cross"]
 PValueMethod = Literal["quantile", "cross"]
@@ -88,9 +89,7 @@ class DecidingDetector(ScoringDetector):
             self._check_cross(per_domain)
             num_units = len(self._fitted().cross_scores.units)
             if num_units < needed_units(false_alarm_rate):
-                warnings.warn(
-                    describe_need(false_alarm_rate, num_units, self._fitted().unit_name), UserWarning, stacklevel=2
-                )
+                warn(describe_need(false_alarm_rate, num_units, self._fitted().unit_name))
             p_values = self.p_values(audio, sampling_rate, channel, far, far_channel, "cross", on_error=on_error)
             return np.nan_to_num(p_values, nan=1.0) <= max(false_alarm_rate, 1 / (num_units + 1)) + 1e-9
         # First: references may be too few.

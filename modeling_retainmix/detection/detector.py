@@ -1,7 +1,6 @@
 """The anomaly detector: scores of clips, decisions from them, and what speaks for these."""
 
 import os
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,20 @@ from modeling_retainmix.detection.feedback import TaughtDetector
 from modeling_retainmix.detection.inputs import clip_sources
 from modeling_retainmix.detection.recording_health import RecordingHealth, recording_health
 from modeling_retainmix.detection.threshold import threshold_table
+from modeling_retainmix.user_warnings import warn
 
 
 class AnomalyDetector(TaughtDetector):
     """Score clips of one machine by their distance to normal clips.
 
-    By default that is the Mahalanobis distance to a Gaussian of each domain's references, which did best on validation
-    machines; `backend="knn"` is the distance to the nearest reference (GenRep, arXiv 2409.05035; Eq. 2 of RetainMix).
+    By default clips are compared by statistics of their log-mel spectrogram and their level, in a space whitened by
+    the references, which did best on validation machines and real ones; an encoder takes the place of the statistics
+    by its name. `backend="knn"` is the plain distance to the nearest reference (GenRep, arXiv 2409.05035; Eq. 2 of
+    RetainMix).
 
     Example:
         ```python
-        detector = AnomalyDetector.from_pretrained("log-mel").fit("fan/train")
+        detector = AnomalyDetector.from_pretrained().fit("fan/train")
         scores = detector.score("fan/test")  # one for each file, sorted by path; higher is more anomalous
         ```
 
@@ -87,7 +89,7 @@ class AnomalyDetector(TaughtDetector):
             traits.append(clip.traits)
         message = memory.describe_differences(np.asarray(traits), [source.name for source in sources])
         if message:
-            warnings.warn(message, stacklevel=2)
+            warn(message)
         return explanations
 
     def events(

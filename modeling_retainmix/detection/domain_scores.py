@@ -13,6 +13,7 @@ from modeling_retainmix.detection.microphones import build_backends
 from modeling_retainmix.detection.normalization import DistanceStatistics, distance_statistics, standardize
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.vector_layout import VectorLayout
+from modeling_retainmix.user_warnings import warn
 
 
 class DomainScores:
@@ -180,9 +181,8 @@ class DomainScores:
         ]
         if not missing:
             return statistics
-        warnings.warn(
+        warn(
             f"too few different recordings for normalization='references' ({', '.join(missing)}): scores are "
-            "distances without normalization, add references or use normalization='none'",
-            stacklevel=4,
+            "distances without normalization, add references or use normalization='none'"
         )
         return None

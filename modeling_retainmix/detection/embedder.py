@@ -84,7 +84,7 @@ def load_encoder(
     """Load an encoder, of which no layer above the highest one that is read, and its feature extractor.
 
     Args:
-        name: folder or Hub name; "log-mel": the statistics alone (`LogMelModel`), of clips whose mean is taken away.
+        name: folder or Hub name; "log-mel": the statistics alone (`LogMelModel`), of clips as recorded.
         layer: as in `chosen_layers`.
         revision: branch, tag or commit on the Hub; None: the main branch.
         trust_remote_code: run code from the Hub.
@@ -97,7 +97,7 @@ def load_encoder(
     if name == LOG_MEL:
         config = LogMelConfig(name_or_path=LOG_MEL)
         _check_depth(layer, config, name)
-        return LogMelModel(config).eval(), BeatsFeatureExtractor(clip_level=0.0)
+        return LogMelModel(config).eval(), BeatsFeatureExtractor()
     source: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
     config = read_config(name, revision, trust_remote_code)
     depth = _check_depth(layer, config, name)

@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from modeling_retainmix.audio import AudioSource
 from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.detection.clip_embedding import ClipEmbeddings, embed_clips
 from modeling_retainmix.detection.cut_recordings import describe_cuts
-from modeling_retainmix.detection.embedder import LOG_MEL, Embedder, chosen_layers, load_encoder
+from modeling_retainmix.detection.embedder import Embedder, chosen_layers, load_encoder
 from modeling_retainmix.detection.groups import recording_groups
 from modeling_retainmix.detection.inputs import check_normal, clip_sources, reference_domains
 from modeling_retainmix.detection.level_cells import CELL
@@ -33,10 +32,12 @@ from modeling_retainmix.detection.saved_detector import (
 )
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.threshold import threshold_table
+from modeling_retainmix.detection.vector_layout import LOG_MEL
 from modeling_retainmix.detection.windows import ClipScore
 from modeling_retainmix.hub.detector_card import write_detector_card
 from modeling_retainmix.hub.push import push_folder, repository_name
 from modeling_retainmix.hub.remote_code import add_pipeline, add_remote_code
+from modeling_retainmix.user_warnings import warn
 
 
 class ScoringDetector:
@@ -77,7 +78,7 @@ class ScoringDetector:
     @classmethod
     def from_pretrained(
         cls,
-        name: str | os.PathLike[str],
+        name: str | os.PathLike[str] = LOG_MEL,
         device: torch.device | str | None = None,
         batch_size: int = 16,
         trust_remote_code: bool = False,
@@ -89,7 +90,7 @@ class ScoringDetector:
         Args:
             name: folder or Hub name of an encoder or of a saved detector, or an original checkpoint, converted
                 once (`loadable_name`); "log-mel": no encoder, but statistics of the log-mel spectrogram
-                (`LogMelModel`), without a download.
+                (`LogMelModel`) as recorded, without a download.
             device: where the encoder computes; None: the GPU if there is one.
             batch_size: windows of one forward.
             trust_remote_code: run code from the Hub, for encoders that are not part of this package.
@@ -204,7 +205,7 @@ class ScoringDetector:
             grown.describe_copies(since=len(grown.names) - len(names)),
         ):
             if message:
-                warnings.warn(message, stacklevel=2)
+                warn(message)
         return self
 
     @property
@@ -375,5 +376,5 @@ class ScoringDetector:
         embedded = embed_clips(*common, on_error, on_clip)
         message = memory.describe_differences(embedded.traits, [source.name for source in sources])
         if message:
-            warnings.warn(message, stacklevel=5)
+            warn(message)
         return embedded

@@ -67,11 +67,10 @@ class DetectorSettings:
             (`SubbandBackend`), and "varmin", corrected by the density of the references (`VarMinBackend`), both with
             pooling over time; "density", relative to the density of the references (`DensityBackend`); "mahalanobis",
             to a Gaussian of each domain (`MahalanobisBackend`); "pca", to the principal subspace of each domain
-            (`PcaBackend`); or "fusion", the smallest of four of these, standardized (`FusionBackend`). Those with
-            Gaussians or subspaces of a domain need `normalization="references"` if the domains differ in their number
-            of references. The default did best on validation machines
-            (`python -m modeling_retainmix.evaluation.studies.backends`). A domain with too few recordings for the
-            backend is pooled with the other one, with a warning (`pool_domains`).
+            (`PcaBackend`); or "fusion", the smallest of four of these, standardized (`FusionBackend`). The default did
+            best on validation machines and real ones (`modeling_retainmix.evaluation.studies.detector_choice`). A
+            domain with too few recordings for the backend is pooled with the other one, with a warning
+            (`pool_domains`).
         bank: "domain", the references of each domain by themselves, the nearer domain decides; "shared", all
             references as those of one domain. "varmin" always shares them.
         shrinkage: of the covariance of "mahalanobis".
@@ -85,7 +84,8 @@ class DetectorSettings:
         normalization: between domains, for machines with references of two. "references": by leave-one-out statistics
             of the references, if both domains have enough to vary, else none (with a warning); "test": by statistics
             of the clips of a call, the published rule, for reproducing figures only; "none": the smaller of the two
-            distances.
+            distances. None: "none" with "whitened", whose distances in both domains are of one scale, and "references"
+            with the others, of which those with Gaussians or subspaces of a domain need it.
         memmixup_neighbors: K_s of MemMixup; None: no MemMixup.
         memmixup_alpha: weight of the target reference in MemMixup.
         microphones: "near": a far microphone is not read; "cancel": its clip is subtracted from the near one before
@@ -106,7 +106,7 @@ class DetectorSettings:
     pooling: PoolingMode = "time_mean"
     pooling_p: float | int = DEFAULT_P
     rdp_gamma: float | int = DEFAULT_GAMMA
-    backend: str = "mahalanobis"
+    backend: str = "whitened"
     bank: Bank = "domain"
     shrinkage: float | int = 0.1
     covariance: Covariance = "domain"
@@ -115,7 +115,7 @@ class DetectorSettings:
     density_neighbors: int = 4
     k: int = 1
     metric: Metric = "euclidean"
-    normalization: Normalization = "references"
+    normalization: Normalization | None = None
     memmixup_neighbors: int | None = None
     memmixup_alpha: float | int = 0.9
     microphones: Microphones = "near"
@@ -146,6 +146,8 @@ class DetectorSettings:
             readers = [name for name in BACKENDS if set(unread) <= set(backend_options(name))]
             other = f", or use {' or '.join(map(repr, readers))}" if readers else ""
             raise ValueError(f"backend={self.backend!r} does not read {', '.join(unread)}: leave it out{other}")
+        if self.normalization is None:
+            object.__setattr__(self, "normalization", "none" if self.backend == "whitened" else "references")
         if BACKENDS[self.backend].needs_bands and not keeps_bands(self.pooling):
             raise ValueError(
                 f"backend={self.backend!r} needs pooling='time_mean' or another mode over time, not "

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from modeling_retainmix.detection.windows import Reduction
+from modeling_retainmix.user_warnings import warn
 
 ThresholdMethod = Literal["quantile", "gamma"]
 
@@ -174,7 +175,7 @@ def _quantile(
     )
     num_recordings = len(counts)
     if num_recordings < needed_units(clip_rate):
-        warnings.warn(describe_need(clip_rate, num_recordings, unit), stacklevel=4)
+        warn(describe_need(clip_rate, num_recordings, unit))
     order = np.argsort(scores, kind="stable")
     ordered = scores[order]
     share = np.cumsum(1 / counts[index[order]]) / (num_recordings + 1)  # of clips that score no higher

@@ -1,6 +1,7 @@
 """Scores of normal windows: their stretches, units and deciding domains."""
 
 import numpy as np
+import pytest
 
 from modeling_retainmix.detection.calibration import NormalScores, deciding_domains
 
@@ -31,3 +32,17 @@ def test_the_deciding_domain_is_that_of_the_window_with_the_largest_score():
     assert deciding_domains(distances, clip_index, "max").tolist() == [1, 1, 0, 1, 1, 0]
     assert deciding_domains(distances[:2], clip_index[:2], "mean").tolist() == [0, 0]
     assert deciding_domains(np.empty((0, 2)), np.empty(0, dtype=int), "max").tolist() == []
+
+
+@pytest.mark.parametrize("reduce", ["max", "mean", "first"])
+def test_deciding_domains_equal_those_found_clip_by_clip(reduce):
+    generator = np.random.default_rng(0)
+    distances = generator.integers(0, 5, size=(60, 3)).astype(float)  # with ties
+    clip_index = np.sort(generator.choice([0, 2, 3, 7, 11], size=60))
+    expected = np.zeros(60, dtype=int)
+    for clip in np.unique(clip_index):
+        rows = np.flatnonzero(clip_index == clip)
+        windows = distances[rows]
+        deciding = windows.mean(axis=0) if reduce == "mean" else windows[windows.min(axis=1).argmax()]
+        expected[rows] = deciding.argmin()
+    assert deciding_domains(distances, clip_index, reduce).tolist() == expected.tolist()

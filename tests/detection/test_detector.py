@@ -10,6 +10,8 @@ from modeling_retainmix.detection import domain_normalized_score, pool_tokens
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.vector_layout import VectorLayout
+from modeling_retainmix.encoders.feature_extraction_beats import BeatsFeatureExtractor
+from modeling_retainmix.encoders.modeling_log_mel import patch_statistics
 
 RATE = 16000
 DOMAINS = ["source"] * 5 + ["target"] * 3
@@ -86,10 +88,16 @@ def test_with_mahalanobis_scores_are_distances_to_the_gaussians(
     assert normalized.decide(references, RATE, 0.1).sum() == 0
 
 
-def test_by_default_scores_are_those_of_mahalanobis_with_reference_normalization(tiny_checkpoint, references, tests):
-    detector = AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu").fit(references, RATE, DOMAINS)
-    expected = load(tiny_checkpoint, backend="mahalanobis", normalization="references").fit(references, RATE, DOMAINS)
-    np.testing.assert_array_equal(detector.score(tests, RATE), expected.score(tests, RATE))
+def test_by_default_scores_are_those_of_the_whitened_log_mel_statistics(references, tests):
+    def statistics(waveforms):
+        features = BeatsFeatureExtractor()(waveforms, sampling_rate=RATE)["input_values"]
+        return pool_tokens(patch_statistics(features, 16), 8)
+
+    detector = AnomalyDetector.from_pretrained(device="cpu").fit(references, RATE, DOMAINS)
+    settings = DetectorSettings(backend="whitened", normalization="none")
+    layout = VectorLayout((48,), num_bands=8)
+    scores = DomainScores(settings, statistics(references), torch.arange(8), torch.arange(8) >= 5, layout)
+    np.testing.assert_allclose(detector.score(tests, RATE), scores.scores(statistics(tests)), rtol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -341,13 +349,14 @@ def test_joined_blocks_serve_every_backend_and_both_microphones(tiny_checkpoint,
     assert np.isfinite(scores).all() and len(np.unique(scores)) == len(tests)
 
 
-def test_statistics_need_no_download_and_do_not_hear_the_level(references, tests):
-    detector = AnomalyDetector.from_pretrained("log-mel", device="cpu", backend="knn").fit(references, RATE)
-    scores = detector.score(tests, RATE)
-    np.testing.assert_allclose(detector.score(4 * tests, RATE), scores, rtol=5e-2)
-    with_level = AnomalyDetector.from_pretrained("log-mel", device="cpu", backend="knn", layer=(0, "level"))
-    with_level.fit(references, RATE)
-    assert (with_level.score(4 * tests, RATE) > 1.3 * with_level.score(tests, RATE)).all()
+def test_statistics_need_no_download_and_hear_the_level_unless_it_is_taken_away(references, tests):
+    centred = AnomalyDetector.from_pretrained("log-mel", device="cpu", backend="knn", layer="log-mel")
+    scores = centred.fit(references, RATE).score(tests, RATE)
+    np.testing.assert_allclose(centred.score(4 * tests, RATE), scores, rtol=5e-2)
+    for layer in (None, ("log-mel", "level")):
+        with_level = AnomalyDetector.from_pretrained("log-mel", device="cpu", backend="knn", layer=layer)
+        with_level.fit(references, RATE)
+        assert (with_level.score(4 * tests, RATE) > 1.3 * with_level.score(tests, RATE)).all()
     with pytest.raises(ValueError, match="layer=3: log-mel has 0 layers"):
         AnomalyDetector.from_pretrained("log-mel", layer=3)
 

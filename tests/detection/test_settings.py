@@ -43,6 +43,13 @@ def test_error_names_the_backends_that_read_the_setting():
         DetectorSettings(backend="pca", metric="cosine")
 
 
+@pytest.mark.parametrize("backend", ["whitened", "knn", "mahalanobis", "pca"])
+def test_without_a_normalization_it_is_that_of_the_backend(backend):
+    settings = DetectorSettings(backend=backend)
+    assert settings.normalization == ("none" if backend == "whitened" else "references")
+    assert DetectorSettings(backend=backend, normalization="test").normalization == "test"
+
+
 @pytest.mark.parametrize("backend", ["subband", "varmin"])
 @pytest.mark.parametrize("pooling", ["mean", "frequency_mean"])
 def test_when_bands_are_not_kept_apart_by_pooling_then_error_says_so(backend, pooling):
@@ -82,7 +89,7 @@ def test_when_the_hop_is_longer_than_the_window_then_error_names_both():
         ("density_neighbors", [0, 2.0, True]),
         ("k", [0, 1.5, True, None]),
         ("metric", ["l1"]),
-        ("normalization", ["all", None]),
+        ("normalization", ["all", 1]),
         ("memmixup_neighbors", [0, 1.5, False]),
         ("memmixup_alpha", [-0.1, 2.0, nan]),
         ("microphones", ["far", None]),
@@ -103,7 +110,7 @@ def test_when_a_value_is_not_valid_then_error_names_field_and_value(name, values
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"normalization": "reference"}, "did you mean 'references'? Use 'references', 'test' or 'none'"),
+        ({"normalization": "reference"}, "did you mean 'references'? Use 'references', 'test', 'none' or None"),
         ({"backend": "mahalonobis"}, "did you mean 'mahalanobis'? Use 'knn', 'whitened', 'subband', "),
         ({"metric": "Cosine"}, "did you mean 'cosine'? Use 'euclidean' or 'cosine'"),
         ({"metric": "l1"}, "use 'euclidean' or 'cosine'"),

@@ -1,6 +1,5 @@
 """What every backend shares: the references of a machine, and a model of those of one domain."""
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import torch
 
 from modeling_retainmix.detection.vector_layout import VectorLayout
+from modeling_retainmix.user_warnings import warn
 
 DOMAINS = ("source", "target")
 
@@ -171,10 +171,9 @@ def usable_neighbors(name: str, wanted: int, available: int, domain: str) -> int
         UserWarning: they are fewer than wanted.
     """
     if available < wanted:
-        warnings.warn(
+        warn(
             f"the {domain} domain has too few references for {name}={wanted}: it uses {available}, add references or "
-            f"lower {name}",
-            stacklevel=4,
+            f"lower {name}"
         )
     return min(wanted, available)
 

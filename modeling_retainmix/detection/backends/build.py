@@ -1,7 +1,6 @@
 """The backends by their names, and which references they are fitted to."""
 
 import inspect
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,6 +16,7 @@ from modeling_retainmix.detection.backends.pca import PcaBackend
 from modeling_retainmix.detection.backends.subband import SubbandBackend
 from modeling_retainmix.detection.backends.varmin import VarMinBackend
 from modeling_retainmix.detection.backends.whitened import WhitenedBackend
+from modeling_retainmix.user_warnings import warn
 
 BACKENDS: dict[str, type[Backend]] = {
     "knn": KnnBackend,
@@ -82,9 +82,8 @@ def pool_domains(references: References, settings: Mapping[str, Any]) -> Referen
     whitened_needs = WhitenedBackend.needed_recordings(settings)
     helps = settings["microphones"] != "fusion" and whitened_needs <= min(counts.values()) and max(counts.values()) > 1
     other_cure = " or use backend='whitened'" if helps else ""
-    warnings.warn(
+    warn(
         f"too few recordings for backend={settings['backend']!r}, which needs {needed} of each domain ("
-        f"{', '.join(small)}): both domains are pooled, add references{other_cure}",
-        stacklevel=4,
+        f"{', '.join(small)}): both domains are pooled, add references{other_cure}"
     )
     return pooled

@@ -1,6 +1,5 @@
 """Nearest-neighbor distance relative to the density around the neighbor."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 
 from modeling_retainmix.detection.backends.base import Backend, References, mean_of_finite, usable_neighbors
 from modeling_retainmix.detection.nearest_search import Metric, distance_blocks, neighbors_across_recordings
+from modeling_retainmix.user_warnings import warn
 
 _LEAST_SPACING = 0.1  # of the mean: below, references count as copies of each other, whose spacing says nothing
 
@@ -55,10 +55,9 @@ class DensityBackend(Backend):
         self._spacing = torch.ones_like(self.vectors[:, 0])
         spacing = self._spacings(torch.ones_like(self._index, dtype=torch.bool), self._near)
         if spacing is None:
-            warnings.warn(
+            warn(
                 f"the references of the {domain} domain are of one recording or all equal, which leaves no density: "
-                "their distances count as in backend='knn', add others",
-                stacklevel=3,
+                "their distances count as in backend='knn', add others"
             )
         else:
             self._spacing = spacing

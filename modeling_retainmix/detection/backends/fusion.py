@@ -1,6 +1,5 @@
 """Fusion of several kinds of distances without labels."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from modeling_retainmix.detection.backends.knn import KnnBackend
 from modeling_retainmix.detection.backends.mahalanobis import MahalanobisBackend
 from modeling_retainmix.detection.backends.pca import PcaBackend
 from modeling_retainmix.detection.normalization import DistanceStatistics, distance_statistics, standardize
+from modeling_retainmix.user_warnings import warn
 
 
 class SmallestStandardized(Backend):
@@ -35,10 +35,9 @@ class SmallestStandardized(Backend):
         statistics = [distance_statistics(distance[self.rows]) for distance in left_out]
         usable = [number for number, (_, std) in enumerate(statistics) if 0 < std < torch.inf]
         if not usable:
-            warnings.warn(
+            warn(
                 f"the {self.domain} domain has too few different references to standardize distances "
-                f"({len(self.vectors)}): the first kind of distance counts as it is, add references",
-                stacklevel=4,
+                f"({len(self.vectors)}): the first kind of distance counts as it is, add references"
             )
         self._members = [members[number] for number in usable or [0]]
         self._statistics = [statistics[number] for number in usable] or [DistanceStatistics(0.0, 1.0)]

@@ -1,6 +1,5 @@
 """Mahalanobis distance to a Gaussian of the references."""
 
-import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
@@ -10,6 +9,7 @@ import torch
 from modeling_retainmix.detection.backends.base import Backend, Contrast, References
 from modeling_retainmix.detection.backends.within_domain import ReducedScatter, WithinDomainScatter
 from modeling_retainmix.detection.nearest_search import nearest_neighbors
+from modeling_retainmix.user_warnings import warn
 
 Covariance = Literal["domain", "shared"]
 
@@ -49,10 +49,9 @@ class MahalanobisBackend(Backend):
         self.mean = self.scatter.means[domain]
         if not self.scatter.trace > 0:
             other_cure = " or use backend='whitened'" if references.shared(WithinDomainScatter).trace > 0 else ""
-            warnings.warn(
+            warn(
                 f"the {domain} domain has too few different references for a covariance ({len(self.vectors)}): the "
-                f"distance to their mean counts, add references{other_cure}",
-                stacklevel=3,
+                f"distance to their mean counts, add references{other_cure}"
             )
 
     @classmethod

@@ -26,29 +26,34 @@ def read_scores(path: Path) -> tuple[Scores, dict[str, list[str]]]:
     """Read the CSV of `detector_choice`.
 
     Returns:
-        {(representation, backend): {group: [references, units] scores in %}}, the mean over the conditions of a unit,
-        NaN where a unit has no condition for that number of references; and {group: its units}.
+        {(representation, backend): {group: [references, units] scores in %}}, the mean over the conditions of a unit;
+        and {group: its units}. What is the same in every draw, clean clips with all references, is listed for the
+        first draw alone, and counts for all of them.
     """
-    cells: dict[tuple[str, Key, str, str], list[float]] = {}
+    cells: dict[tuple[str, Key, str], dict[str, dict[str, float]]] = {}  # {condition: {unit: score}} of each
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            key = (row["representation"], row["backend"])
-            cells.setdefault((row["group"], key, row["references"], row["unit"]), []).append(
-                float(row["official_score"])
-            )
+            cell = cells.setdefault((row["group"], (row["representation"], row["backend"]), row["references"]), {})
+            cell.setdefault(row["condition"], {})[row["unit"]] = float(row["official_score"])
     units: dict[str, list[str]] = {}
-    for group, _, _, unit in cells:
-        if unit not in units.setdefault(group, []):
-            units[group].append(unit)
+    for (group, _, _), conditions in cells.items():
+        found = dict.fromkeys(unit for scores in conditions.values() for unit in scores)
+        units[group] = list(dict.fromkeys([*units.get(group, []), *found]))
     scores: Scores = {}
-    for key in dict.fromkeys(key for _, key, _, _ in cells):
+    for key in dict.fromkeys(key for _, key, _ in cells):
         scores[key] = {
-            group: np.array(
-                [[np.mean(cells.get((group, key, count, unit), [np.nan])) for unit in names] for count in COUNTS]
-            )
+            group: np.stack([_unit_means(cells[group, key, count], names) for count in COUNTS])
             for group, names in units.items()
         }
     return scores, units
+
+
+def _unit_means(conditions: Mapping[str, Mapping[str, float]], units: Sequence[str]) -> np.ndarray:
+    by_condition = []
+    for scores in conditions.values():
+        common = next(iter(scores.values())) if len(scores) == 1 else np.nan
+        by_condition.append([scores.get(unit, common) for unit in units])
+    return np.mean(by_condition, axis=0)
 
 
 def group_means(by_group: Mapping[str, np.ndarray]) -> dict[str, float]:

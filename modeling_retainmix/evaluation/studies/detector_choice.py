@@ -54,7 +54,8 @@ REAL_COUNTS = {"all": None, "few": (8, 2), "very few": (5, 1)}
 FACTORY_COUNTS = {"all": None, "few": (20, 5), "very few": (5, 1)}
 SNR_DB = (-5.0, 0.0, 10.0)
 LOG_MEL_MEAN = "log-mel mean"
-LOG_MEL_STATISTICS = "log-mel statistics"
+LOG_MEL_STATISTICS = "log-mel statistics"  # of clips whose mean is taken away
+AS_RECORDED = "log-mel statistics as recorded"
 
 Embeddings = Mapping[Any, torch.Tensor]  # {layer: [clips, dim]}
 
@@ -75,9 +76,11 @@ class Representation:
 
     def vectors(self, embeddings: Embeddings) -> torch.Tensor:
         """Return the vectors, [clips, D]."""
-        if self.name == LOG_MEL_MEAN:  # the level that the statistics lack goes back to every bin
-            means = embeddings[LOG_MEL].unflatten(1, (embeddings[LEVEL].shape[1], 3, -1))[:, :, 0]
-            return (means + embeddings[LEVEL][:, :, None]).flatten(1)
+        if self.name in (LOG_MEL_MEAN, AS_RECORDED):  # the level that the statistics lack goes back to every bin
+            levels = embeddings[LEVEL]
+            statistics = embeddings[LOG_MEL].unflatten(1, (levels.shape[1], 3, -1))
+            means, others = statistics[:, :, :1] + levels[:, :, None, None], statistics[:, :, 1:]
+            return (means if self.name == LOG_MEL_MEAN else torch.cat([means, others], dim=2)).flatten(1)
         return torch.cat([embeddings[layer] for layer in self.layers], dim=1)
 
 
@@ -105,12 +108,13 @@ def load_choice_encoder(name: str, device: str, with_log_mel: bool) -> ChoiceEnc
     if with_log_mel:
         combined += [(LOG_MEL_STATISTICS, (LOG_MEL,)), (f"{LOG_MEL_STATISTICS} + level", (LOG_MEL, LEVEL))]
     combined += [(f"{short}, layer {layer}", (layer,)) for layer in layers]
-    combined += [(f"{short}, layer {layer} + {LOG_MEL_STATISTICS}", (layer, LOG_MEL)) for layer in layers[:2]]
+    for layer in layers[:2]:
+        joined = f"{short}, layer {layer} + {LOG_MEL_STATISTICS}"
+        combined += [(joined, (layer, LOG_MEL)), (f"{joined} + level", (layer, LOG_MEL, LEVEL))]
     listed = [Representation(title, keys, layout_of(keys, config)) for title, keys in combined]
     if with_log_mel:
-        listed.insert(
-            0, Representation(LOG_MEL_MEAN, (LOG_MEL, LEVEL), VectorLayout(num_bands=config.num_mel_patches))
-        )
+        layout = VectorLayout(num_bands=config.num_mel_patches)
+        listed = [Representation(name, (LOG_MEL, LEVEL), layout) for name in (LOG_MEL_MEAN, AS_RECORDED)] + listed
     return ChoiceEncoder(embedder, tuple(listed))
 
 

@@ -35,6 +35,7 @@ from modeling_retainmix.detection.conformal import CrossScores
 from modeling_retainmix.detection.detector import AnomalyDetector
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.threshold import needed_units, score_threshold
+from modeling_retainmix.detection.vector_layout import LOG_MEL
 from modeling_retainmix.evaluation.studies.realism_sets import MachineSet, make_factory_sets, read_machine_sets
 
 RATES = (0.05, 0.1, 0.2)
@@ -204,8 +205,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="of the embeddings")
     parser.add_argument("--output", help="CSV file that the rows are written to as well")
     args = parser.parse_args(argv)
-    options: dict[str, Any] = {"backend": "whitened", "normalization": "none"}
-    detector = AnomalyDetector.from_pretrained("log-mel", device=args.device, **options)
+    options: dict[str, Any] = {"layer": LOG_MEL, "backend": "whitened", "normalization": "none"}
+    detector = AnomalyDetector.from_pretrained(LOG_MEL, device=args.device, **options)
     real = [] if args.real_data is None else read_machine_sets(Path(args.real_data))
     real_rows = study([_embedded(one, one.name, detector) for one in real], detector, args.num_draws, args.seed)
     factory, _ = make_factory_sets(FACTORY_VERSION, FACTORY_SIZES, args.seed)

@@ -27,7 +27,7 @@ from modeling_retainmix.evaluation.scores import score_benchmark
 from modeling_retainmix.evaluation.studies.encoder_on_factory import factory_parser, load_encoder_and_machines
 
 LEAKS_DB = (-20.0, -15.0, -10.0, -5.0, 0.0)
-BACKENDS: tuple[dict[str, Any], ...] = ({}, {"backend": "whitened", "normalization": "none"})
+BACKENDS = ("mahalanobis", "whitened")
 
 System = tuple[Microphones, float | None]  # and the leak in dB, on which "near" does not depend
 
@@ -103,7 +103,7 @@ def sweep_records(
     """
     for backend in BACKENDS:
         for (microphones, leak_db), embeddings in systems.items():
-            settings = DetectorSettings(microphones=microphones, far_weight=far_weight, **backend)
+            settings = DetectorSettings(backend=backend, microphones=microphones, far_weight=far_weight)
             for view, layout in layouts.items():
                 scores = score_benchmark([machine], protocol, _giving({view: embeddings[view]}), settings, layout)
                 yield {

@@ -8,7 +8,7 @@ import soundfile as sf
 import torch
 from tiny_factory import TINY_PROTOCOL, factory_folders  # noqa: F401
 
-from modeling_retainmix import BeatsFeatureExtractor
+from modeling_retainmix import AnomalyDetector, BeatsFeatureExtractor
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.vector_layout import LEVEL, LOG_MEL, VectorLayout
 from modeling_retainmix.evaluation.studies import detector_choice
@@ -72,7 +72,7 @@ def test_pseudo_anomalies_are_told_apart_where_bands_belong_together():
     assert found[0] > 0.6 and found[1] == pytest.approx(0.5, abs=0.1)  # half of the exchanges change nothing
 
 
-def test_log_mel_mean_is_the_mean_of_the_features(factory_folders):  # noqa: F811
+def test_log_mel_mean_and_statistics_as_recorded_are_those_of_the_features(factory_folders):  # noqa: F811
     encoder = load_choice_encoder(str(factory_folders[0]), "cpu", with_log_mel=True)
     names = [representation.name for representation in encoder.representations]
     assert names[0] == LOG_MEL_MEAN and len(set(names)) == len(names)
@@ -80,7 +80,10 @@ def test_log_mel_mean_is_the_mean_of_the_features(factory_folders):  # noqa: F81
     vectors = encoder.representations[0].vectors(encoder.embedder.embed(waveforms))
     features = BeatsFeatureExtractor().log_mel(waveforms)[:, :96]
     torch.testing.assert_close(vectors, features.mean(dim=1), rtol=0, atol=0.02)  # the level is that of all frames
-    assert encoder.representations[1].layers == (LOG_MEL,) and encoder.representations[2].layers == (LOG_MEL, LEVEL)
+    assert encoder.representations[2].layers == (LOG_MEL,) and encoder.representations[3].layers == (LOG_MEL, LEVEL)
+    as_recorded = AnomalyDetector.from_pretrained("log-mel", device="cpu").embedder.embed(waveforms)[0]
+    vectors = encoder.representations[1].vectors(encoder.embedder.embed(waveforms))
+    torch.testing.assert_close(vectors, as_recorded, rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -104,7 +107,7 @@ def test_command_writes_rows_of_real_sets_and_factory_and_times(factory_folders,
     main([*arguments, "--cache_dir", tables, "--device", "cpu"])
     with open(output, newline="") as file:
         rows = list(csv.DictReader(file))
-    representations = 3 + 3 + 2
+    representations = 4 + 3 + 4
     counts = {"fan": 2 * 4 * 3 - 1, "factory": 6 * 9 * 3}
     for group, count in counts.items():
         assert sum(row["group"] == group for row in rows) == count * representations * 2
