@@ -13,6 +13,9 @@ from typing import Any
 from retainmix_cli import exit_codes
 from retainmix_cli.output import chatty_environment, say
 
+# Of the parser of transformers, which takes an option that does not exist for a value that is not valid.
+_UNKNOWN_OPTION = "are not used by the HfArgumentParser"
+
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -30,7 +33,8 @@ def call_main(main: Callable[[Sequence[str]], Any], arguments: Sequence[str]) ->
             return exit_codes.NORMAL
         if isinstance(ended.code, str):
             say(ended.code)
-        return exit_codes.WRONG_USAGE if _is_of_argparse(ended) else exit_codes.FAILED
+        is_usage = _is_of_argparse(ended) or _UNKNOWN_OPTION in str(ended.code)
+        return exit_codes.WRONG_USAGE if is_usage else exit_codes.FAILED
     return exit_codes.NORMAL
 
 
@@ -62,8 +66,8 @@ def launch(module: str, parse: Callable[[Sequence[str]], Any], arguments: Sequen
             parse(arguments)
         except SystemExit as ended:
             return exit_codes.WRONG_USAGE if _is_of_argparse(ended) else exit_codes.FAILED
-        except Exception:  # the program has said it
-            return exit_codes.FAILED
+        except Exception as error:  # the program has said it
+            return exit_codes.WRONG_USAGE if _UNKNOWN_OPTION in str(error) else exit_codes.FAILED
     return exit_codes.FAILED
 
 

@@ -1,4 +1,4 @@
-"""A machine that hums, recorded in two sessions, healthy and faulty: clips of two seconds at 8 kHz."""
+"""A machine that hums, recorded in two sessions, healthy and faulty: clips of two seconds."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ import soundfile as sf
 
 from retainmix_cli.app import run
 
-RATE = 8000
+RATE = 16000
 
 
 def _write_clip(path, seed, is_faulty=False):

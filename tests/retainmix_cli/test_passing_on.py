@@ -26,6 +26,7 @@ def parse(arguments):
         (lambda arguments: sys.exit("error: no such folder"), [], 2),
         (lambda arguments: sys.exit(1), [], 2),
         (lambda arguments: sys.exit(2), [], 2),
+        (lambda arguments: sys.exit("error: some are not used by the HfArgumentParser: ['--x']"), [], 3),
     ],
 )
 def test_when_a_main_ends_then_its_kind_decides_the_status(main, arguments, status):
