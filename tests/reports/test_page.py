@@ -166,9 +166,9 @@ def test_when_the_output_cannot_be_written_then_no_recording_is_read(detector, t
         write_report(detector, "anything", tmp_path / "file" / "page.html")
 
 
-def test_when_writing_fails_then_an_earlier_page_stays_and_nothing_is_left(detector, tmp_path):
+def test_when_writing_fails_then_an_earlier_page_stays_and_nothing_is_left(detector, machine, tmp_path):
     (tmp_path / "page.html").write_text("earlier")
     with pytest.raises(ValueError, match="no recording can be read"):
-        write_report(detector, tmp_path / "missing.wav", tmp_path / "page.html")
+        write_report(detector, machine / "test" / "silent.wav", tmp_path / "page.html")
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
     assert (tmp_path / "page.html").read_text() == "earlier"
