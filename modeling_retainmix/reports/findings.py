@@ -10,7 +10,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
-from modeling_retainmix.audio_files import SHOWN_FILES, find_audio_files, shown_name
+from modeling_retainmix.audio_files import SHOWN_FILES, find_recordings, shown_name
 from modeling_retainmix.detection.detector import AnomalyDetector
 from modeling_retainmix.detection.events import Event
 from modeling_retainmix.detection.inputs import clip_sources
@@ -120,7 +120,7 @@ def collect_findings(
         max_details: so many recordings have a `Detail`.
 
     Raises:
-        FileNotFoundError: a folder does not exist.
+        FileNotFoundError: a file or folder does not exist.
         ValueError: none of the recordings can be read, as `AnomalyDetector.judge`, or `max_details` is below 0.
     """
     if max_details < 0:
@@ -176,15 +176,8 @@ def _listed(recordings: Any) -> tuple[dict[Path, str], list[str]]:
     Names are those below the folder that was given; of several files or folders, below the one that holds them all.
     """
     given = [Path(one) for one in ([recordings] if isinstance(recordings, (str, os.PathLike)) else recordings)]
-    files: list[Path] = []
-    causes: dict[Path, str] = {}
-    for path in given:
-        if path.is_dir():
-            found = find_audio_files(path)
-            files += found.files
-            causes |= found.problems
-        else:
-            files.append(path)
+    found = find_recordings(given)
+    files, causes = found.files, found.problems
     is_folder = len(given) == 1 and given[0].is_dir()
     root = os.path.abspath(given[0]) if is_folder else _common_folder([*files, *causes])
 

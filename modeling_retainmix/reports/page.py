@@ -58,7 +58,7 @@ def write_report(
         What the page says.
 
     Raises:
-        FileNotFoundError: a folder does not exist.
+        FileNotFoundError: a file or folder does not exist.
         ValueError: the output cannot be written, which is found before any recording is read; none of the recordings
             can be read; or as `AnomalyDetector.judge`.
     """

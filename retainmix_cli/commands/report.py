@@ -6,30 +6,23 @@ from typing import Annotated
 import typer
 
 from retainmix_cli import exit_codes
+from retainmix_cli.detectors import load_detector
+from retainmix_cli.options import Channel, Detector, FalseAlarmRate, Far, FarChannel
 from retainmix_cli.output import Json, say, say_error, show
 
 
 def report(
     recordings: Annotated[list[Path], typer.Argument(help="Recordings to judge: files or folders.")],
-    detector: Annotated[
-        Path, typer.Option("--detector", "-d", help="Detector: folder that `retainmix fit` wrote.")
-    ] = Path("detector"),
+    detector: Detector = Path("detector"),
     output: Annotated[Path, typer.Option("--output", "-o", help="Page to write.")] = Path("report.html"),
-    false_alarm_rate: Annotated[
-        float, typer.Option(help="Share of normal recordings that may be called anomalous.")
-    ] = 0.1,
+    false_alarm_rate: FalseAlarmRate = 0.1,
     max_details: Annotated[
         int, typer.Option(min=0, help="So many recordings, the most anomalous, get a picture and a player.")
     ] = 20,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "Report on machine sounds",
-    channel: Annotated[
-        str | None,
-        typer.Option(metavar="INDEX|mean", help="What to take of recordings with several channels."),
-    ] = None,
-    far: Annotated[Path | None, typer.Option(help="Folder of the far microphone's files, in the same order.")] = None,
-    far_channel: Annotated[
-        str | None, typer.Option(metavar="INDEX|mean", help="Of the far microphone, as --channel.")
-    ] = None,
+    channel: Channel = None,
+    far: Far = None,
+    far_channel: FarChannel = None,
     json: Json = False,
 ) -> int:
     """Write one HTML page on recordings: verdicts, ranking, pictures with marked events, and players.
@@ -37,17 +30,16 @@ def report(
     The page needs nothing but a browser and loads nothing from the network.
     """
     say(f"judging {', '.join(map(str, recordings))}")
-    from modeling_retainmix import AnomalyDetector
     from modeling_retainmix.reports import write_report
     from modeling_retainmix.reports.wording import headline
 
     findings = write_report(
-        AnomalyDetector.from_pretrained(detector),
+        load_detector(detector),
         recordings[0] if len(recordings) == 1 else recordings,
         output,
-        channel=_channel(channel),
+        channel=channel,
         far=far,
-        far_channel=_channel(far_channel),
+        far_channel=far_channel,
         false_alarm_rate=false_alarm_rate,
         max_details=max_details,
         title=title,
@@ -67,8 +59,3 @@ def report(
             say(f"  {message}")
         return exit_codes.FAILED
     return exit_codes.ANOMALIES if findings.num_anomalous else exit_codes.NORMAL
-
-
-def _channel(value: str | None) -> int | str | None:
-    """Read a channel; the library refuses what is neither an index nor "mean"."""
-    return int(value) if value is not None and value.isdecimal() else value

@@ -90,7 +90,7 @@ def test_when_references_are_too_few_then_there_are_scores_without_verdicts(mach
 def test_when_nothing_can_be_read_then_error_with_the_causes(detector, machine, tmp_path):
     with pytest.raises(ValueError, match=r"no recording can be read: .*silent"):
         collect_findings(detector, machine / "test" / "silent.wav")
-    with pytest.raises(ValueError, match=r"missing\.wav does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"missing\.wav does not exist"):
         collect_findings(detector, tmp_path / "missing.wav")
     (tmp_path / "song.m4a").write_bytes(b"0")
     with pytest.raises(ValueError, match=r"song\.m4a"):

@@ -10,6 +10,18 @@ def test_when_a_fault_is_explained_then_a_picture_and_the_whistle_are_shown(mach
     assert errors.splitlines()[-1] == f"{len(events)} events; the picture is in {picture}"
 
 
+def test_when_a_page_is_asked_for_then_it_holds_player_and_sentences_and_there_is_no_picture(
+    machine, fitted, command, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    status, events, errors = command("explain", machine / "today" / "1.wav", "-d", fitted, "--html", "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert status == 0 and events and all(event["sentence"] in page for event in events)
+    assert "The recording is anomalous" in page and page.count("<audio") == 1
+    assert errors.splitlines()[-1] == f"{len(events)} events; the page is page.html"
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
 def test_when_the_recording_is_missing_then_status_is_2(fitted, command, tmp_path):
     status, _, errors = command("explain", tmp_path / "absent.wav", "-d", fitted, "-o", tmp_path / "map.png")
     assert status == 2 and "absent.wav does not exist" in errors.splitlines()[-1]
