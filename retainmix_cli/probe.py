@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-_SECONDS = 300  # torch from a slow disk takes a minute
+_SECONDS = 900  # torch from a slow disk, or on a busy PC, takes minutes
 
 
 def probe(modules: Sequence[str]) -> tuple[dict[str, str | None], dict[str, Any]]:
