@@ -6,6 +6,7 @@ from modeling_retainmix.data.factory.plan import (
     FACTORY_SHA256,
     FACTORY_VERSION,
     FACTORY_VERSIONS,
+    FOREIGN,
     FactoryConfig,
     factory_fingerprint,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "FACTORY_SHA256",
     "FACTORY_VERSION",
     "FACTORY_VERSIONS",
+    "FOREIGN",
     "FactoryConfig",
     "build_factory",
     "export_dcase",

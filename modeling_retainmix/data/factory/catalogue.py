@@ -22,7 +22,8 @@ class MachineType:
         strokes, stroke_db: impacts per turn and their level; 0: none.
         friction_hz, friction_db: band of the friction noise in Hz and its level.
         cycle_hz: on/off cycles per second; 0: runs without pause.
-        faults: the mechanisms that anomalies of this type have.
+        faults: the mechanisms that anomalies of this type have; of a training type, those of its faulty machines,
+            which a training pool holds on request alone.
     """
 
     name: str
@@ -68,19 +69,56 @@ NOISE_FACTORIES = {
 }
 
 _TRAIN = (
-    MachineType("centrifuge", "foundry", 43, 0, (700, 3000), -4),
-    MachineType("ventilator", "foundry", 24, -2, (300, 2500), 1, blades=7, blade_db=0),
-    MachineType("punch_press", "foundry", 8, -3, (400, 2400), -2, strokes=0.5, stroke_db=1, teeth=47, gear_db=-2),
-    MachineType("conveyor", "foundry", 6, -4, (500, 3600), 0, teeth=19, gear_db=-3, strokes=4.4, stroke_db=-3),
-    MachineType("gear_pump", "bottling_hall", 29, -2, (1200, 4200), -4, teeth=11, gear_db=1),
-    MachineType("screw_compressor", "bottling_hall", 48, -2, (1500, 6000), -3, blades=5, blade_db=1),
-    MachineType("bottle_capper", "bottling_hall", 14, -2, (800, 3800), -3, strokes=1, stroke_db=0, cycle_hz=0.9),
-    MachineType("mixer", "bottling_hall", 17, 0, (250, 1800), 1, blades=4, blade_db=-2),
-    MachineType("winding_machine", "weaving_mill", 33, -1, (1000, 4800), -2, teeth=23, gear_db=-1, cycle_hz=0.45),
-    MachineType("loom", "weaving_mill", 5, -4, (700, 4000), -2, strokes=2, stroke_db=1, teeth=53, gear_db=-3),
-    MachineType("spindle", "weaving_mill", 56, 0, (2000, 6500), -4),
-    MachineType("elevator_motor", "weaving_mill", 21, 0, (350, 2100), -3, teeth=41, gear_db=0, cycle_hz=0.3),
-)
+    MachineType(
+        "centrifuge", "foundry", 43, 0, (700, 3000), -4,
+        faults=("imbalance", "bearing", "looseness", "rub", "hum"),
+    ),
+    MachineType(
+        "ventilator", "foundry", 24, -2, (300, 2500), 1, blades=7, blade_db=0,
+        faults=("imbalance", "looseness", "bearing", "rub", "hum"),
+    ),
+    MachineType(
+        "punch_press", "foundry", 8, -3, (400, 2400), -2, strokes=0.5, stroke_db=1, teeth=47, gear_db=-2,
+        faults=("gear_wear", "rattle", "looseness", "squeal", "hum"),
+    ),
+    MachineType(
+        "conveyor", "foundry", 6, -4, (500, 3600), 0, teeth=19, gear_db=-3, strokes=4.4, stroke_db=-3,
+        faults=("gear_wear", "squeal", "rattle", "bearing", "rub"),
+    ),
+    MachineType(
+        "gear_pump", "bottling_hall", 29, -2, (1200, 4200), -4, teeth=11, gear_db=1,
+        faults=("cavitation", "leak", "gear_wear", "bearing", "hum"),
+    ),
+    MachineType(
+        "screw_compressor", "bottling_hall", 48, -2, (1500, 6000), -3, blades=5, blade_db=1,
+        faults=("leak", "cavitation", "bearing", "imbalance", "squeal"),
+    ),
+    MachineType(
+        "bottle_capper", "bottling_hall", 14, -2, (800, 3800), -3, strokes=1, stroke_db=0, cycle_hz=0.9,
+        faults=("leak", "rattle", "looseness", "squeal", "rub"),
+    ),
+    MachineType(
+        "mixer", "bottling_hall", 17, 0, (250, 1800), 1, blades=4, blade_db=-2,
+        faults=("imbalance", "bearing", "looseness", "rattle", "cavitation"),
+    ),
+    MachineType(
+        "winding_machine", "weaving_mill", 33, -1, (1000, 4800), -2, teeth=23, gear_db=-1, cycle_hz=0.45,
+        faults=("gear_wear", "squeal", "rub", "bearing", "imbalance"),
+    ),
+    MachineType(
+        "loom", "weaving_mill", 5, -4, (700, 4000), -2, strokes=2, stroke_db=1, teeth=53, gear_db=-3,
+        faults=("gear_wear", "rattle", "looseness", "squeal", "leak"),
+    ),
+    MachineType(
+        "spindle", "weaving_mill", 56, 0, (2000, 6500), -4,
+        faults=("imbalance", "bearing", "rub", "squeal", "cavitation"),
+    ),
+    MachineType(
+        "elevator_motor", "weaving_mill", 21, 0, (350, 2100), -3, teeth=41, gear_db=0, cycle_hz=0.3,
+        faults=("hum", "gear_wear", "bearing", "imbalance", "looseness"),
+    ),
+)  # fmt: skip
+
 
 _VALIDATION = (
     MachineType(

@@ -15,6 +15,7 @@ import numpy as np
 from modeling_retainmix.data.factory import machines, noise, signals
 from modeling_retainmix.data.factory.catalogue import MACHINE_TYPES, NOISE_FACTORIES, MachineType, NoiseFactory
 from modeling_retainmix.data.factory.faults import fault_sound
+from modeling_retainmix.data.factory.foreign import FAMILIES, foreign_clip
 from modeling_retainmix.data.factory.sessions import draw_session
 from modeling_retainmix.data.factory.widths import WIDTHS
 
@@ -29,6 +30,9 @@ FACTORY_VERSION = max(FACTORY_VERSIONS)
 SOURCE_SPEEDS = (0.88, 1.0, 1.12)
 TARGET_SPEED = 1.3
 LOADS = (0, 1)
+
+FOREIGN = "foreign"  # the machine type of sounds unlike any machine
+LARGEST_SHARE = 0.8  # of what a training pool may hold beside healthy machines
 
 CLIPS_PER_SESSION = 5  # from version 4 on; a faulty session holds each of a type's faults once
 
@@ -51,6 +55,10 @@ class FactoryConfig:
         clips_per_noise_class: clips of each class of training noise.
         segments_per_kind: noise segments of each kind, per validation and evaluation factory.
         version: of the generator; earlier ones make the clips that they always made.
+        faulty_share: share of faulty machines among the attribute classes of the training pool. Each is one of the
+            healthy machines again, with a fault in all its clips.
+        foreign_share: share of sounds unlike any machine among these classes. The healthy clips are the same
+            whatever the shares, which are at most 0.8 together.
 
     Raises:
         ValueError: a value is out of its range.
@@ -66,6 +74,8 @@ class FactoryConfig:
     clips_per_noise_class: int = 60
     segments_per_kind: int = 190
     version: int = FACTORY_VERSION
+    faulty_share: float = 0.0
+    foreign_share: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1.0 <= self.clip_seconds <= 60.0:
@@ -77,6 +87,12 @@ class FactoryConfig:
         for field in fields(self):
             if field.type is int and field.name not in ("seed", "version") and getattr(self, field.name) < 1:
                 raise ValueError(f"{field.name} must be at least 1, not {getattr(self, field.name)}")
+        shares = (self.faulty_share, self.foreign_share)
+        if min(shares) < 0 or sum(shares) > LARGEST_SHARE:
+            raise ValueError(
+                f"faulty_share and foreign_share must not be negative, and at most {LARGEST_SHARE} together, not "
+                f"{shares[0]} and {shares[1]}"
+            )
 
     @property
     def num_samples(self) -> int:
@@ -84,10 +100,14 @@ class FactoryConfig:
         return round(self.clip_seconds * signals.SAMPLING_RATE)
 
 
+_SHARES = ("faulty_share", "foreign_share")  # the names of data without them are older than the options
+
+
 def factory_fingerprint(config: FactoryConfig) -> str:
     """Name the data that `config` makes: the generator's version, a hash of its samples and the configuration."""
     values = asdict(config)
     version = values.pop("version")  # the name and the hash of the samples hold it
+    values = {name: value for name, value in values.items() if value or name not in _SHARES}
     content = json.dumps({"samples": FACTORY_SHA256[version], **values}, sort_keys=True)
     return f"factory-v{version}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
@@ -166,7 +186,34 @@ class NoiseClip:
         )
 
 
-Clip = MachineClip | NoiseClip
+@dataclass(frozen=True)
+class ForeignClip:
+    """A clip of a sound unlike any machine, to be made.
+
+    Attributes:
+        row: its columns in the table.
+        key: its name, which its random draws depend on.
+        family, index: of the sound, of which there are several clips.
+        session: as in `MachineClip`.
+    """
+
+    row: dict[str, str]
+    key: tuple[str | int, ...]
+    family: str
+    index: int
+    session: tuple[str | int, ...] | None
+
+    def synthesize(self, config: FactoryConfig) -> np.ndarray:
+        """Synthesize the clip, int16 [samples]."""
+        sound_rng = signals.keyed_generator(config.seed, FOREIGN, self.family, self.index)
+        rng, widths, path = signals.keyed_generator(config.seed, "clip", *self.key), WIDTHS[config.version], None
+        if self.session is not None and widths.session is not None:
+            length = signals.padded_length(config.num_samples)
+            path = _draw_session(widths.session, config.seed, self.session, self.row["factory"], (), 0, length).path
+        return foreign_clip(self.family, sound_rng, rng, config.num_samples, path)
+
+
+Clip = MachineClip | NoiseClip | ForeignClip
 
 _draw_machine = lru_cache(maxsize=64)(machines.draw_machine)
 _draw_session = lru_cache(maxsize=8)(draw_session)  # clips of a session follow one another
@@ -176,8 +223,10 @@ def planned_tables(config: FactoryConfig, splits: Sequence[str]) -> dict[str, li
     """List everything that a build makes: {table: its clips in the order of the rows}, two tables per split."""
     plan: dict[str, list[Clip]] = {}
     for split in splits:
-        clips = _training_clips(config) if split == "train" else _benchmark_clips(split, config)
-        plan[f"{split}_machines"] = list(clips)
+        if split == "train":
+            plan["train_machines"] = [*_training_clips(config), *_faulty_clips(config), *_foreign_clips(config)]
+        else:
+            plan[f"{split}_machines"] = list(_benchmark_clips(split, config))
         plan[f"{split}_noise"] = list(_noise_clips(split, config))
     return plan
 
@@ -205,6 +254,43 @@ def _training_clips(config: FactoryConfig) -> Iterator[MachineClip]:
                 row = _machine_row(machine_type, "source", "train", "normal", attributes)
                 session = _add_session(row, f"source_train_normal_{attributes}", key, index, config)
                 yield MachineClip(row, (*key, index), machine_type, instance, 1.0, load, session)
+
+
+def _classes_of_share(share: float, config: FactoryConfig) -> float:
+    """Return how many attribute classes have this share, of all in the training pool."""
+    healthy = len(MACHINE_TYPES["train"]) * config.instances_per_type
+    return share * healthy / (1.0 - config.faulty_share - config.foreign_share)
+
+
+def _faulty_clips(config: FactoryConfig) -> Iterator[MachineClip]:
+    """Plan machines of the pool again, each with a fault of its type: another class, in sessions of its own."""
+    per_type = round(_classes_of_share(config.faulty_share, config) / len(MACHINE_TYPES["train"]))
+    for machine_type in MACHINE_TYPES["train"]:
+        for number in range(per_type):
+            turn, instance = divmod(number, config.instances_per_type)
+            load = signals.keyed_generator(config.seed, "load", machine_type.name, instance).uniform()
+            order = signals.keyed_generator(config.seed, "faults", machine_type.name, instance)
+            fault = order.permutation(machine_type.faults).tolist()[turn]
+            attributes = f"instance_{instance:03d}_{fault}"
+            for index in range(config.clips_per_instance):
+                key = (machine_type.name, "train", "faulty", instance, fault)
+                row = _machine_row(machine_type, "source", "train", "anomaly", attributes, fault)
+                session = _add_session(row, f"source_train_anomaly_{attributes}", key, index, config)
+                yield MachineClip(row, (*key, index), machine_type, instance, 1.0, load, session)
+
+
+def _foreign_clips(config: FactoryConfig) -> Iterator[ForeignClip]:
+    """Plan sounds unlike any machine, heard in the training factories in turn."""
+    families, factories = list(FAMILIES), [factory.name for factory in NOISE_FACTORIES["train"]]
+    for number in range(round(_classes_of_share(config.foreign_share, config))):
+        turn, family = number // len(families), families[number % len(families)]
+        attributes = f"{family}_{turn:03d}"
+        for index in range(config.clips_per_instance):
+            key = (FOREIGN, "train", family, turn)
+            values = (FOREIGN, "00", "source", "train", "normal", attributes, factories[turn % len(factories)], "")
+            row = dict(zip(MACHINE_COLUMNS, values, strict=True))
+            session = _add_session(row, f"source_train_normal_{attributes}", key, index, config)
+            yield ForeignClip(row, (*key, index), family, turn, session)
 
 
 def _benchmark_clips(split: str, config: FactoryConfig) -> Iterator[MachineClip]:

@@ -97,6 +97,8 @@ def test_domains_differ_in_speed_and_normals_have_no_fault():
         ({"version": 2}, r"version of the factory must be one of \(3, 4\), not 2"),
         ({"seed": -1}, "seed must not be negative: -1"),
         ({"instances_per_type": 0}, "instances_per_type must be at least 1, not 0"),
+        ({"faulty_share": -0.1}, r"not be negative, and at most 0\.8 together, not -0\.1 and 0"),
+        ({"faulty_share": 0.5, "foreign_share": 0.4}, r"at most 0\.8 together, not 0\.5 and 0\.4"),
         ({"segments_per_kind": -3}, "segments_per_kind must be at least 1, not -3"),
     ],
 )
@@ -105,7 +107,59 @@ def test_when_a_value_is_out_of_range_then_the_error_names_it(values, message):
         FactoryConfig(**values)
 
 
+def test_when_shares_are_given_then_so_many_classes_are_faulty_and_foreign_and_the_healthy_clips_stay():
+    plain = planned_tables(FactoryConfig(), SPLITS)
+    tables = planned_tables(FactoryConfig(faulty_share=0.2, foreign_share=0.1), SPLITS)
+    healthy = len(plain["train_machines"])
+    assert tables["train_machines"][:healthy] == plain["train_machines"]
+    assert all(tables[name] == clips for name, clips in plain.items() if name != "train_machines")
+    rows = [clip.row for clip in tables["train_machines"]]
+    classes = {(row["machine_type"], row["attributes"]): row for row in rows}
+    faulty = [row for row in classes.values() if row["label"] == "anomaly"]
+    foreign = [row for row in classes.values() if row["machine_type"] == plan.FOREIGN]
+    assert len(faulty) / len(classes) == pytest.approx(0.2, abs=0.01)
+    assert len(foreign) / len(classes) == pytest.approx(0.1, abs=0.01)
+    assert len(rows) == 8 * len(classes)
+    assert all(row["fault"] and row["attributes"].endswith(f"_{row['fault']}") for row in faulty)
+    assert len({row["fault"] for row in faulty}) == 10 and len({row["fault"] for row in foreign}) == 1
+
+
+def test_when_the_share_is_the_largest_then_every_machine_comes_with_several_faults_once_each():
+    config = FactoryConfig(faulty_share=0.8, instances_per_type=3, clips_per_instance=1)
+    rows = [clip.row for clip in planned_tables(config, ["train"])["train_machines"]]
+    names = [(row["machine_type"], row["attributes"]) for row in rows]
+    assert len(names) == len(set(names)) == 12 * 3 * 5
+
+
+@pytest.mark.parametrize("version", plan.FACTORY_VERSIONS)
+def test_a_faulty_machine_is_a_healthy_one_with_a_fault_at_work(tiny_config, version):
+    config = dataclasses.replace(tiny_config, version=version, faulty_share=0.5)
+    clips = planned_tables(config, ["train"])["train_machines"]
+    faulty = next(clip for clip in clips if clip.row["fault"])
+    healthy = next(
+        clip for clip in clips if (clip.machine_type, clip.instance) == (faulty.machine_type, faulty.instance)
+    )
+    assert (faulty.speed, faulty.load) == (healthy.speed, healthy.load)
+    mute = dataclasses.replace(faulty, row=faulty.row | {"fault": ""})  # the same draws, but for the fault
+    heard, without = (clip.synthesize(config).astype(float) for clip in (faulty, mute))
+    heard, without = (sound / np.sqrt(np.mean(sound**2)) for sound in (heard, without))
+    assert np.mean((heard - without) ** 2) > 0.05
+
+
+@pytest.mark.parametrize("version", plan.FACTORY_VERSIONS)
+def test_clips_of_a_foreign_sound_are_alike_and_keyed_by_their_name(tiny_config, version):
+    config = dataclasses.replace(tiny_config, version=version, foreign_share=0.3)
+    larger = dataclasses.replace(config, foreign_share=0.5, clips_per_instance=3)
+    clips = [clip for clip in planned_tables(config, ["train"])["train_machines"] if clip.key[0] == plan.FOREIGN]
+    by_key = {clip.key: clip for clip in planned_tables(larger, ["train"])["train_machines"]}
+    assert len({clip.family for clip in clips}) == 4
+    for clip in clips[:2]:
+        np.testing.assert_array_equal(clip.synthesize(config), by_key[clip.key].synthesize(larger))
+    assert not np.array_equal(clips[0].synthesize(config), clips[1].synthesize(config))
+
+
 def test_fingerprint_tells_version_samples_and_configuration(monkeypatch):
+    assert factory_fingerprint(FactoryConfig(foreign_share=0.1)) != factory_fingerprint(FactoryConfig())
     configs = [FactoryConfig(), FactoryConfig(seed=1), FactoryConfig(version=3), FactoryConfig(version=3, seed=1)]
     names = {factory_fingerprint(config) for config in configs}
     monkeypatch.setitem(plan.FACTORY_SHA256, 4, "next")
