@@ -11,11 +11,54 @@ from modeling_retainmix.mixing import check_snr
 
 @dataclass(kw_only=True)
 class MethodArguments:
-    """The options of the method, which every model card lists; the defaults are the paper's (section 4.2)."""
+    """The options of the method, which every model card lists; the defaults are the paper's (section 4.2).
+
+    Beyond the paper, and off by default: `lam_from_snr`, `separate_heads`, `teacher_layers`, `pooled_weight`,
+    `faulty_share` and `foreign_share`.
+    """
 
     alpha: float = field(default=1.0, metadata={"help": "Weight of the tagging loss (Eq. 7)."})
     beta: float = field(default=1.0, metadata={"help": "Weight of the mixture loss (Eq. 7); 0 needs no teacher."})
     lam: float = field(default=0.5, metadata={"help": "Weight of the machine sound in the teacher's average (Eq. 5)."})
+    lam_from_snr: bool = field(
+        default=False,
+        metadata={
+            "help": "Let the weight in the teacher's average follow the SNR of each mixture: the machine's share of the "
+            "amplitude, lam at 0 dB (`losses.amplitude_share`)."
+        },
+    )
+    separate_heads: bool = field(
+        default=False,
+        metadata={
+            "help": "Two linear heads predict the teacher's tokens of the machine sound and of the noise apart, in "
+            "place of their average (Eq. 5). They serve the training alone: no saved model holds them."
+        },
+    )
+    teacher_layers: list[int] | None = field(
+        default=None,
+        metadata={
+            "help": "Layers of the teacher whose mean stands for its tokens (Eq. 5, 6); default: the one of "
+            "--mixture_layer."
+        },
+    )
+    pooled_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": "Weight, within the mixture loss, of the same error after the mean over time, which is what a "
+            "detector compares; 0: none."
+        },
+    )
+    faulty_share: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of faulty machines among the classes of the procedural training sounds, so that the student "
+            "keeps deviations."
+        },
+    )
+    foreign_share: float = field(
+        default=0.0,
+        metadata={"help": "Share of sounds unlike any machine among the classes of the procedural training sounds."},
+    )
     snr_db: list[float] = field(
         default_factory=lambda: [0.0],
         metadata={"help": "SNR of training mixtures in dB: one value, or the bounds of a uniform draw per clip."},
@@ -125,6 +168,17 @@ class RetainMixTrainingArguments(TrainingArguments, AddedArguments):
         if not 0.0 <= self.lam <= 1.0:
             raise ValueError(f"lam must be in [0, 1], got {self.lam}")
         check_snr(self.snr_db)
+        if self.teacher_layers is not None and (
+            not self.teacher_layers
+            or len(set(self.teacher_layers)) < len(self.teacher_layers)
+            or min(self.teacher_layers) < 1
+        ):
+            raise ValueError(f"teacher_layers takes layers from 1 on, each once, got {self.teacher_layers}")
+        if self.pooled_weight < 0:
+            raise ValueError(f"pooled_weight must not be negative, got {self.pooled_weight}")
+        of_mixture_loss = ("lam_from_snr", "separate_heads", "teacher_layers", "pooled_weight")
+        if self.beta == 0 and (given := [name for name in of_mixture_loss if getattr(self, name)]):
+            raise ValueError(f"{', '.join(given)} belong to the mixture loss: give beta > 0, or leave them out")
         if self.mixup not in ("none", "linear", "snr"):
             raise ValueError(f"mixup must be 'none', 'linear' or 'snr', got {self.mixup!r}")
         if self.mixup_alpha <= 0:

@@ -25,7 +25,7 @@ def check_same_tokens(student: PreTrainedConfig, teacher: PreTrainedConfig) -> N
 def freeze_teacher(
     teacher: PreTrainedModel | str | None,
     student: PreTrainedConfig,
-    mixture_layer: int | None,
+    num_layers: int | None,
     device: torch.device,
     dtype: torch.dtype,
 ) -> PreTrainedModel:
@@ -34,9 +34,9 @@ def freeze_teacher(
     It stays outside Accelerate: `prepare_model` would register it as the model to evaluate.
 
     Args:
-        teacher: an encoder, or the folder or Hub name of one. Of a name, no layer above `mixture_layer` is loaded.
+        teacher: an encoder, or the folder or Hub name of one. Of a name, no layer above `num_layers` is loaded.
         student: configuration of the student that it teaches.
-        mixture_layer: the layer that is compared; None: the last.
+        num_layers: the highest layer that is compared; None: the last.
         device, dtype: where and in what the matrix products are computed. An encoder of another dtype is copied, so
             that the caller's stays as it is.
 
@@ -51,7 +51,7 @@ def freeze_teacher(
         raise ValueError("the mixture loss (beta > 0) needs a teacher: pass teacher=, or set beta=0")
     encoder: Any = teacher
     if isinstance(teacher, str):
-        depth: dict[str, Any] = {} if mixture_layer is None else {"num_hidden_layers": mixture_layer}
+        depth: dict[str, Any] = {} if num_layers is None else {"num_hidden_layers": num_layers}
         encoder = load_pretrained(AutoModel, loadable_name(teacher), **depth)
     check_same_tokens(student, encoder.config)
     if not isinstance(teacher, str) and teacher.dtype != dtype:

@@ -47,6 +47,13 @@ class RunArguments(BenchmarkArguments):
         default=None,
         metadata={"help": "Noise to train on with --train_data, a folder or a data set on the Hub; default: --noise."},
     )
+    train_license: str | None = field(
+        default=None,
+        metadata={
+            "help": "Licence of --train_data and --train_noise, an identifier of the Hub such as cc-by-nc-sa-4.0. The "
+            "model card states it, and gives it to the model."
+        },
+    )
     train_on_references: bool = field(
         default=False,
         metadata={"help": "Add the references of the evaluation and their noise to the training data (Table 5)."},
@@ -77,6 +84,8 @@ class RunArguments(BenchmarkArguments):
             raise ValueError("--train_data and --noise belong together: give noise to mix the machine sounds with")
         if not self.train_data and self.train_noise is not None:
             raise ValueError("--train_noise and --train_data belong together: give the machine sounds too")
+        if not self.train_data and self.train_license is not None:
+            raise ValueError("--train_license is that of --train_data: procedural sounds have none, leave it out")
         if self.noise is not None and not self.train_data and self.eval_data is None:
             raise ValueError("--noise belongs to --train_data or --eval_data: give one of the two")
         if not 0.0 <= self.validation_share < 1.0:

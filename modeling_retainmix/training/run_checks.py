@@ -35,6 +35,11 @@ def check_options(run_args: RunArguments, args: RetainMixTrainingArguments, word
             f"--teacher_clip_seconds {run_args.teacher_clip_seconds:g} is longer than the training clips: give at "
             f"most --clip_seconds, {args.clip_seconds:g}"
         )
+    if run_args.train_data and (args.faulty_share or args.foreign_share):
+        raise ValueError(
+            "--faulty_share and --foreign_share are of the procedural training sounds, and --train_data takes their "
+            "place: leave one of the two out"
+        )
     if args.push_to_hub and not (args.do_train and args.do_eval):
         raise ValueError(
             "--push_to_hub uploads what the run trains, with its scores on the card: leave out --do_train False "
@@ -68,5 +73,8 @@ def check_encoders(run_args: RunArguments, args: RetainMixTrainingArguments) -> 
         layer = getattr(args, option)
         if layer is not None and not 1 <= layer <= depth:
             raise ValueError(f"--{option} {layer}: the encoder has layers 1 to {depth}")
+    for layer in args.teacher_layers or []:
+        if layer > teacher.num_hidden_layers:
+            raise ValueError(f"--teacher_layers {layer}: the teacher has layers 1 to {teacher.num_hidden_layers}")
     for loadable in names.values():  # last, since it takes longest
         load_pretrained(AutoModel, loadable)

@@ -11,7 +11,7 @@ from datasets import Dataset, concatenate_datasets
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, build_benchmark
 from modeling_retainmix.data.benchmark_sources import factory_config, load_benchmark
 from modeling_retainmix.data.clips import SCALE_COLUMN, with_scale
-from modeling_retainmix.data.factory import build_factory, factory_fingerprint
+from modeling_retainmix.data.factory import FOREIGN, FactoryConfig, build_factory, factory_fingerprint
 from modeling_retainmix.data.layouts.noise import NOISE_COLUMNS, read_training_noise
 from modeling_retainmix.data.noise_segments import make_noise_segments
 from modeling_retainmix.data.recordings import MACHINE_COLUMNS, read_training_machines
@@ -52,6 +52,7 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
     """
     protocol = replace(PROTOCOLS[run_args.protocol], clip_seconds=run_args.eval_clip_seconds or args.clip_seconds)
     config = factory_config(protocol, args.clip_seconds, run_args.benchmark_seed, run_args.factory_options)
+    pool = replace(config, faulty_share=args.faulty_share, foreign_share=args.foreign_share)
     # The user's recordings first: a broken folder is named before minutes go into generated data.
     folders = None
     if run_args.eval_data is not None:
@@ -62,9 +63,13 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
         "validation": args.do_eval and (folders is None or run_args.best_layer),
         "evaluation": folders is None and (args.do_eval or (trained and run_args.train_on_references)),
     }
-    splits = [split for split, needed in wanted.items() if needed]
+    splits: dict[FactoryConfig, list[str]] = {}  # machines that are scored are the same with every training pool
+    for split in (split for split, needed in wanted.items() if needed):
+        splits.setdefault(pool if split == "train" else config, []).append(split)
     workers = run_args.data_workers or os.cpu_count()
-    factory = build_factory(run_args.cache_dir, config, num_proc=workers, splits=splits) if splits else {}
+    factory: dict[str, Dataset] = {}
+    for one, names in splits.items():
+        factory |= build_factory(run_args.cache_dir, one, num_proc=workers, splits=names)
     validation, evaluation = (
         build_benchmark(
             factory[f"{split}_machines"], factory[f"{split}_noise"], protocol, seed=run_args.benchmark_seed
@@ -91,6 +96,11 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
     else:
         machines, noise = factory["train_machines"], factory["train_noise"]
         description["training"] = "procedural factory"
+        if pool != config:
+            description["training"] += ", with faulty machines and sounds unlike any machine"
+            description["training_factory_hash"] = factory_fingerprint(pool)
+            description["training_faulty_clips"] = machines["label"][:].count("anomaly")
+            description["training_foreign_clips"] = machines["machine_type"][:].count(FOREIGN)
     if run_args.train_on_references:
         machines, noise = _with_references(machines, noise, evaluation)
         description["training"] += ", with the references of the evaluation and their noise"
@@ -122,6 +132,8 @@ def _prepare_training(
         print(f"{noise_name}: {report}")
     description[f"preparation of {Path(noise_name).name}"] = {"kept": report.kept, "dropped": report.counts()}
     description["training"] = f"{', '.join(Path(name).name for name in names)} with noise of {Path(noise_name).name}"
+    if run_args.train_license is not None:
+        description["training_license"] = run_args.train_license
     from_hub = [name for name in (*names, noise_name) if not Path(name).is_dir()]
     if from_hub:
         description["datasets"] = from_hub  # the card's front matter names them

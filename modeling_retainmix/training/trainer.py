@@ -1,18 +1,26 @@
 """`RetainMixTrainer`: a transformers Trainer whose student hears mixtures; its frozen teacher hears their sources."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import EvalPrediction, PreTrainedModel
 
 from modeling_retainmix.data.training_pairs import TrainingPairs
-from modeling_retainmix.losses import mixture_loss, retainmix_loss, tagging_loss, teacher_target
+from modeling_retainmix.losses import retainmix_loss, tagging_loss
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.frozen_teacher import freeze_teacher
 from modeling_retainmix.training.mixture_batch import MixtureBatch, MixtureBatchBuilder
 from modeling_retainmix.training.pair_trainer import PairTrainer
+from modeling_retainmix.training.separation_heads import (
+    add_separation_heads,
+    load_separation_heads,
+    save_separation_heads,
+    separation_heads,
+)
 from modeling_retainmix.training.tagging_metrics import macro_average_precision
 from modeling_retainmix.training.throughput import forward_flops
+from modeling_retainmix.training.token_alignment import TokenAlignment
 
 
 class RetainMixTrainer(PairTrainer):
@@ -52,6 +60,8 @@ class RetainMixTrainer(PairTrainer):
                 f"the student has {model.config.num_labels} outputs but the training data {num_classes} classes: "
                 f"load it with num_labels={num_classes} and ignore_mismatched_sizes=True"
             )
+        if args.separate_heads:
+            add_separation_heads(model)
         super().__init__(
             model,
             args,
@@ -63,9 +73,9 @@ class RetainMixTrainer(PairTrainer):
         )
         self.teacher: Any = None
         if args.beta > 0:
-            self.teacher = freeze_teacher(
-                teacher, model.config, args.mixture_layer, self.accelerator.device, self.compute_dtype
-            )
+            depth = max(args.teacher_layers) if args.teacher_layers else args.mixture_layer
+            self.teacher = freeze_teacher(teacher, model.config, depth, self.accelerator.device, self.compute_dtype)
+        self.align = TokenAlignment(args, model.config)
         self.build_batch = MixtureBatchBuilder(
             feature_extractor,
             args,
@@ -91,8 +101,9 @@ class RetainMixTrainer(PairTrainer):
         tagging = tagging_loss(outputs.logits, batch.labels)
         mixture = tagging.new_zeros(())
         if batch.teacher_features is not None:
-            mixture = mixture_loss(self._tokens(outputs), self._teacher_tokens(batch.teacher_features))
-            self.record_parts(loss_mixture=mixture)
+            losses = self._mixture_losses(outputs, batch)
+            mixture = self.align.total(losses)
+            self.record_parts(**losses)
         self.record_parts(loss_tagging=tagging, snr_db=batch.snr_db.mean())
         loss = retainmix_loss(tagging, mixture, args.alpha, args.beta)
         return (loss, outputs) if return_outputs else loss
@@ -105,7 +116,7 @@ class RetainMixTrainer(PairTrainer):
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[None, tuple[torch.Tensor, ...], torch.Tensor]:
-        """Return logits, tagging losses and (with a teacher) mixture losses of every clip, and the labels.
+        """Return logits, tagging losses and (with a teacher) losses of the mixture of every clip, and the labels.
 
         The losses are not averaged here, since the last batch of several processes repeats clips, which the Trainer
         drops after it has gathered the rows.
@@ -114,16 +125,15 @@ class RetainMixTrainer(PairTrainer):
         outputs = self._forward(model, batch)
         predictions = [outputs.logits.float(), tagging_loss(outputs.logits, batch.labels, per_clip=True)]
         if batch.teacher_features is not None:
-            average = self._teacher_tokens(batch.teacher_features)
-            predictions.append(mixture_loss(self._tokens(outputs), average, per_clip=True))
+            predictions += self._mixture_losses(outputs, batch, per_clip=True).values()
         return None, tuple(predictions), batch.labels
 
     def _validation_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         logits, tagging, *mixture = prediction.predictions
-        parts = {"loss_tagging": float(tagging.mean())}
-        if mixture:
-            parts["loss_mixture"] = float(mixture[0].mean())
-        loss = self.args.alpha * parts["loss_tagging"] + self.args.beta * parts.get("loss_mixture", 0.0)
+        names = ("loss_tagging", "loss_mixture", "loss_pooled")
+        parts = {name: float(values.mean()) for name, values in zip(names, (tagging, *mixture), strict=False)}
+        of_mixture = parts.get("loss_mixture", 0.0) + self.args.pooled_weight * parts.get("loss_pooled", 0.0)
+        loss = self.args.alpha * parts["loss_tagging"] + self.args.beta * of_mixture
         if self.args.alpha > 0:
             parts["macro_average_precision"] = macro_average_precision(logits, prediction.label_ids)
         return {"loss": loss, **parts}
@@ -146,9 +156,26 @@ class RetainMixTrainer(PairTrainer):
         layer = self.args.mixture_layer
         return outputs.last_hidden_state if layer is None else outputs.hidden_states[layer]
 
+    def _mixture_losses(self, outputs: Any, batch: MixtureBatch, per_clip: bool = False) -> dict[str, torch.Tensor]:
+        machine, noise = self._teacher_tokens(batch.teacher_features)
+        heads = separation_heads(self.model)
+        return self.align(self._tokens(outputs).float(), machine, noise, batch.snr_db, heads, per_clip)
+
     @torch.no_grad()
-    def _teacher_tokens(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the average of Eq. 5: clean and noise in one pass of the teacher."""
-        outputs = self.teacher(input_values=features, output_hidden_states=self.args.mixture_layer is not None)
-        machine, noise = self._tokens(outputs).chunk(2)
-        return teacher_target(machine.float(), noise.float(), self.args.lam)
+    def _teacher_tokens(self, features: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        """Return the teacher's tokens of machine sounds and noises, from one pass over both."""
+        layers = self.args.teacher_layers
+        wanted: Any = layers or self.args.mixture_layer is not None
+        outputs = self.teacher(input_values=features, output_hidden_states=wanted)
+        if layers is None:
+            return self._tokens(outputs).float().chunk(2)
+        return torch.stack([outputs.hidden_states[layer].float() for layer in layers]).mean(dim=0).chunk(2)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        super()._save(output_dir, state_dict)
+        if output_dir is not None and self._staging is not None and self.args.should_save:
+            save_separation_heads(self.model, Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        load_separation_heads(self.model, Path(resume_from_checkpoint))

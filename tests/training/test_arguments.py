@@ -13,6 +13,8 @@ def test_defaults_are_those_of_the_paper(tmp_path):
     assert (args.learning_rate, args.weight_decay, args.warmup_steps, args.max_steps) == (1e-4, 1e-3, 200, 20_000)
     assert args.per_device_train_batch_size * args.gradient_accumulation_steps == 128
     assert args.lr_scheduler_type == "cosine"
+    assert not any((args.lam_from_snr, args.separate_heads, args.teacher_layers, args.pooled_weight))
+    assert args.faulty_share == args.foreign_share == 0
 
 
 @pytest.mark.parametrize(
@@ -25,6 +27,13 @@ def test_defaults_are_those_of_the_paper(tmp_path):
         ({"snr_db": []}, "snr_db"),
         ({"clip_seconds": 0.0}, "clip_seconds"),
         ({"remove_unused_columns": True}, "remove_unused_columns"),
+        ({"teacher_layers": []}, r"teacher_layers .*got \[\]"),
+        ({"teacher_layers": [2, 2]}, r"each once, got \[2, 2\]"),
+        ({"teacher_layers": [0, 1]}, r"from 1 on, .*got \[0, 1\]"),
+        ({"pooled_weight": -1.0}, "pooled_weight"),
+        ({"beta": 0.0, "lam_from_snr": True, "pooled_weight": 1.0}, "lam_from_snr, pooled_weight belong to the mix"),
+        ({"beta": 0.0, "teacher_layers": [1]}, "teacher_layers belong"),
+        ({"beta": 0.0, "separate_heads": True}, "separate_heads belong"),
         ({"mixup": "double", "beta": 0.0}, "double"),
         ({"mixup": "linear"}, "beta=1.0"),
         ({"mixup": "snr", "beta": 0.0, "per_device_train_batch_size": 3}, "beta=0.0 and 3"),

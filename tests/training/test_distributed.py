@@ -29,6 +29,7 @@ METHODS = {
     "mixture": {"alpha": 0.0, "gradient_checkpointing": False},
     "both": {},
     "both at layer 1": {"mixture_layer": 1, "gradient_checkpointing": False},
+    "two heads": {"separate_heads": True, "lam_from_snr": True, "pooled_weight": 1.0, "gradient_checkpointing": False},
 }
 # 7 clips for two processes with batches of 2: the last batch of one of them is filled up with clips seen before.
 VALIDATED = {**COMMON, "validation_share": 0.3, "max_steps": 1, "per_device_eval_batch_size": 2}

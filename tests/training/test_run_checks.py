@@ -28,6 +28,7 @@ def encoder(tmp_path):
         (("--config", "both_0db", "--teacher_steps", "0"), "--model is missing"),
         (("--eval_strategy", "steps"), "--eval_strategy steps needs clips: give --validation_share"),
         (("--teacher_clip_seconds", "2"), "--teacher_clip_seconds 2 is longer .*--clip_seconds, 1"),
+        (("--train_data", "x", "--noise", "y", "--foreign_share", "0.1"), "--foreign_share are of the procedural"),
         (("--push_to_hub", "True", "--do_eval", "False"), "--push_to_hub uploads what the run trains"),
         (("--hub_token", "hf_secret"), "--hub_token on a command line .* set HF_TOKEN"),
     ],
@@ -47,6 +48,12 @@ def test_when_the_token_comes_from_elsewhere_then_it_is_let_pass(tmp_path):
 def test_when_the_encoder_lacks_the_layer_then_error_comes_before_the_data(tmp_path, option):
     with pytest.raises(SystemExit, match=f"error: --{option} 3: the encoder has layers 1 to 2"):
         run(tmp_path, tmp_path / "cache", f"--{option}", "3")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_when_the_teacher_lacks_a_layer_then_error_comes_before_the_data(tmp_path):
+    with pytest.raises(SystemExit, match="error: --teacher_layers 3: the teacher has layers 1 to 2"):
+        run(tmp_path, tmp_path / "cache", "--teacher_layers", "1", "3")
     assert not (tmp_path / "cache").exists()
 
 

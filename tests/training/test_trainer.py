@@ -54,6 +54,34 @@ def test_when_mixture_layer_is_given_then_that_layer_is_compared(
     assert trainer.compute_loss(student, batch).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_when_layers_of_the_teacher_are_given_then_their_mean_is_the_target(
+    student, teacher, feature_extractor, make_args, pairs, batch
+):
+    student.eval()
+    trainer = make_trainer(student, make_args(alpha=0.0, teacher_layers=[2, 1]), pairs, feature_extractor, teacher)
+    features = trainer.build_batch(batch)
+    hidden = teacher(features.teacher_features, output_hidden_states=True).hidden_states
+    machine, noise = ((hidden[1] + hidden[2]) / 2).chunk(2)
+    expected = mixture_loss(student(features.student_features).last_hidden_state, teacher_target(machine, noise))
+    assert trainer.compute_loss(student, batch).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("heads", [False, True])
+def test_when_all_extras_of_the_mixture_loss_are_on_then_training_and_validation_name_their_parts(
+    teacher, feature_extractor, make_args, pairs, student, heads
+):
+    options = {"pooled_weight": 2.0, "teacher_layers": [1, 2], "lam_from_snr": True, "separate_heads": heads}
+    args = make_args(alpha=2.0, beta=3.0, snr_db=[-10.0, 10.0], **options)
+    trainer = make_trainer(student, args, pairs, feature_extractor, teacher)
+    trainer.train()
+    for line in (entry for entry in trainer.state.log_history if "loss" in entry):
+        of_mixture = line["loss_mixture"] + 2 * line["loss_pooled"]
+        assert line["loss"] == pytest.approx(2 * line["loss_tagging"] + 3 * of_mixture, rel=1e-3)
+    metrics = trainer.evaluate(pairs)
+    of_mixture = metrics["eval_loss_mixture"] + 2 * metrics["eval_loss_pooled"]
+    assert metrics["eval_loss"] == pytest.approx(2 * metrics["eval_loss_tagging"] + 3 * of_mixture, rel=1e-5)
+
+
 def test_when_training_ends_then_student_moved_and_teacher_did_not(
     student, teacher, feature_extractor, make_args, pairs
 ):
