@@ -66,6 +66,15 @@ TRAINED = {
     "mixture_with_references": "Mixture loss, evaluation references added",
 }
 
+# What goes beyond the paper: {recipe: label}
+BEYOND = {
+    "both_0db_two_heads": "Two heads, 0 dB",
+    "both_0db_teacher_layers": "Mean of the teacher's layers, 0 dB",
+    "both_0db_pooled": "Pooled loss beside the tokens', 0 dB",
+    "both_pm5db_snr_lambda": "Lambda from the SNR, ±5 dB",
+    "both_0db_mixed_pool": "Faulty and foreign sounds in the pool, 0 dB",
+}
+
 SYSTEMS = (
     ComparedSystem(LOG_MEL, "Log-mel mean", LOG_MEL, None),
     ComparedSystem("log_mel_whitened", "Log-mel mean, whitened", LOG_MEL, None, whitened=True),
@@ -79,7 +88,7 @@ SYSTEMS = (
     ComparedSystem(FROZEN_SAME, "Frozen teacher, same layer", TEACHER, "same"),
     ComparedSystem(FROZEN_BEST, "Frozen teacher, best layer on validation machines", TEACHER, "best"),
     ComparedSystem(TRAINED_MODEL, "RetainMix", TRAINED_MODEL, "same"),
-    *(ComparedSystem(key, label, key, "same") for key, label in TRAINED.items()),
+    *(ComparedSystem(key, label, key, "same") for key, label in (TRAINED | BEYOND).items()),
     ComparedSystem(ORACLE, "Oracle (mean of clean and noise embeddings)", TEACHER, "same", oracle=True),
 )
 # What every table shows beside its encoders: the spectrum under their backend, and whitened.

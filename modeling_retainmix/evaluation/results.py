@@ -75,7 +75,7 @@ _REQUIRED: dict[str, Any] = {
 # What may be there
 _OPTIONAL: dict[str, Any] = {
     "protocol": {"domains": list, "rules": int, "mix_support": _OPTIONAL_INT},
-    "data": {"datasets": _OPTIONAL_LIST},
+    "data": {"datasets": _OPTIONAL_LIST, "training_license": str},
 }
 _ROW: dict[str, Any] = {
     "name": str,

@@ -86,7 +86,8 @@ def model_card(
 
     Args:
         results: content of `results.json`, its rows with keys; without rows, the record of `write_unscored_card`.
-        license: licence of the weights, an identifier of the Hub; None: see `base_license`.
+        license: licence of the weights, an identifier of the Hub; None: that of the training data where the record
+            names one, else see `base_license`.
         name: by which the code in the card loads the model, a folder or repository; None: the one in the results.
         has_picture: `draw_scores` has drawn one beside the card.
 
@@ -95,7 +96,7 @@ def model_card(
     """
     name, base_model = name or results["model"]["name"], results["model"]["base_model"]
     row = row_of(results, TRAINED_MODEL) if results["rows"] else None
-    license = license or base_license(base_model)
+    license = license or results["data"].get("training_license") or base_license(base_model)
     base_model = hub_name(base_model)
     return _card("model_card.md", name, results, row, results["settings"], license, base_model, has_picture)
 
@@ -150,6 +151,7 @@ def _card(
         settings=key_value_table(settings),
         data=key_value_table(results["data"]),
         license=license,
+        base_license=base_license(results["model"]["base_model"]),
         aims=training_aims(results["settings"]),
         **scores,
     )
@@ -242,6 +244,10 @@ def training_aims(settings: Mapping[str, Any]) -> str:
     """Say what a model was trained to do under these settings; a loss with weight zero is not among its aims."""
     tagging = "both sources of a mixture (Eq. 4)" if settings.get("tag_noise", True) else "the machine in it (Eq. 1)"
     mixture = "keeps its tokens near a convex combination of a frozen teacher's tokens of the two sources (Eq. 6)"
+    if settings.get("separate_heads"):
+        mixture = (
+            "lets two linear heads, thrown away since, tell a frozen teacher's tokens of each source from its own"
+        )
     aims = ((settings["alpha"], f"classifies {tagging}"), (settings["beta"], mixture))
     return " and ".join(aim for weight, aim in aims if weight > 0)
 

@@ -71,11 +71,28 @@ def test_licence_is_that_of_the_encoder_that_training_started_from(card_of, resu
     assert card_of("cc-by-4.0").data.license == "cc-by-4.0"
 
 
+def test_licence_of_the_training_data_is_stated_beside_that_of_the_encoder_and_given_to_the_model(
+    card_of, results, tmp_path
+):
+    assert "was trained on recordings under" not in card_of().text
+    results["data"]["training_license"] = "cc-by-nc-sa-4.0"
+    card = card_of()
+    assert card.data.license == "cc-by-nc-sa-4.0"
+    assert "was trained on recordings under `cc-by-nc-sa-4.0`: whoever uses it or\n  passes it on keeps" in card.text
+    BeatsConfig().save_pretrained(tmp_path / "base")
+    (tmp_path / "base" / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n")
+    results["model"]["base_model"] = str(tmp_path / "base")
+    card = card_of()
+    assert card.data.license == "cc-by-nc-sa-4.0"
+    assert "under `cc-by-nc-sa-4.0`, from an encoder under `cc-by-4.0`: whoever" in card.text and "both." in card.text
+
+
 @pytest.mark.parametrize(
     ("settings", "named", "unnamed"),
     [
         ({}, ["classifies both sources", "keeps its tokens"], []),
         ({"alpha": 0.0}, ["keeps its tokens"], ["classifies"]),
+        ({"separate_heads": True}, ["classifies both sources and lets two linear heads"], ["keeps its tokens"]),
         ({"beta": 0.0, "tag_noise": False}, ["classifies the machine"], ["both sources", "keeps its tokens"]),
     ],
 )

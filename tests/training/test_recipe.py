@@ -160,8 +160,31 @@ METHODS = {
 }
 
 
-def test_every_recipe_of_the_package_is_an_experiment_of_the_paper_or_the_demo():
-    assert set(recipe_names()) == {"demo", *METHODS}
+# What each recipe changes beyond the paper, beside the SNRs.
+BEYOND = {
+    "both_0db_two_heads": ([0], {"separate_heads": True}),
+    "both_0db_teacher_layers": ([0], {"teacher_layers": [1, 2, 3, 4]}),
+    "both_0db_pooled": ([0], {"pooled_weight": 1.0}),
+    "both_pm5db_snr_lambda": ([-5, 5], {"lam_from_snr": True}),
+    "both_0db_mixed_pool": ([0], {"faulty_share": 0.2, "foreign_share": 0.2}),
+}
+
+
+def test_every_recipe_of_the_package_is_an_experiment_of_the_paper_or_beyond_it_or_the_demo():
+    assert set(recipe_names()) == {"demo", *METHODS, *BEYOND}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_when_a_recipe_goes_beyond_the_paper_then_it_differs_from_both_losses_in_one_thing(name):
+    snr_db, changes = BEYOND[name]
+    _, args = parse_arguments(["--config", name])
+    _, plain = parse_arguments(["--config", "both_0db" if snr_db == [0] else "both_pm5db"])
+    differing = {
+        field.name: getattr(args, field.name)
+        for field in fields(MethodArguments)
+        if getattr(args, field.name) != getattr(plain, field.name)
+    }
+    assert (args.snr_db, differing) == (snr_db, changes)
 
 
 @pytest.mark.parametrize("name", METHODS)

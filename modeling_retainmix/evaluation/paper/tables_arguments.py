@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
 from modeling_retainmix.detection.settings import DetectorSettings, Normalization
-from modeling_retainmix.evaluation.compared_systems import BACKBONES, TRAINED
+from modeling_retainmix.evaluation.compared_systems import BACKBONES, BEYOND, TRAINED
 
 
 @dataclass
@@ -27,7 +27,7 @@ class TablesArguments(BenchmarkArguments):
         default=None,
         metadata={
             "help": "Encoders of the rows, as ROW=FOLDER. Rows of trained models have the names of their recipes "
-            f"({', '.join(TRAINED)}), those of further backbones are {', '.join(BACKBONES)}."
+            f"({', '.join(TRAINED | BEYOND)}), those of further backbones are {', '.join(BACKBONES)}."
         },
     )
     seed: int = field(default=0, metadata={"help": "Seed that the rows are filed under; also of the random weights."})
@@ -87,9 +87,9 @@ class TablesArguments(BenchmarkArguments):
         self.ground_truths = _named_folders("figure_ground_truth", self.figure_ground_truth)
         if self.figure_folders and self.teacher is None:
             raise ValueError("--figure_data needs --teacher, the frozen backbone that is drawn")
-        unknown = [row for row in self.folders if row not in TRAINED | BACKBONES]
+        unknown = [row for row in self.folders if row not in TRAINED | BEYOND | BACKBONES]
         if unknown:
-            raise ValueError(f"--models {unknown[0]}=...: rows are {', '.join([*TRAINED, *BACKBONES])}")
+            raise ValueError(f"--models {unknown[0]}=...: rows are {', '.join([*TRAINED, *BEYOND, *BACKBONES])}")
         unknown = [name for name in self.ground_truths if name not in self.figure_folders]
         if unknown:
             raise ValueError(f"--figure_ground_truth {unknown[0]}=... belongs to no --figure_data of that name")
