@@ -23,8 +23,8 @@ class MethodArguments:
     lam_from_snr: bool = field(
         default=False,
         metadata={
-            "help": "Let the weight in the teacher's average follow the SNR of each mixture: the machine's share of the "
-            "amplitude, lam at 0 dB (`losses.amplitude_share`)."
+            "help": "Let the weight in the teacher's average follow the SNR of each mixture: the machine's share of "
+            "the amplitude, lam at 0 dB (`losses.amplitude_share`)."
         },
     )
     separate_heads: bool = field(
@@ -51,8 +51,8 @@ class MethodArguments:
     faulty_share: float = field(
         default=0.0,
         metadata={
-            "help": "Share of faulty machines among the classes of the procedural training sounds, so that the student "
-            "keeps deviations."
+            "help": "Share of faulty machines among the classes of the procedural training sounds, so that the "
+            "student keeps deviations."
         },
     )
     foreign_share: float = field(
