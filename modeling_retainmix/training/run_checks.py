@@ -35,6 +35,9 @@ def check_options(run_args: RunArguments, args: RetainMixTrainingArguments, word
             f"--teacher_clip_seconds {run_args.teacher_clip_seconds:g} is longer than the training clips: give at "
             f"most --clip_seconds, {args.clip_seconds:g}"
         )
+    for name in ("faulty_share", "foreign_share"):
+        if name in run_args.factory_options:
+            raise ValueError(f"--factory_config holds {name}: give --{name}, which the model card lists")
     if run_args.train_data and (args.faulty_share or args.foreign_share):
         raise ValueError(
             "--faulty_share and --foreign_share are of the procedural training sounds, and --train_data takes their "

@@ -28,6 +28,7 @@ def encoder(tmp_path):
         (("--config", "both_0db", "--teacher_steps", "0"), "--model is missing"),
         (("--eval_strategy", "steps"), "--eval_strategy steps needs clips: give --validation_share"),
         (("--teacher_clip_seconds", "2"), "--teacher_clip_seconds 2 is longer .*--clip_seconds, 1"),
+        (("--factory_config", '{"faulty_share": 0.1}'), "--factory_config holds faulty_share: give --faulty_share"),
         (("--train_data", "x", "--noise", "y", "--foreign_share", "0.1"), "--foreign_share are of the procedural"),
         (("--push_to_hub", "True", "--do_eval", "False"), "--push_to_hub uploads what the run trains"),
         (("--hub_token", "hf_secret"), "--hub_token on a command line .* set HF_TOKEN"),
