@@ -1,0 +1,164 @@
+"""Official scores of every layer of an encoder, by nearest neighbor and whitened: what `student_queue.py` files.
+
+On the validation machines of the procedural factory: low SNRs and all SNRs (harmonic means over the subsets), and
+Mismatch at 0 dB. On real machines, where there are any: clean, and at each SNR the mean over draws of the noise, whose
+kind differs between references and tests in every third draw.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from modeling_retainmix.data.benchmark import PROTOCOLS, SUBSETS, BenchmarkProtocol, MachineBenchmark
+from modeling_retainmix.data.benchmark_sources import load_benchmark
+from modeling_retainmix.detection.domain_scores import DomainScores
+from modeling_retainmix.evaluation.embeddings import EmbedFunction, embed_mixtures, embed_oracle
+from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embed_together, log_mel_mean, log_mel_statistics
+from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, WHITENED, score_benchmark
+from modeling_retainmix.evaluation.studies.choice_sets import RealSet, read_noise, read_real_sets
+from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score
+from modeling_retainmix.training.arguments import RetainMixTrainingArguments
+from modeling_retainmix.training.run_arguments import RunArguments
+
+BACKENDS = {"knn": NEAREST_REFERENCE, "whitened": WHITENED}
+REAL_SNR_DB = (-5.0, 0.0, 10.0)
+NUM_DRAWS = 6  # two of each subset
+STUDENT, TEACHER, ORACLE = "student", "frozen_teacher", "oracle"
+
+Row = dict[str, Any]
+
+
+class Scorer:
+    """Scores encoders on the machines that a run's options name, and on real machines.
+
+    Args:
+        real_data: folder of real machines and of `noise`; None: there are none.
+
+    Raises:
+        FileNotFoundError: the folder lacks machines or noise.
+    """
+
+    def __init__(self, real_data: str | None) -> None:
+        self.sets: list[RealSet] = []
+        self.noise: dict[str, list[np.ndarray]] = {}
+        if real_data is not None:
+            self.sets, self.noise = read_real_sets(Path(real_data)), read_noise(Path(real_data) / "noise")
+
+    def student(self, model: Any, extractor: Any, run: RunArguments, args: RetainMixTrainingArguments) -> list[Row]:
+        """Score every layer of a student: rows of system, layer, backend, data, condition and score in %."""
+        encoders = [NamedEncoder(STUDENT, model, extractor, _layers(model))]
+        return self._rows(encoders, run, args)
+
+    def frozen(self, model: Any, extractor: Any, run: RunArguments, args: RetainMixTrainingArguments) -> list[Row]:
+        """Score the frozen teacher, the log-mel mean and statistics, and the oracle, which real machines do not have.
+
+        Arguments and result as in `student`.
+        """
+        spectra = [log_mel_mean(extractor), log_mel_statistics(extractor)]
+        rows = self._rows([NamedEncoder(TEACHER, model, extractor, _layers(model)), *spectra], run, args)
+        protocol, machines = _benchmark(run, args)
+        average = partial(embed_oracle, has_clip_level=extractor.clip_level is not None)
+        oracle = NamedEncoder(ORACLE, model, extractor, _layers(model))
+        return rows + factory_rows([oracle], machines, protocol, args, average)
+
+    def _rows(
+        self, encoders: Sequence[NamedEncoder], run: RunArguments, args: RetainMixTrainingArguments
+    ) -> list[Row]:
+        torch.set_num_threads(run.cpu_threads or os.cpu_count() or 1)
+        protocol, machines = _benchmark(run, args)
+        rows = factory_rows(encoders, machines, protocol, args)
+        for real in self.sets:
+            rows += real_rows(real, self.noise, _embedder(encoders, args))
+        return rows
+
+
+def factory_rows(
+    encoders: Sequence[NamedEncoder],
+    machines: Sequence[MachineBenchmark],
+    protocol: BenchmarkProtocol,
+    args: RetainMixTrainingArguments,
+    embed_clips: Any = embed_mixtures,
+) -> list[Row]:
+    """Score encoders on procedural machines; every backend compares the same embeddings."""
+    embed = _embedder(encoders, args)
+    settings = {
+        (encoder.name, layer, backend): chosen
+        for encoder in encoders
+        for layer in encoder.layers
+        for backend, chosen in BACKENDS.items()
+    }
+
+    def embed_machine(machine: MachineBenchmark) -> dict[Any, Any]:
+        embeddings = embed_clips(machine, protocol, embed, batch_size=args.per_device_eval_batch_size)
+        return {(*view, backend): cells for view, cells in embeddings.items() for backend in BACKENDS}
+
+    rows = []
+    for view, scores in score_benchmark(machines, protocol, embed_machine, settings).items():
+        conditions = {"low SNRs": scores.hmean_low, "all SNRs": scores.hmean_all}
+        conditions["Mismatch 0 dB"] = scores.official("Mismatch", 0)
+        rows += [_row(view, "factory", condition, score) for condition, score in conditions.items()]
+    return rows
+
+
+def real_rows(real: RealSet, noise: Mapping[str, list[np.ndarray]], embed: EmbedFunction) -> list[Row]:
+    """Score what a function embeds on one real machine."""
+    embedder: Any = SimpleNamespace(embed=embed)
+    found: dict[tuple[Any, str], list[float]] = {}
+
+    def add(condition: str, waveforms: Sequence[np.ndarray]) -> None:
+        references, tests = real.split(real.embed(embedder, waveforms))
+        for key, vectors in references.items():
+            for backend, settings in BACKENDS.items():
+                score = official_score(real, settings, vectors, tests[key])
+                found.setdefault(((*key, backend), condition), []).append(score)
+
+    add("clean", real.waveforms)
+    for snr_db in REAL_SNR_DB:
+        for draw in range(NUM_DRAWS):
+            kinds = list(SUBSETS.values())[draw % len(SUBSETS)]
+            add(f"{snr_db:g} dB", real.mixed(noise, kinds, snr_db, draw))
+    return [_row(view, real.name, condition, float(np.mean(scores))) for (view, condition), scores in found.items()]
+
+
+def official_score(real: RealSet, settings: Any, references: torch.Tensor, tests: torch.Tensor) -> float:
+    """Return the official score of one real machine, as a fraction."""
+    is_target = torch.from_numpy(real.is_target_domain[real.is_reference])
+    scores = DomainScores(settings, references, torch.arange(len(references)), is_target).scores(tests)
+    test = ~real.is_reference
+    domains = np.where(real.is_target_domain[test], "target", "source").tolist()
+    return float(dcase_score(scores, real.is_anomaly[test].astype(int), domains)["official_score"])
+
+
+def _embedder(encoders: Sequence[NamedEncoder], args: RetainMixTrainingArguments) -> EmbedFunction:
+    return embed_together([(encoder, encoder.layers) for encoder in encoders], args.device)
+
+
+def _benchmark(
+    run: RunArguments, args: RetainMixTrainingArguments
+) -> tuple[BenchmarkProtocol, list[MachineBenchmark]]:
+    seconds = run.eval_clip_seconds or args.clip_seconds
+    protocol = replace(PROTOCOLS[run.protocol], clip_seconds=seconds)
+    return protocol, load_benchmark(protocol, run, "validation")
+
+
+def _layers(model: Any) -> tuple[int, ...]:
+    return tuple(range(model.config.num_hidden_layers + 1))
+
+
+def _row(view: tuple[str, int, str], data: str, condition: str, score: float) -> Row:
+    system, layer, backend = view
+    return {
+        "system": system,
+        "layer": layer,
+        "backend": backend,
+        "data": data,
+        "condition": condition,
+        "score": f"{100 * score:.2f}",
+    }
