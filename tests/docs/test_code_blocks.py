@@ -12,6 +12,7 @@ small sizes (`small_command.py`); the Hub is the one of `hub_server.py`. A comme
 A `yaml` block has a title, under which it is written (```yaml title="my_recipe.yaml").
 """
 
+import io
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -230,8 +232,46 @@ def watch_files(folder: Path) -> None:
         soundfile.write(folder / name, generator.normal(0, 0.1, 32_000), 16000)
 
 
+def reproduce_files(folder: Path) -> None:
+    """Downloads of `docs/reproduce.md`: archives with a folder for each machine type, and the ground truth."""
+    generator = np.random.default_rng(0)
+    references = [f"train/section_00_{domain}_train_normal_0000_x.wav" for domain in ("source", "target")]
+    cells = [(domain, label) for domain in (0, 1) for label in (0, 1)]
+    tests = [f"test/section_00_{number:04}.wav" for number in range(len(cells))]
+    machine = [f"supplemental/section_00_machine_{number:04}_.wav" for number in range(2)]
+    noise = [f"supplemental/section_00_noise_supplemental_normal_{number:04}.wav" for number in range(4)]
+
+    def archive(name: str, machine_type: str, clips: list[str], seconds: float) -> None:
+        path = folder / "downloads" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(path, "w") as file:
+            for number, clip in enumerate(clips):
+                sound = generator.normal(0, 0.1, round(seconds * 16000))
+                if number % 2:  # its level moves: not stationary
+                    sound[: len(sound) // 2] *= 0.01
+                content = io.BytesIO()
+                soundfile.write(content, sound, 16000, format="WAV")
+                file.writestr(f"{machine_type}/{clip}", content.getvalue())
+
+    for name, extra in (("fan", machine), ("valve", machine), ("ToyCar", noise), ("ToyTrain", noise)):
+        archive(f"2025/dev_{name}.zip", name, [*references, *extra], 2.0)
+    for year, names in (
+        ("2025", ("BandSealer", "Polisher", "ScrewFeeder")),
+        ("2023", ("bandsaw", "grinder", "shaker")),
+    ):
+        for name in names:
+            archive(f"{year}/eval_data_{name}_train.zip", name, references, 1.0)
+            archive(f"{year}/eval_data_{name}_test.zip", name, tests, 1.0)
+            for place, kind in ((1, "data"), (0, "domain")):
+                truth = folder / "data" / "truth" / f"ground_truth_{kind}" / f"ground_truth_{name}_section_00_test.csv"
+                truth.parent.mkdir(parents=True, exist_ok=True)
+                lines = (f"{Path(test).name},{cell[place]}\n" for test, cell in zip(tests, cells, strict=True))
+                truth.write_text("".join(lines))
+
+
 FILES: dict[str, Callable[[Path], None]] = {
     "challenge": challenge_files,
+    "reproduce": reproduce_files,
     "stack": stack_files,
     "watch": watch_files,
 }

@@ -171,7 +171,18 @@ BEYOND = {
 
 
 def test_every_recipe_of_the_package_is_an_experiment_of_the_paper_or_beyond_it_or_the_demo():
-    assert set(recipe_names()) == {"demo", *METHODS, *BEYOND}
+    assert set(recipe_names()) == {"demo", "openbeats_both_0db", *METHODS, *BEYOND}
+
+
+def test_when_the_recipe_of_real_weights_is_read_then_its_method_is_both_losses_and_others_go_behind_it():
+    run_args, args = parse_arguments(["--config", "openbeats_both_0db"])
+    _, both = parse_arguments(["--config", "both_0db"])
+    assert run_args.model == "shikhar7ssu/OpenBEATs-Base-i3" and run_args.train_license == "cc-by-nc-sa-4.0"
+    for name in METHODS:
+        joined, alone = (parse_arguments(["--config", *first, name])[1] for first in (["openbeats_both_0db"], []))
+        assert all(getattr(joined, field.name) == getattr(alone, field.name) for field in fields(MethodArguments))
+    assert all(getattr(args, field.name) == getattr(both, field.name) for field in fields(MethodArguments))
+    assert (args.max_steps, args.per_device_train_batch_size * args.gradient_accumulation_steps) == (20_000, 128)
 
 
 @pytest.mark.parametrize("name", BEYOND)
