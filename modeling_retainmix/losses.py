@@ -115,10 +115,10 @@ def separation_loss(
         machine_prediction, noise_prediction: from the tokens of the mixture, [batch, tokens, hidden] each.
         machine, noise: teacher tokens of the two sources, of the same shape; no gradient flows into them.
         lam: weight of the machine sound in [0, 1], of all clips or of each, [batch].
-        per_clip: return one loss per clip.
+        per_clip: as in `mixture_loss`, which gives the errors.
 
     Returns:
-        Scalar, mean over batch, tokens and channels, in float32; with `per_clip` [batch], mean over the others.
+        Scalar or [batch], as in `mixture_loss`.
 
     Raises:
         ValueError: the shapes differ.

@@ -92,7 +92,7 @@ def test_licence_of_the_training_data_is_stated_beside_that_of_the_encoder_and_g
     [
         ({}, ["classifies both sources", "keeps its tokens"], []),
         ({"alpha": 0.0}, ["keeps its tokens"], ["classifies"]),
-        ({"separate_heads": True}, ["classifies both sources and lets two linear heads"], ["keeps its tokens"]),
+        ({"separate_heads": True}, ["classifies both sources", "and lets two linear heads"], ["keeps its tokens"]),
         ({"beta": 0.0, "tag_noise": False}, ["classifies the machine"], ["both sources", "keeps its tokens"]),
     ],
 )
