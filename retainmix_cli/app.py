@@ -3,7 +3,7 @@
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -55,14 +55,14 @@ def options(
         raise typer.Exit
 
 
-COMMANDS = (
+COMMANDS: tuple[Callable[..., Any], ...] = (
     *(fit, score, report, explain, watch, confirm, undo),
     *(evaluate, submit, convert, export, push, tables, doctor),
 )
 for command in COMMANDS:
     app.command()(command)
-for command in (train, pretrain, reproduce, studies):
-    app.command(context_settings=PASS_ON)(command)
+for passing_on in (train, pretrain, reproduce, studies):
+    app.command(context_settings=PASS_ON)(passing_on)
 app.add_typer(metric, name="metric")
 
 

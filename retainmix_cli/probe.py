@@ -8,7 +8,7 @@ import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _SECONDS = 900  # torch from a slow disk, or on a busy PC, takes minutes
@@ -73,7 +73,7 @@ def _import_all(modules: Sequence[str]) -> None:
 def _machine() -> dict[str, Any]:
     """Devices, memory and formats, as far as the modules that know them are loaded."""
     found: dict[str, Any] = {}
-    loaded: dict[str, Any] = sys.modules  # type: ignore[assignment]
+    loaded: Mapping[str, Any] = sys.modules
     if "cuda" in dir(loaded.get("torch")):
         cuda = loaded["torch"].cuda
         found["gpus"] = [cuda.get_device_name(index) for index in range(cuda.device_count())]

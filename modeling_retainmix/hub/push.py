@@ -108,7 +108,7 @@ def card_under_name(text: str, name: str) -> str:
         text: of a `README.md`; one whose front matter names no model stays as it is.
         name: `organisation/name`.
     """
-    old = ModelCard(text, ignore_metadata_errors=True).data.model_name
+    old = ModelCard(text, ignore_metadata_errors=True).data.get("model_name")
     if not isinstance(old, str) or old == name:
         return text
     word = re.compile(rf"(?<![\w./-]){re.escape(old)}(?![\w./-])")

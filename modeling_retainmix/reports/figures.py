@@ -27,11 +27,11 @@ class Tick(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """A bar of a histogram: left edge and width in percent of the axis, its count, and whether it is of anomalies."""
+    """A bar of a histogram: left edge and width in percent of the axis, how many it counts, and whether it is of anomalies."""
 
     left: float
     width: float
-    count: int
+    height: int
     is_anomalous: bool
 
 
@@ -96,7 +96,7 @@ class Histogram:
     @property
     def highest(self) -> tuple[int, int]:
         """The largest counts of references and of recordings, at least 1."""
-        above, below = (max([bar.count for bar in bars], default=1) for bars in (self.references, self.recordings))
+        above, below = (max([bar.height for bar in bars], default=1) for bars in (self.references, self.recordings))
         return above, below
 
 
@@ -197,7 +197,8 @@ def event_boxes(detail: Detail, seconds: float) -> list[Box]:
         if left < right:
             bottom, top = frequency_share(event.low_hz), frequency_share(event.high_hz)
             places = (left, 1 - top, right - left, top - bottom)
-            boxes.append(Box(number, *(round(100 * place, 2) for place in places), event.strength > 0))
+            x, y, width, height = (round(100 * place, 2) for place in places)
+            boxes.append(Box(number, x, y, width, height, event.strength > 0))
     return boxes
 
 

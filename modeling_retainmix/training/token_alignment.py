@@ -50,7 +50,8 @@ class TokenAlignment:
         def error(student: torch.Tensor, machine: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
             if heads is None:
                 return mixture_loss(student, teacher_target(machine, noise, lam), per_clip)
-            return separation_loss(*heads(student), machine, noise, lam, per_clip)
+            of_machine, of_noise = heads(student)
+            return separation_loss(of_machine, of_noise, machine, noise, lam, per_clip)
 
         losses = {"loss_mixture": error(student, machine, noise)}
         if self.args.pooled_weight > 0:  # the heads are linear: they may come after the mean

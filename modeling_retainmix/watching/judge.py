@@ -62,6 +62,7 @@ class DetectorJudge:
     ) -> None:
         self._folder, self._rate, self._channel, self._device = Path(folder), false_alarm_rate, channel, device
         self._on_problem = on_problem
+        self._states: _States = {}
         if not (self._folder / SETTINGS_FILE).is_file():
             raise FileNotFoundError(
                 f"{folder} is not the folder of a saved detector: make one with `retainmix fit`, or `save_pretrained`"

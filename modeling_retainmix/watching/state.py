@@ -236,7 +236,7 @@ class WatchState:
         found = []
         for row in self._execute(f"SELECT {_COLUMNS} FROM recordings {where}", values):
             number, content, path, recorded, decided, alarm, cause, confirmed, *judged, warnings = row
-            judgement = None if cause is not None else Judgement(*judged, tuple(json.loads(warnings)))
+            judgement = None if cause is not None else Judgement._make([*judged, tuple(json.loads(warnings))])
             found.append(Recording(content, path, recorded, decided, judgement, cause, alarm, number, confirmed))
         return found
 

@@ -99,8 +99,8 @@ class Watcher:
         if gone:
             with self._state.transaction():
                 self._state.forget_files(sorted(gone))
-            for path in gone:
-                del self._known[path]
+            for name in gone:
+                del self._known[name]
         whole = []
         for path in paths:
             if not self._is_known(path):

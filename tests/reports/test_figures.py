@@ -33,7 +33,7 @@ def test_when_scores_are_counted_then_every_one_is_in_a_bar():
     references, recordings = np.random.default_rng(0).normal(10, 2, 200), np.array([9.0, 11.0, 30.0])
     axis = figures.ScoreAxis.of(np.concatenate([references, recordings]))
     drawn = figures.histogram(axis, references, recordings, recordings > 20, 20.0)
-    assert sum(bar.count for bar in drawn.references) == 200 and drawn.highest[1] == 1
+    assert sum(bar.height for bar in drawn.references) == 200 and drawn.highest[1] == 1
     assert [bar.is_anomalous for bar in drawn.recordings] == [False, False, True]
     bar = drawn.recordings[2]
     assert bar.left <= axis.place(30.0) <= bar.left + bar.width + 0.01

@@ -88,11 +88,11 @@ def write_system(
     known, _ = score_data_set(detector, read_recordings(development), channels, None, on_score)
     official = dcase_score(**official_columns(known))
     clips, by_section = score_data_set(detector, read_recordings(evaluation), channels, FALSE_ALARM_RATE, on_score)
-    clips = clips | {"file_name": [Path(path).name for path in clips["path"].tolist()]}
+    named = clips | {"file_name": [Path(path).name for path in clips["path"].tolist()]}
     thresholds = {machine_type: threshold for (machine_type, _), threshold in by_section.items()}
     try:
         folder, problems = write_submission(
-            output_dir, system, year, clips, thresholds, detector.settings, results, official
+            output_dir, system, year, named, thresholds, detector.settings, results, official
         )
     except OSError as error:
         raise OutputError(f"{output_dir} cannot be written ({error.strerror})") from error
