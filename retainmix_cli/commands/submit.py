@@ -1,7 +1,7 @@
 """`retainmix submit`: the challenge's folders become a submission to DCASE Task 2."""
 
 from pathlib import Path
-from typing import Annotated, Any, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
