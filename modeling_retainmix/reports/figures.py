@@ -26,8 +26,9 @@ class Tick(NamedTuple):
     label: str
 
 
-class Bar(NamedTuple):
-    """A bar of a histogram: left edge and width in percent of the axis, how many it counts, and whether it is of anomalies."""
+@dataclass(frozen=True)
+class Bar:
+    """A bar of a histogram: left edge and width in percent of the axis, its count, and whether it is of anomalies."""
 
     left: float
     width: float
@@ -196,8 +197,7 @@ def event_boxes(detail: Detail, seconds: float) -> list[Box]:
         )
         if left < right:
             bottom, top = frequency_share(event.low_hz), frequency_share(event.high_hz)
-            places = (left, 1 - top, right - left, top - bottom)
-            x, y, width, height = (round(100 * place, 2) for place in places)
+            x, y, width, height = (round(100 * share, 2) for share in (left, 1 - top, right - left, top - bottom))
             boxes.append(Box(number, x, y, width, height, event.strength > 0))
     return boxes
 
