@@ -80,8 +80,9 @@ def test_licence_of_the_training_data_is_stated_beside_that_of_the_encoder_and_g
     assert card.data.license == "cc-by-nc-sa-4.0"
     assert "was trained on recordings under `cc-by-nc-sa-4.0`: whoever uses it or\n  passes it on keeps" in card.text
     BeatsConfig().save_pretrained(tmp_path / "base")
-    (tmp_path / "base" / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n")
     results["model"]["base_model"] = str(tmp_path / "base")
+    assert "under `cc-by-nc-sa-4.0`, from an encoder that states no licence: whoever" in card_of().text
+    (tmp_path / "base" / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n")
     card = card_of()
     assert card.data.license == "cc-by-nc-sa-4.0"
     assert "under `cc-by-nc-sa-4.0`, from an encoder under `cc-by-4.0`: whoever" in card.text and "both." in card.text

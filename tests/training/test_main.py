@@ -163,6 +163,24 @@ def test_when_run_is_resumed_then_it_goes_on_from_its_teacher_and_its_newest_che
     assert "'snr_db'" not in capsys.readouterr().out  # every step was done
 
 
+@pytest.mark.slow
+def test_when_the_pool_holds_faulty_and_foreign_sounds_then_the_record_counts_them_and_scored_machines_stay(
+    tmp_path, cache_dir
+):
+    shares = ("--faulty_share", "0.3", "--foreign_share", "0.2", "--config", "demo")
+    plain, mixed = (load_run_data(*parse_arguments(options_of(tmp_path, cache_dir, *more))) for more in ((), shares))
+    healthy = len(plain.train_machines)
+    assert mixed.train_machines["audio"][:healthy] == plain.train_machines["audio"][:]
+    added = len(mixed.train_machines) - healthy
+    description = mixed.description
+    assert description["training_faulty_clips"] + description["training_foreign_clips"] == added > 0
+    assert "faulty machines and sounds unlike any machine" in description["training"]
+    assert "training_faulty_clips" not in plain.description
+    assert description["factory_hash"] == plain.description["factory_hash"] != description["training_factory_hash"]
+    names = [[machine.fingerprint for machine in data.evaluation] for data in (plain, mixed)]
+    assert names[0] == names[1]
+
+
 def test_when_nothing_is_scored_then_no_machines_are_generated(tmp_path, cache_dir, recordings, noise, monkeypatch):
     monkeypatch.setattr(run_data, "build_factory", lambda *_, **__: pytest.fail("generated"))
     options = ("--train_data", recordings, "--noise", noise, "--do_eval", "False")
