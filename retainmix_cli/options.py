@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -76,7 +76,10 @@ Layer = Annotated[
     ),
 ]
 Backend = Annotated[str | None, typer.Option(help="How distances are measured: whitened, mahalanobis, knn, ...")]
-Microphones = Annotated[str | None, typer.Option(help="near, or with a far microphone cancel, residual or fusion.")]
+Microphones = Annotated[
+    Literal["near", "cancel", "residual", "fusion"] | None,
+    typer.Option(help="What becomes of a far microphone's recordings; near: there is none."),
+]
 Settings = Annotated[
     list[Any] | None,
     typer.Option(
@@ -84,11 +87,8 @@ Settings = Annotated[
     ),
 ]
 Method = Annotated[
-    str,
-    typer.Option(
-        metavar="quantile|gamma",
-        help="Of the threshold: gamma has one for any rate, if scores are so distributed.",
-    ),
+    Literal["quantile", "gamma"],
+    typer.Option(help="Of the threshold: gamma has one for any rate, if scores are so distributed."),
 ]
 FalseAlarmRate = Annotated[
     float,

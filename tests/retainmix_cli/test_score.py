@@ -134,7 +134,7 @@ def test_when_the_disk_is_full_then_rows_stay_beside_the_output(machine, fitted,
     [
         (["--detector", "absent"], 2, "there is no detector in absent: make one with `retainmix fit"),
         (["--backend", "knn"], 3, "a saved detector has its encoder, settings and sessions"),
-        (["--method", "mean"], 2, "method='mean' is not a valid threshold method"),
+        (["--method", "mean"], 3, "'mean' is not one of 'quantile', 'gamma'"),
         (["--false-alarm-rate", "2"], 3, "--false-alarm-rate"),
     ],
 )
