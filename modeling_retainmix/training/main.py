@@ -177,7 +177,7 @@ def _evaluate(args: RetainMixTrainingArguments, data: RunData, student: str, tea
 
 def _load_scored(args: RetainMixTrainingArguments, student: str) -> Any:
     """Load the encoder that is scored; it is read at the layer of its configuration, unless the run names one."""
-    named = {} if args.embedding_layer is None else {"embedding_layer": args.embedding_layer}
+    named: dict[str, Any] = {} if args.embedding_layer is None else {"embedding_layer": args.embedding_layer}
     return load_pretrained(AutoModel, student, **named)
 
 
