@@ -8,7 +8,7 @@ import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 _SECONDS = 900  # torch from a slow disk, or on a busy PC, takes minutes
@@ -73,16 +73,15 @@ def _import_all(modules: Sequence[str]) -> None:
 def _machine() -> dict[str, Any]:
     """Devices, memory and formats, as far as the modules that know them are loaded."""
     found: dict[str, Any] = {}
-    loaded: Mapping[str, Any] = sys.modules
-    if "cuda" in dir(loaded.get("torch")):
-        cuda = loaded["torch"].cuda
-        found["gpus"] = [cuda.get_device_name(index) for index in range(cuda.device_count())]
-        found["cuda"] = loaded["torch"].version.cuda
-    if "virtual_memory" in dir(loaded.get("psutil")):
-        memory = loaded["psutil"].virtual_memory()
+    torch, psutil, soundfile = (sys.modules.get(name) for name in ("torch", "psutil", "soundfile"))
+    if torch is not None:
+        found["gpus"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        found["cuda"] = torch.version.cuda
+    if psutil is not None:
+        memory = psutil.virtual_memory()
         found |= {"memory_gib": memory.total / 2**30, "free_memory_gib": memory.available / 2**30}
-    if "available_formats" in dir(loaded.get("soundfile")):
-        found["sound_formats"] = sorted(loaded["soundfile"].available_formats())
+    if soundfile is not None:
+        found["sound_formats"] = sorted(soundfile.available_formats())
     return found
 
 
