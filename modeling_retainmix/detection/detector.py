@@ -12,6 +12,7 @@ from modeling_retainmix.detection.feedback import TaughtDetector
 from modeling_retainmix.detection.inputs import clip_sources
 from modeling_retainmix.detection.recording_health import RecordingHealth, recording_health
 from modeling_retainmix.detection.threshold import threshold_table
+from modeling_retainmix.detection.vector_layout import LOG_MEL
 from modeling_retainmix.user_warnings import warn
 
 
@@ -107,7 +108,7 @@ class AnomalyDetector(TaughtDetector):
         `level_rule`.
         """
         memory, embedder, microphones = self._fitted(), self.embedder, self.settings.microphones
-        is_levelled = embedder.clip_level is not None
+        is_levelled = embedder.clip_level is not None or embedder.layers == [LOG_MEL]
         rule = level_rule(memory.tensors, memory.units, embedder.model.config.patch_size, is_levelled)
         heard = microphones if microphones == "cancel" else "near"
         sources = clip_sources(heard, audio, sampling_rate, channel, far, far_channel)
