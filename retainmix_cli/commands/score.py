@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -104,7 +104,7 @@ def score(
         else:
             ready = empty
             fit_detector(ready, machine.references, group, sessions, **how)
-        verdicts = Verdicts(ready, false_alarm_rate, cast(Any, method))
+        verdicts = Verdicts(ready, false_alarm_rate, method)
 
         def take(scored: "FileScore") -> None:
             if scored.error is None:

@@ -1,7 +1,7 @@
 """`retainmix submit`: the challenge's folders become a submission to DCASE Task 2."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,7 +37,7 @@ def submit(
 
     described = read_system(system)
     settings: dict[str, Any] = {} if microphones is None else {"microphones": microphones}
-    channels = default_channels(year, cast(Any, microphones or "near"), channel, far_channel)
+    channels = default_channels(year, microphones or "near", channel, far_channel)
     scores = output / f"{described.label}.scores.csv"
     with StopSignals() as signals, result_file(scores, ["file", "score"], is_kept=False) as result:
         assert result is not None

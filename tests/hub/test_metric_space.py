@@ -32,7 +32,7 @@ def test_space_in_the_checkout_equals_what_the_package_writes(tmp_path):
     write_metric_space(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(SPACE_FILES)
     different = [name for name in SPACE_FILES if not filecmp.cmp(tmp_path / name, SPACE / name, shallow=False)]
-    assert not different, "run `python -m modeling_retainmix.hub.metric_space hub_cards/dcase_score`"
+    assert not different, "run `retainmix metric write hub_cards/dcase_score`"
 
 
 def test_space_front_matter_has_what_a_gradio_space_of_a_metric_needs():
@@ -43,7 +43,7 @@ def test_space_front_matter_has_what_a_gradio_space_of_a_metric_needs():
 
 def test_card_begins_with_the_step_that_makes_the_metric_load():
     blocks = re.findall(r"^```(\w+)\n(.*?)^```", (SPACE / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-    assert blocks[0] == ("bash", "python -m modeling_retainmix.hub.metric_space\n")
+    assert blocks[0] == ("bash", "retainmix metric install\n")
     assert blocks[1][1].splitlines()[:2] == [">>> import evaluate", '>>> metric = evaluate.load("dcase_score")']
 
 
