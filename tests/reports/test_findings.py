@@ -7,7 +7,8 @@ import pytest
 import soundfile as sf
 from reports.conftest import RATE, UGLY, draw_clip
 
-from modeling_retainmix import AnomalyDetector
+from modeling_retainmix import AnomalyDetector, BeatsFeatureExtractor, LogMelConfig, LogMelModel
+from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.reports.findings import collect_findings
 
 
@@ -85,6 +86,19 @@ def test_when_references_are_too_few_then_there_are_scores_without_verdicts(mach
     found = collect_findings(detector, machine / "test" / "faulty_0.wav")
     assert found.basis.num_missing == 8 and found.num_anomalous == 0 and not found.has_verdicts
     assert found.recordings[0].judgement.score > 0
+
+
+@pytest.mark.parametrize(
+    ("clip_level", "layer", "hears_level"), [(None, 0, True), (0.0, 0, False), (0.0, (0, "level"), True)]
+)
+def test_when_clips_are_moved_to_one_level_then_it_is_known_that_loudness_does_not_count(
+    machine, clip_level, layer, hears_level
+):
+    extractor = BeatsFeatureExtractor(clip_level=clip_level)
+    detector = AnomalyDetector(LogMelModel(LogMelConfig()).eval(), extractor, DetectorSettings(layer=layer), "cpu")
+    detector.fit(machine / "train")
+    found = collect_findings(detector, machine / "test" / "faulty_0.wav", max_details=0)
+    assert found.hears_level == hears_level
 
 
 def test_when_nothing_can_be_read_then_error_with_the_causes(detector, machine, tmp_path):
