@@ -1,12 +1,13 @@
 # `make train`: the demo, from nothing to official scores.  `make test`: what needs Python alone.
 # `make test-system`: the tests that need a browser, an MQTT broker or minutes (.ci/install_system; skipped without).
+# `make docs`: the documentation as a site, in build/site.
 # ARGS passes options on:  make train ARGS="--config my_recipe.yaml --seed 1"
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := HF_HUB_OFFLINE=1 HF_EVALUATE_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: install train test test-system lint clean
+.PHONY: install train test test-system lint docs clean
 
 install: $(VENV)/.installed
 
@@ -24,6 +25,9 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: install
+	$(BIN)/mkdocs build --quiet --strict
 
 test: lint
 	$(PYTEST) -m "not system" $(ARGS)

@@ -107,7 +107,7 @@ def test_card_without_scores_holds_settings_and_no_table(tmp_path, results):
     record = {name: results[name] for name in ("settings", "data", "model")}
     card = ModelCard.load(write_unscored_card(tmp_path, record))
     assert card.data.eval_results is None and "metrics" not in card.data.to_dict()
-    assert "No official score of this model has been measured." in card.text and "| lam | 0.5 |" in card.text
+    assert "Not yet measured: `" in card.text and "| lam | 0.5 |" in card.text
     assert "System" not in card.text and "The scores hold" not in card.text and "{{" not in card.text
 
 

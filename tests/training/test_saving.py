@@ -213,7 +213,7 @@ def test_when_pushed_then_the_folder_holds_source_and_card_and_no_pickle(tmp_pat
     assert {"model.safetensors", "modeling_beats.py", "training_args.json"} <= names
     assert not {name for name in names if name.endswith((".bin", ".pt", ".pth"))}
     card = ModelCard.load(tmp_path / "README.md")
-    assert "No official score of this model has been measured." in card.text
+    assert "Not yet measured: `" in card.text
     assert "| max_steps | 3 |" in card.text and "| training_machine_clips | 24 |" in card.text
     assert 'AnomalyDetector.from_pretrained("plant/model")' in card.text
     assert card.data.eval_results is None
@@ -229,7 +229,7 @@ def test_when_weights_change_then_scores_and_card_of_the_former_ones_go(tmp_path
     trainer.train()
     trainer.push_to_hub()
     assert not (tmp_path / "results.json").exists()
-    assert "No official score" in (tmp_path / "README.md").read_text()
+    assert "Not yet measured" in (tmp_path / "README.md").read_text()
 
 
 def test_when_every_node_saves_then_only_the_first_process_of_all_pushes(tmp_path, pushes, monkeypatch):
