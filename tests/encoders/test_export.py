@@ -158,11 +158,10 @@ def test_exports_of_an_encoder_with_an_output_activation_agree(tmp_path):
             (x,) = inputs(*size, False)
             expected = encoder(x)
             assert (expected == 0).any() and expected.max() < 1  # the activation is at work
-            for actual, tolerance in ((program.module()(x), 1e-5), (traced(x), 1e-5)):
-                torch.testing.assert_close(actual, expected, atol=tolerance, rtol=0)
-            (actual,) = session.run(None, {"x": x.numpy()})
+            (of_onnx,) = session.run(None, {"x": x.numpy()})
             # where rounding puts a value on the other side of a threshold, the result steps by up to 0.1
-            assert (torch.from_numpy(actual) - expected).abs().gt(1e-4).float().mean() < 1e-3
+            for actual in (program.module()(x), traced(x), torch.from_numpy(of_onnx)):
+                assert (actual - expected).abs().gt(1e-4).float().mean() < 1e-3
 
 
 @pytest.mark.slow

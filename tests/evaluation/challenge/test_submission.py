@@ -131,6 +131,15 @@ def test_meta_information_is_filled_from_the_run(tmp_path):
         (
             {},
             {
+                "machine_learning_method": "k-nearest neighbours in a whitened space",
+                "num_neighbors": 1,
+                "domain_generalization_method": None,
+                "ensemble_method_subsystem_count": 1,
+            },
+        ),
+        (
+            {"backend": "mahalanobis"},
+            {
                 "machine_learning_method": "Mahalanobis distance",
                 "num_neighbors": None,
                 "domain_generalization_method": "statistics of the references",
