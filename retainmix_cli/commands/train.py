@@ -27,7 +27,7 @@ def train(context: typer.Context, processes: Processes = None) -> int:
 
     All of them: retainmix train -- --help
     """
-    say("RetainMix: loading torch and transformers ...")
+    say("starting the training by accelerate launch")
     with when_stopped(_ADVICE):
         return launch("modeling_retainmix.training.main", _parse_training, context.args, processes)
 
@@ -42,7 +42,7 @@ def pretrain(context: typer.Context, processes: Processes = None) -> int:
 
     All of them: retainmix pretrain -- --help
     """
-    say("RetainMix: loading torch and transformers ...")
+    say("starting the pre-training by accelerate launch")
     with when_stopped(_ADVICE):
         return launch("modeling_retainmix.training.pretraining", _parse_pretraining, context.args, processes)
 
