@@ -34,7 +34,7 @@ def machine():
 @pytest.fixture
 def load():
     def load(**settings):
-        settings = {"backend": "knn", "normalization": "none"} | settings
+        settings = {"layer": "log-mel", "backend": "knn", "normalization": "none"} | settings
         return AnomalyDetector.from_pretrained("log-mel", device="cpu", **settings)
 
     return load
