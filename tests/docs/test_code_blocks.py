@@ -35,6 +35,8 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# Their blocks train, measure or export for minutes.
+TRAINING_PAGES = ("export.md", "performance.md", "reproduce.md", "results.md", "training.md")
 RUN, PROSE = ("python", "bash", "yaml"), ("text", "bibtex")
 DIRECTIVE = re.compile(r"<!-- test: (files|set|status|output|skip)\b ?(.*?) ?-->", re.DOTALL)
 NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:e[+-]?\d+)?")
@@ -309,7 +311,8 @@ def runnable() -> list:
     for path in PAGES:
         with suppress(ValueError):  # `test_page_can_be_read` reports it
             blocks = [block for block in read_blocks(path) if block.language in RUN or block.directive]
-            parameters += [pytest.param(block, id=str(block)) for block in blocks]
+            marks = [pytest.mark.system] if path.name in TRAINING_PAGES else []
+            parameters += [pytest.param(block, id=str(block), marks=marks) for block in blocks]
     return parameters
 
 
