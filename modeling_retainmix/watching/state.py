@@ -84,9 +84,9 @@ class WatchState:
         self.file = self.folder / STATE_FILE
         with self._named_errors():
             self._database = sqlite3.connect(self.file, timeout=_SECONDS_FOR_LOCK, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode=DELETE")
-            self._database.execute("PRAGMA synchronous=EXTRA")
         try:
+            self._execute("PRAGMA journal_mode=DELETE")
+            self._execute("PRAGMA synchronous=EXTRA")
             self._prepare()
         except BaseException:
             self.close()

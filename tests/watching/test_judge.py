@@ -51,7 +51,7 @@ def test_when_references_are_few_then_one_warning_says_so_at_the_beginning(detec
     detector.fit(files[:2]).save_pretrained(tmp_path / "few")
     with pytest.warns(UserWarning, match="too few references") as caught:
         judge = DetectorJudge(tmp_path / "few", device="cpu")
-    assert len(caught) == 1
+    assert sum("too few references" in str(one.message) for one in caught) == 1
     for _ in range(2):
         found = judge.judge(type(tmp_path)(files[5]))
         assert found.warnings == () and found.upper_quartile is None
