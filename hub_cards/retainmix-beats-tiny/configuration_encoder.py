@@ -17,6 +17,7 @@ logger = logging.get_logger(__name__)
 _LIBRARY_KEYS = {
     "model_type",
     "auto_map",
+    "custom_pipelines",
     "num_labels",
     "torch_dtype",
     "name_or_path",
