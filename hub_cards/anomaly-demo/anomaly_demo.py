@@ -22,19 +22,12 @@ EXAMPLES = [
     (machine_type.name, fault) for machine_type in MACHINE_TYPES["validation"] for fault in ("", *machine_type.faults)
 ]
 FIRST_EXAMPLE = ("reduction_gear", "squeal")  # heard at once, and found
-<<<<<<< HEAD
-# Below 1.5 times the threshold of 10 %
-HARD_EXAMPLES = {
-    *(("hydraulic_slide", fault) for fault in ("cavitation", "leak", "rattle")),
-    *(("label_printer", "imbalance"), ("reduction_gear", "imbalance")),
-=======
 HARD_EXAMPLES = {  # below 1.5 times the threshold of 10 %
     ("hydraulic_slide", "cavitation"),
     ("hydraulic_slide", "leak"),
     ("hydraulic_slide", "rattle"),
     ("label_printer", "imbalance"),
     ("reduction_gear", "imbalance"),
->>>>>>> h/hub
 }
 EXAMPLE_REFERENCES = 20
 # One test clip with each of the five faults of a type.
