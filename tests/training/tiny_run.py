@@ -37,7 +37,7 @@ def options_of(tmp_path, cache_dir, *options):
         *("--factory_config", json.dumps(FACTORY), "--encoder_config", json.dumps(ENCODER)),
         *("--clip_seconds", "1", "--teacher_clip_seconds", "1", "--teacher_steps", "2", "--max_steps", "2"),
         *("--teacher_batch_size", "2", "--per_device_train_batch_size", "2", "--embedding_layer", "1"),
-        *("--disable_tqdm", "True", "--use_cpu", "True"),
+        *("--disable_tqdm", "True", "--use_cpu", "True", "--cpu_threads", "1"),
         *map(str, options),
     ]
 
