@@ -78,7 +78,7 @@ def test_settings_are_those_of_the_folder(folder):
 
 def test_card_says_how_to_load_with_and_without_the_package_and_its_code_parses(folder):
     text = card_of(folder).text
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    code = "".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
     ast.parse(code)
     assert 'AnomalyDetector.from_pretrained("acme/fan")' in code
     assert "`import modeling_retainmix`" in text and "`trust_remote_code=True`" in text

@@ -10,7 +10,7 @@ from modeling_retainmix.detection.vector_layout import VectorLayout
 from modeling_retainmix.evaluation.studies import thresholds as threshold_calibration
 from modeling_retainmix.evaluation.studies.thresholds import false_alarm_rates, main
 
-SETTINGS = DetectorSettings()
+SETTINGS = DetectorSettings(backend="mahalanobis")
 
 
 def rates_of(embeddings, num_references, rate=0.1, draws=20):
