@@ -16,7 +16,7 @@ from modeling_retainmix.reports import figures, spectrogram, wording
 from modeling_retainmix.reports.page import flac
 
 SHOWN_SECONDS = 30.0  # of longer clips, around the window with the highest score
-MARKED = 10  # events with a mark in the picture
+MARKED = 10  # events of each kind that are listed and marked in the picture
 _BEFORE = 10.0  # seconds of them before that window
 _LOUDEST = 0.9  # of full scale, the largest sample of both players
 
@@ -93,7 +93,7 @@ def verdict_page(detection: Detection) -> str:
         frequency_ticks=frequency_ticks(250, 500, 1000, 2000, 4000),
         events=[line for line in lines if not line.event.lasts],
         shifts=[line for line in lines if line.event.lasts],
-        num_unmarked=max(len(detection.events) - MARKED, 0),
+        num_unmarked=len(detection.events) - len(lines),
         levels=level_chart(detection),
     )
 
@@ -134,9 +134,11 @@ def where_and_when(detection: Detection) -> str:
 
 
 def event_lines(events: list[Event], start_seconds: float, seconds: float) -> list[Line]:
-    """List the strongest events with their marks in a picture of so many seconds from `start_seconds` on."""
+    """List the strongest events of each kind with their marks in a picture of so many seconds from `start_seconds`."""
+    kinds = ([event for event in events if event.lasts is lasts][:MARKED] for lasts in (False, True))
+    chosen = sorted((event for kind in kinds for event in kind), key=lambda event: -abs(event.strength))
     lines = []
-    for number, event in enumerate(events[:MARKED], 1):
+    for number, event in enumerate(chosen, 1):
         left, right = (
             min(max((at - start_seconds) / seconds, 0.0), 1.0) for at in (event.start_seconds, event.end_seconds)
         )

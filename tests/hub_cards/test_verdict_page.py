@@ -45,7 +45,7 @@ def test_page_shows_verdict_score_p_value_and_why(detections, name, badge, told)
 def test_page_says_where_and_when_events_apart_from_shifts(detections):
     page = verdict_page(detections["faulty"])
     events, shifts = page.split("Events in time")[1].split("Constant shifts of level")
-    for event in detections["faulty"].events[:10]:
+    for event in [line.event for line in event_lines(detections["faulty"].events, 0.0, 2.0)]:
         assert event.sentence in (shifts if event.lasts else events)
         assert event.sentence not in (events if event.lasts else shifts)
     where = re.search(r'rm-where">(.*?)</p>', page)[1]
@@ -54,6 +54,16 @@ def test_page_says_where_and_when_events_apart_from_shifts(detections):
     assert any(
         event.low_hz < 3000 and event.high_hz > 3000 for event in detections["faulty"].events if not event.lasts
     )
+
+
+def test_when_there_are_many_events_then_a_weaker_shift_is_listed_all_the_same(detections):
+    events = detections["faulty"].events
+    burst, shift = (next(event for event in events if event.lasts is lasts) for lasts in (False, True))
+    many = [replace(burst, strength=30.0 - index) for index in range(14)] + [replace(shift, strength=4.5)]
+    page = verdict_page(replace(detections["faulty"], events=many))
+    assert many[-1].sentence in page.split("Constant shifts of level")[1]
+    assert "And 4 weaker ones." in text_of(page)
+    assert [line.number for line in event_lines(many, 0.0, 2.0)] == list(range(1, 12))
 
 
 def test_when_nothing_stands_out_then_the_page_says_so(detections):
