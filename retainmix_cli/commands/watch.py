@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from retainmix_cli import exit_codes
+from retainmix_cli.options import Channel, FalseAlarmRate
 from retainmix_cli.output import Json, say, show
 
 MICROPHONE = "default"  # the system's own choice of an input
@@ -16,12 +17,12 @@ def watch(
     folder: Annotated[Path, typer.Argument(help="Folder in which recordings appear.")],
     detector: Annotated[Path, typer.Option(help="Folder of the detector, of `retainmix fit`.")],
     state: Annotated[Path | None, typer.Option(help="Folder for what is remembered; default: the user's.")] = None,
-    false_alarm_rate: Annotated[float, typer.Option(help="Share of normal recordings that may be anomalous.")] = 0.1,
+    false_alarm_rate: FalseAlarmRate = 0.1,
     raise_at: Annotated[int, typer.Option(min=1, help="Raise the alarm when so many are anomalous ...")] = 3,
     of_last: Annotated[int, typer.Option(min=1, help="... of so many recordings; clear it when none is.")] = 5,
     poll: Annotated[float, typer.Option(min=0.01, help="Seconds between looks at the folder.")] = 5.0,
     once: Annotated[bool, typer.Option("--once", help="Score what is there, and end.")] = False,
-    channel: Annotated[str | None, typer.Option(help="Of several: an index from 0, or 'mean'.")] = None,
+    channel: Channel = None,
     command: Annotated[list[str] | None, typer.Option(help="Run it for each recording, JSON on its input.")] = None,
     post: Annotated[list[str] | None, typer.Option(metavar="URL", help="POST JSON for each recording.")] = None,
     mqtt: Annotated[list[str] | None, typer.Option(metavar="HOST[:PORT]/TOPIC", help="Publish JSON likewise.")] = None,
@@ -55,7 +56,6 @@ def watch(
     from modeling_retainmix.watching.service import WatchOptions, run_watch
     from modeling_retainmix.watching.state import WatchState
 
-    chosen = int(channel) if channel is not None and channel.isdecimal() else channel
     place = default_state_folder(folder) if state is None else state
 
     def tell(recording: Recording) -> None:
@@ -70,7 +70,7 @@ def watch(
     if confirm is not None or undo is not None:
         with WatchState(place) as remembered:
             if confirm is not None:
-                done = confirm_recording(remembered, detector, confirm, note, chosen)
+                done = confirm_recording(remembered, detector, confirm, note, channel)
                 say(f"{done.path} is a reference of {detector} now; --undo {done.number} takes it back")
             if undo is not None:
                 done = undo_recording(remembered, detector, undo, note)
@@ -83,7 +83,7 @@ def watch(
         hooks = make_hooks(command or [], post or [], mqtt or [])
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    judge = DetectorJudge(detector, false_alarm_rate, chosen, on_problem=lambda problem: say(f"warning: {problem}"))
+    judge = DetectorJudge(detector, false_alarm_rate, channel, on_problem=lambda problem: say(f"warning: {problem}"))
     recorder = None
     if microphone is not None:
         device = int(microphone) if microphone.isdecimal() else microphone
