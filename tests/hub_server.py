@@ -15,13 +15,13 @@ import struct
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKEN = "hf_TestTokenOfTheLoopbackHub"
 KINDS = {"": "model", "models/": "model", "datasets/": "dataset", "spaces/": "space"}
-LFS_SUFFIXES = (".safetensors", ".npz")
+LFS_SUFFIXES = (".safetensors", ".npz", ".parquet")
 
 
 @dataclass
@@ -231,8 +231,13 @@ class _Handler(BaseHTTPRequestHandler):
             inside = [name for name in commit.files if name.startswith(start)]
             if folder and not inside:
                 self._json({"error": "Not found"}, 404, "EntryNotFound")
-            else:
-                self._json([_tree_entry(name, commit.files[name]) for name in inside])
+                return
+            is_recursive = parse_qs(urlsplit(self.path).query).get("recursive", ["false"])[0].lower() == "true"
+            parents = {str(parent) for name in inside for parent in PurePosixPath(name).parents} - {".", folder}
+            entries = [_tree_entry(name, commit.files[name]) for name in inside]
+            entries += [{"type": "directory", "path": name, "size": 0, "oid": "0" * 40} for name in sorted(parents)]
+            is_below = [is_recursive or "/" not in entry["path"].removeprefix(start) for entry in entries]
+            self._json([entry for entry, below in zip(entries, is_below, strict=True) if below])
 
     def preupload(self, body: bytes, prefix: str, repo: str, revision: str) -> None:
         if commit := self._commit_at(prefix, repo, revision):
@@ -291,7 +296,13 @@ class _Handler(BaseHTTPRequestHandler):
         content = commit.files[name]
         linked = {"X-Linked-Etag": f'"{_oid(name, content)}"', "X-Linked-Size": str(len(content))}
         large = linked if name.endswith(LFS_SUFFIXES) else {}
-        self._answer(content, 200, {**headers, "ETag": f'"{_oid(name, content)}"', **large})
+        headers |= {"ETag": f'"{_oid(name, content)}"', **large}
+        if part := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):  # as streams read
+            first, last = int(part[1]), min(int(part[2] or len(content)), len(content) - 1)
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
+            self._answer(content[first : last + 1], 206, headers)
+        else:
+            self._answer(content, 200, headers)
 
 
 def _oid(name: str, content: bytes) -> str:

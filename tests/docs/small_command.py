@@ -45,9 +45,20 @@ TABLES = [
     *("--factory_config", json.dumps(FACTORY), "--clip_seconds", "1", "--embedding_layer", "1", "--cpu_threads", "1"),
     *("--data_workers", "1", "--disable_tqdm", "True"),
 ]
+PRETRAINING = [
+    "--per_device_train_batch_size",
+    "2",
+    "--probe_steps",
+    "0",
+    "--cpu_threads",
+    "1",
+    "--disable_tqdm",
+    "True",
+]
 SMALLER = {  # further options by program
     "reproduce": TABLES,
     "train": TRAINING,
+    "pretrain": PRETRAINING,
     "benchmarks/export.py": ["--machines", "1"],
     "studies false_alarms": ["--num_draws", "1"],
     "studies far_microphone": ["--seed", "0", "--leak_db", "-10"],

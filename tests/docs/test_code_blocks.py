@@ -36,7 +36,9 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Their blocks train, measure or export for minutes.
-TRAINING_PAGES = ("export.md", "performance.md", "reproduce.md", "results.md", "training.md")
+TRAINING_PAGES = (
+    *("export.md", "performance.md", "reproduce.md", "results.md", "several_gpus.md", "streaming.md", "training.md"),
+)
 RUN, PROSE = ("python", "bash", "yaml"), ("text", "bibtex")
 DIRECTIVE = re.compile(r"<!-- test: (files|set|status|output|skip)\b ?(.*?) ?-->", re.DOTALL)
 NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:e[+-]?\d+)?")
