@@ -11,6 +11,7 @@ from modeling_retainmix.detection.explanation import Explanation, explain_clip
 from modeling_retainmix.detection.feedback import TaughtDetector
 from modeling_retainmix.detection.inputs import clip_sources
 from modeling_retainmix.detection.recording_health import RecordingHealth, recording_health
+from modeling_retainmix.detection.recording_traits import Traits
 from modeling_retainmix.detection.threshold import threshold_table
 from modeling_retainmix.detection.vector_layout import LOG_MEL
 from modeling_retainmix.user_warnings import warn
@@ -112,7 +113,9 @@ class AnomalyDetector(TaughtDetector):
         rule = level_rule(memory.tensors, memory.units, embedder.model.config.patch_size, is_levelled)
         heard = microphones if microphones == "cancel" else "near"
         sources = clip_sources(heard, audio, sampling_rate, channel, far, far_channel)
-        return [find_events(source, embedder, self.settings.windows, rule, self.batch_size) for source in sources]
+        rates = memory.tensors["traits"][:, Traits._fields.index("sampling_rate")].numpy()
+        options = embedder, self.settings.windows, rule, self.batch_size, rates
+        return [find_events(source, *options) for source in sources]
 
     def recording_health(
         self, audio: Any, sampling_rate: int | None = None, channel: int | str | None = None

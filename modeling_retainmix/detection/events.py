@@ -6,6 +6,7 @@ compared with the references' medians: that finds what lasts. How far is too far
 against the others.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -25,6 +26,7 @@ _LEAST_STRENGTH = 4.0  # standard deviations, whatever the references say
 
 _CONNECTED = 0.5  # of the limit: weaker cells do not connect others
 _EDGE = 0.25  # of the strongest cell of an event: its box ends where the deviation falls below
+_INSIDE_SLOPE = 0.95  # of half a sampling rate: where no filter attenuates yet
 _FEWEST_RECORDINGS = 4  # from which the spread of their largest deviations is taken
 _SPREAD_FLOOR = 0.25  # of the median band's spread: a pure tone has next to none
 _EULER = 0.5772156649
@@ -146,11 +148,17 @@ def level_rule(
 
 
 def find_events(
-    source: AudioSource, embedder: Embedder, windows: Windows, rule: LevelRule, batch_size: int
+    source: AudioSource,
+    embedder: Embedder,
+    windows: Windows,
+    rule: LevelRule,
+    batch_size: int,
+    reference_rates: np.ndarray,
 ) -> list[Event]:
     """Find the events of a clip, strongest first.
 
-    Of a clip longer than a window, each cell is judged in the window whose middle is nearest.
+    Of a clip longer than a window, each cell is judged in the window whose middle is nearest. Above what the
+    files of clip and references can both hold there are none: that is the recorder's.
 
     Args:
         source: the clip, [samples] at 16 kHz once loaded.
@@ -158,6 +166,7 @@ def find_events(
         windows: how to cut the clip.
         rule: of the references.
         batch_size: windows that are computed at once.
+        reference_rates: [references] sampling rates of their files in Hz, NaN where unknown.
 
     Raises:
         FileNotFoundError, ValueError: the clip cannot be read or is too short.
@@ -168,6 +177,9 @@ def find_events(
     starts, above, below, shifts = _level_map(pieces, embedder, rule, batch_size)
     end = (pieces[-1][0] + len(pieces[-1][1])) / SAMPLING_RATE
     edges = band_edges(shifts.shape[1], embedder.model.config.num_mel_bins)
+    is_outside = edges[1:] > _common_band(source, reference_rates)
+    for deviations in (above, below, shifts):
+        deviations[:, is_outside] = 0
     louder, quieter, lasting = rule.limits_of(len(pieces)).tolist()
     boxes = [
         *((box, False) for box in merged_cells(above, louder)),
@@ -191,6 +203,13 @@ def find_events(
             )
         )
     return sorted(events, key=lambda event: -abs(event.strength))
+
+
+def _common_band(source: AudioSource, reference_rates: np.ndarray) -> float:
+    """Return the highest frequency in Hz that a clip and any of its references may have."""
+    origin, known = source.describe(), reference_rates[~np.isnan(reference_rates)]
+    rates = [math.inf if origin is None else origin.sampling_rate, known.max() if len(known) else math.inf]
+    return _INSIDE_SLOPE * float(min(rates)) / 2 if min(rates) < SAMPLING_RATE else math.inf
 
 
 class Box(NamedTuple):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 from scipy.signal import butter, sosfilt
@@ -133,6 +134,27 @@ def test_when_a_clip_has_many_windows_then_an_event_is_found_once_at_its_time(st
     detector.fit(REFERENCES, RATE)
     ((event,),) = detector.events(with_burst(machine(7, seconds=7.1), start), RATE)
     assert_burst(event, start)
+
+
+@pytest.mark.parametrize("cutoff", [3990, 1500])
+def test_when_a_file_has_a_lower_rate_than_the_references_then_what_it_cannot_hold_is_no_event(
+    spectrum, tmp_path, cutoff
+):
+    low_rate = sosfilt(butter(6, cutoff, fs=RATE, output="sos"), with_burst(NORMAL[0], 0.8) * 2)[::2]
+    soundfile.write(tmp_path / "8k.wav", low_rate, RATE // 2)
+    with pytest.warns(UserWarning, match="sampling rate 8000 Hz, references 16000 Hz"):
+        spectrum.score(tmp_path / "8k.wav")
+    (found,) = spectrum.events(tmp_path / "8k.wav")
+    assert found and max(event.high_hz for event in found) < 4000
+
+
+def test_when_only_the_references_have_a_lower_rate_then_what_they_cannot_hold_is_no_event(tmp_path):
+    for index, clip in enumerate(REFERENCES):
+        low_rate = sosfilt(butter(6, 3900, fs=RATE, output="sos"), clip)[::2]
+        soundfile.write(tmp_path / f"{index}.wav", low_rate, RATE // 2)
+    detector = AnomalyDetector.from_pretrained("log-mel", device="cpu").fit(tmp_path)
+    ((event,),) = detector.events(with_burst(NORMAL[0], 0.8), RATE)
+    assert_burst(event, 0.8)
 
 
 def test_when_only_the_first_window_is_read_then_later_events_are_not_found():
