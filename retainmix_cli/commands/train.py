@@ -1,11 +1,13 @@
 """`retainmix train` and `retainmix pretrain`: the package's training programs, run by `accelerate launch`."""
 
 from collections.abc import Sequence
+from json import loads
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from retainmix_cli.output import say
+from retainmix_cli.output import Json, say
 from retainmix_cli.passing_on import launch
 from retainmix_cli.signals import when_stopped
 
@@ -15,7 +17,7 @@ Processes = Annotated[
 _ADVICE = "checkpoints are kept; the same command with --resume_from_checkpoint True goes on from the last one"
 
 
-def train(context: typer.Context, processes: Processes = None) -> int:
+def train(context: typer.Context, processes: Processes = None, json: Json = False) -> int:
     """Train RetainMix.
 
     Data, teacher, training, official scores, and a checkpoint folder with its card. Without options it runs the demo.
@@ -29,10 +31,11 @@ def train(context: typer.Context, processes: Processes = None) -> int:
     """
     say("starting the training by accelerate launch")
     with when_stopped(_ADVICE):
-        return launch("modeling_retainmix.training.main", _parse_training, context.args, processes)
+        record = _scores if json else None
+        return launch("modeling_retainmix.training.main", _parse_training, context.args, processes, record)
 
 
-def pretrain(context: typer.Context, processes: Processes = None) -> int:
+def pretrain(context: typer.Context, processes: Processes = None, json: Json = False) -> int:
     """Pre-train a small BEATs by self-supervision.
 
     On the procedural factory, or on recordings. The main options of the pre-training, which has them with underscores:
@@ -44,7 +47,20 @@ def pretrain(context: typer.Context, processes: Processes = None) -> int:
     """
     say("starting the pre-training by accelerate launch")
     with when_stopped(_ADVICE):
-        return launch("modeling_retainmix.training.pretraining", _parse_pretraining, context.args, processes)
+        record = _last_log if json else None
+        return launch("modeling_retainmix.training.pretraining", _parse_pretraining, context.args, processes, record)
+
+
+def _scores(folder: Path) -> dict[str, Any]:
+    """The rows of the run's table; none where nothing was scored."""
+    path = folder / "results.json"
+    return {"rows": loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []}
+
+
+def _last_log(folder: Path) -> dict[str, Any]:
+    """The last losses, and the last scores of the probe."""
+    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return {name: value for line in lines for name, value in loads(line).items()}
 
 
 def _parse_training(arguments: Sequence[str]) -> Any:

@@ -75,6 +75,19 @@ def test_when_a_folder_has_dcase_names_then_a_detector_scores_it(tmp_path, write
     assert status == 0 and np.isclose(result["official_score"], expected["official_score"])
 
 
+def test_when_tests_cannot_be_read_then_the_error_names_all_of_them(tmp_path, write_clip, command):
+    for seed, name in enumerate(("train_normal_0000", "train_normal_0001", "test_normal_0000", "test_anomaly_0000")):
+        folder = tmp_path / "fan" / name.split("_")[0]
+        write_clip(folder / f"section_00_source_{name}_x.wav", seed)
+    for name in ("normal_0007", "anomaly_0008"):
+        (tmp_path / "fan" / "test" / f"section_00_source_test_{name}_x.wav").write_text("no sound")
+    status, _, errors = command("evaluate", tmp_path)
+    assert status == 2
+    assert all(
+        part in errors.splitlines()[-1] for part in ("2 of 4 tests cannot be read", "normal_0007", "anomaly_0008")
+    )
+
+
 def test_when_a_submission_lacks_its_ground_truth_then_status_is_3(tmp_path, command):
     (tmp_path / "anomaly_score_fan_section_00_test.csv").touch()
     status, _, errors = command("evaluate", tmp_path)

@@ -1,6 +1,7 @@
 """Programs of the package behind commands: their options, their ends, and signals."""
 
 import argparse
+import json
 import signal
 import sys
 
@@ -75,6 +76,19 @@ def test_when_training_runs_then_options_are_passed_on_and_its_end_is_told(launc
     assert run(["pretrain", "--output_dir", "x"]) == 130
     assert signals == [(4321, signal.SIGTERM)]
     assert "--resume_from_checkpoint True goes on from the last one" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_when_json_is_asked_for_then_it_is_all_that_standard_output_has(launched, tmp_path, capsys):
+    commands, statuses, _ = launched
+    statuses += [0, 0]
+    (tmp_path / "results.json").write_text('{"rows": [{"key": "trained", "all": 61.0}]}')
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 7.0}\n{"step": 2, "probe_score": 70.0}\n')
+    assert run(["train", "--json", "--output_dir", str(tmp_path)]) == 0
+    assert run(["pretrain", "--json", "--output_dir", str(tmp_path)]) == 0
+    trained, pretrained = map(json.loads, capsys.readouterr().out.splitlines())
+    assert trained == {"output_dir": str(tmp_path), "rows": [{"key": "trained", "all": 61.0}]}
+    assert pretrained == {"output_dir": str(tmp_path), "step": 2, "loss": 7.0, "probe_score": 70.0}
+    assert not any("--json" in command for command in commands)
 
 
 def test_when_a_study_is_run_then_it_gets_its_options_and_unknown_ones_are_refused(monkeypatch, capsys):

@@ -36,13 +36,14 @@ def score_data_set(
 
     Raises:
         FileNotFoundError, ValueError: as `AnomalyDetector.fit` and `score`; a section has tests and no references, or
-            the recordings are no files.
+            the recordings are no files; or, after all others are scored, tests that cannot be read, each with its
+            cause.
     """
     if "path" not in recordings.column_names:
         raise ValueError("a detector reads files: download the data set from the Hub into a folder")
     columns = {name: np.asarray(recordings[name]) for name in recordings.column_names}
     columns["score"] = np.zeros(len(recordings))
-    is_test, thresholds = columns["split"] == "test", {}
+    is_test, thresholds, failures = columns["split"] == "test", {}, list[Exception]()
     sections = list(zip(columns["machine_type"].tolist(), columns["section"].tolist(), strict=True))
     for section in sorted({one for one, test in zip(sections, is_test, strict=True) if test}):
         is_section = np.asarray([one == section for one in sections]) & (columns["split"] != SUPPLEMENTAL)
@@ -58,10 +59,13 @@ def score_data_set(
             counts[clip.num_windows] += 1
             on_score(paths[clip.position], clip)
 
-        columns["score"][tests] = detector.score(paths, **channels, on_score=take)
-        if false_alarm_rate is not None:
+        columns["score"][tests] = detector.score(paths, **channels, on_error=failures.append, on_score=take)
+        if false_alarm_rate is not None and num_windows:
             ((most_common, _),) = num_windows.most_common(1)
             thresholds[section] = detector.threshold(false_alarm_rate, num_windows=most_common)
+    if failures:
+        causes = "; ".join(map(str, failures))
+        raise ValueError(f"{len(failures)} of {is_test.sum()} tests cannot be read, mend or remove them: {causes}")
     return {name: column[is_test] for name, column in columns.items()}, thresholds
 
 
