@@ -75,7 +75,8 @@ class AnomalyDetectionPipeline(Pipeline):
 
         Returns:
             For each recording `label` ("normal" or "anomalous"), `score` (higher is more anomalous) and `threshold`,
-            above which recordings of its length are anomalous.
+            above which recordings of its length are anomalous. Where the references are too few for the rate, the
+            label is "no verdict" and the threshold None.
 
         Raises:
             ValueError: a recording that cannot be read, or that has no `sampling_rate`.
@@ -115,6 +116,8 @@ class AnomalyDetectionPipeline(Pipeline):
     def postprocess(self, model_outputs: dict[str, Any], false_alarm_rate: float = 0.1) -> dict[str, Any]:
         """Compare a score with the threshold of its number of windows."""
         score = float(model_outputs["score"])
+        if self.detector.threshold_basis(false_alarm_rate).num_missing:
+            return {"label": "no verdict", "score": score, "threshold": None}
         threshold = self.detector.threshold(false_alarm_rate, num_windows=model_outputs["num_windows"])
         return {"label": "anomalous" if score > threshold else "normal", "score": score, "threshold": threshold}
 

@@ -113,7 +113,8 @@ def find_audio_files(folder: str | os.PathLike[str], may_be_empty: bool = False)
             elif suffix in _COMPRESSED and Path(path.stem).suffix.lower() in _READABLE | _OTHER_SOUND:
                 found.problems[path] = "is compressed: unpack it"
     if not found.files and not found.problems and not may_be_empty:
-        raise ValueError(f"{shown_name(folder)} holds no sound file ({', '.join(sorted(_READABLE))}): check the path")
+        kind = "is a saved detector, and " if (folder / "detector.json").is_file() else ""
+        raise ValueError(f"{shown_name(folder)} {kind}holds no sound file (.wav, .flac, .mp3 ...): check the path")
     found.files.sort()
     found.problems = dict(sorted(found.problems.items()))
     return found

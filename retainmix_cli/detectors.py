@@ -7,6 +7,17 @@ if TYPE_CHECKING:
     from modeling_retainmix import AnomalyDetector
 
 
+def check_places(*places: Path) -> None:
+    """Look whether files and folders exist, before anything is imported that takes seconds.
+
+    Raises:
+        FileNotFoundError: the first that does not.
+    """
+    for place in places:
+        if not place.exists():
+            raise FileNotFoundError(f"{place} does not exist: check the path, and quote names with spaces")
+
+
 def load_detector(name: Path) -> "AnomalyDetector":
     """Load a detector with its references.
 
@@ -16,11 +27,15 @@ def load_detector(name: Path) -> "AnomalyDetector":
     """
     from modeling_retainmix import AnomalyDetector
 
+    if name.is_file():
+        raise ValueError(f"{name} is a file: name the folder that `retainmix fit` wrote")
     if not name.is_dir() and len(name.parts) != 2:  # two parts may be a name on the Hub
         raise FileNotFoundError(
             f"there is no detector in {name}: make one with `retainmix fit RECORDINGS --output {name}`, or name "
             "another with --detector"
         )
+    if name.is_dir() and not (name / "config.json").is_file():
+        raise ValueError(f"{name} is no detector: make one with `retainmix fit RECORDINGS --output FOLDER`")
     detector = AnomalyDetector.from_pretrained(name)
     if not detector.reference_names:
         raise ValueError(f"{name} is an encoder without references: fit it with `retainmix fit RECORDINGS --model`")

@@ -1,6 +1,7 @@
 """Options that several commands share, and what their texts mean."""
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,21 @@ def channel(value: str) -> int | str:
         return int(value)
     except ValueError:
         raise typer.BadParameter(f"{value!r} is neither an index from 0 nor mean") from None
+
+
+def share(value: Any) -> float:
+    """Read a number between 0 and 1.
+
+    Raises:
+        typer.BadParameter: anything else.
+    """
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < 1:
+        raise typer.BadParameter(f"{value!r} is not between 0 and 1: write 0.1 for 10 %")
+    return number
 
 
 def layers(value: str) -> int | str | tuple[int | str, ...]:
@@ -91,8 +107,10 @@ Method = Annotated[
     typer.Option(help="Of the threshold: gamma has one for any rate, if scores are so distributed."),
 ]
 FalseAlarmRate = Annotated[
-    float,
-    typer.Option(min=0.0, max=1.0, help="Share of normal recordings that may be called anomalous."),
+    Any,
+    typer.Option(
+        parser=share, metavar="RATE", help="Share of normal recordings that may be called anomalous, 0.1 for 10 %."
+    ),
 ]
 
 

@@ -27,7 +27,7 @@ class Rows:
         to_csv, to_json: print rows on standard output as they come; without both, and without a file, a table follows.
 
     Attributes:
-        num_rows, num_anomalous: so far.
+        num_rows, num_anomalous, num_judged: so far; those judged have a verdict.
         failures: why others have no row.
     """
 
@@ -38,7 +38,7 @@ class Rows:
             self._writer.writerow(columns)
         self._is_table = file is None and not to_csv and not to_json
         self._table: list[dict[str, Any]] = []
-        self.num_rows = self.num_anomalous = 0
+        self.num_rows = self.num_anomalous = self.num_judged = 0
         self.failures: list[str] = []
 
     def take(self, row: dict[str, Any]) -> None:
@@ -56,6 +56,7 @@ class Rows:
             self._table.append(row)
         self.num_rows += 1
         self.num_anomalous += row["anomalous"] is True
+        self.num_judged += row["anomalous"] is not None
 
     def take_failure(self, name: Any, error: str) -> None:
         """Take what has no row, a recording or a machine, with the cause."""

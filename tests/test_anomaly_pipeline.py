@@ -142,3 +142,11 @@ def test_when_references_are_missing_or_there_are_two_kinds_then_error_says_so(e
     model = BeatsModel(config)
     with pytest.raises(ValueError, match=r"is a saved detector, which has its references: leave out references="):
         pipeline("anomaly-detection", model=model, references=healthy, device="cpu")
+
+
+def test_when_the_references_are_too_few_for_the_rate_then_there_is_no_verdict(encoder, healthy, tests):
+    few = [str(path) for path in sorted(healthy.iterdir())[:3]]
+    judge = pipeline("anomaly-detection", model=str(encoder), references=few, device="cpu")
+    told = judge(tests[1])
+    assert (told["label"], told["threshold"]) == ("no verdict", None) and told["score"] > 0
+    assert judge(tests[1], false_alarm_rate=0.3)["label"] == "anomalous"

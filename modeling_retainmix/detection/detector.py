@@ -56,7 +56,7 @@ class AnomalyDetector(TaughtDetector):
         from modeling_retainmix.export.onnx_files import export_scorer
 
         memory = self._fitted()
-        thresholds = threshold_table(memory.threshold)
+        thresholds = threshold_table(memory.threshold, memory.num_units)
         export_scorer(folder, self.embedder, self.settings, memory.scores, thresholds, memory.names, int8)
 
     def explain(

@@ -71,8 +71,8 @@ class TaughtDetector(DecidingDetector):
                 confirmed | {*entry["names"]} if entry["action"] == _CONFIRMED else confirmed - {*entry["names"]}
             )
         if name not in confirmed:
-            known = ", ".join(sorted(confirmed)) or "none"
-            raise ValueError(f"{name} is not confirmed as normal, so there is nothing to undo: use one of {known}")
+            known = f"use one of {', '.join(sorted(confirmed))}" if confirmed else "no recording is confirmed"
+            raise ValueError(f"{name} is not confirmed as normal, so there is nothing to undo: {known}")
         index = memory.names.index(name)
         groups = [group for place, group in enumerate(memory.notes.groups) if place != index]
         names = [one for one in memory.names if one != name]

@@ -110,6 +110,10 @@ class ReferenceMemory:
             )
         return parts[0] if len(parts) == 1 else parts[0].joined(parts[1])
 
+    def num_units(self, rate: float) -> int:
+        """How many recordings, or groups of them, thresholds of a rate come from; errors as in `normal_scores`."""
+        return self.normal_scores(rate).num_units
+
     @cached_property
     def cross_scores(self) -> CrossScores:
         """Scores without one unit of the references each; see `CrossScores`."""

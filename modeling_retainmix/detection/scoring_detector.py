@@ -294,7 +294,7 @@ class ScoringDetector:
             self.embedder.model.save_pretrained(staging)
             self.embedder.feature_extractor.save_pretrained(staging)
             add_pipeline(staging)
-            thresholds = threshold_table(memory.threshold)
+            thresholds = threshold_table(memory.threshold, memory.num_units)
             write_detector(staging, settings, names, memory.tensors, thresholds, memory.notes.shared())
 
     def push_to_hub(

@@ -137,23 +137,26 @@ def describe_need(rate: float, count: int, unit: str) -> str:
     )
 
 
-def threshold_table(threshold: Callable[..., float]) -> dict[str, Any] | None:
+def threshold_table(threshold: Callable[..., float], num_units: Callable[[float], int]) -> dict[str, Any] | None:
     """Tabulate the thresholds of a detector by the number of windows of a clip.
 
     Args:
         threshold: `AnomalyDetector.threshold`.
+        num_units: how many recordings, or groups of them, thresholds of a rate come from.
 
     Returns:
-        `false_alarm_rate`, `method`, and `by_windows` {number of windows, as text: threshold}; for a number between
+        `false_alarm_rate`, 10 % or the smallest that the references bear, `method`, and
+        `by_windows` {number of windows, as text: threshold}; for a number between
         two of them take the larger one's. None: the detector has no thresholds.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of too few references, which a user of thresholds is warned of
         try:
-            table = {str(count): threshold(TABLE_RATE, "quantile", count) for count in TABLE_WINDOWS}
+            rate = max(TABLE_RATE, 1 / (num_units(TABLE_RATE) + 1))
+            table = {str(count): threshold(rate, "quantile", count) for count in TABLE_WINDOWS}
         except ValueError:  # too few references to leave one out, or scores without a fixed scale
             return None
-    return {"false_alarm_rate": TABLE_RATE, "method": "quantile", "by_windows": table}
+    return {"false_alarm_rate": rate, "method": "quantile", "by_windows": table}
 
 
 def _gamma_tail(scores: np.ndarray, lower_bound: float) -> Callable[[float], float] | None:

@@ -100,7 +100,15 @@ class DetectorJudge:
         detector: Any = AnomalyDetector.from_pretrained(copy.name, device=self._device)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            detector.threshold(self._rate)  # before any recording is read: the references may be too few
+            basis = detector.threshold_basis(self._rate)
+            if basis.num_missing:  # before any recording is read
+                unit = "session" if basis.unit == "groups" else "reference"
+                raise ValueError(
+                    f"a false alarm rate of {100 * self._rate:.3g} % needs {basis.num_missing} more "
+                    f"{unit}{'s' if basis.num_missing > 1 else ''} than {self._folder} has: add some with `retainmix "
+                    f"fit --add`, or take a rate of {1 / (basis.num_units + 1):.2g} or more"
+                )
+            detector.threshold(self._rate)
         self._known_warnings = {str(one.message) for one in caught}
         for text in sorted(self._known_warnings):  # once, not for every recording
             warnings.warn(text, stacklevel=3)

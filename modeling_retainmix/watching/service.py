@@ -51,7 +51,7 @@ class WatchTotals:
     Attributes:
         num_recordings: new ones.
         num_anomalous: of them.
-        num_unreadable: of them.
+        num_unreadable: of them; of a watch that looks once, of all that the folder holds.
         waiting: {file: why it is left for the next watch}.
         num_undelivered: events that wait.
     """
@@ -86,12 +86,13 @@ def run_watch(
     Raises:
         FileNotFoundError, ValueError, OSError: as `Watcher` and `WatchState`; or the microphone has stopped.
     """
-    totals = WatchTotals()
+    totals, told = WatchTotals(), set[str]()
 
     def count(recording: Recording) -> None:
         totals.num_recordings += 1
         totals.num_anomalous += recording.is_anomalous is True
         totals.num_unreadable += recording.is_anomalous is None
+        told.add(recording.path)
         on_recording(recording)
 
     with ExitStack() as stack:
@@ -119,6 +120,10 @@ def run_watch(
             watcher.look()
             outbox.send_all_once()
             page.write()
+            unreadable = state.unreadable_files()
+            for path in sorted(unreadable.keys() - told):
+                on_problem(f"{path} still cannot be read: {unreadable[path]}")
+            totals.num_unreadable = len(unreadable)
             totals.waiting, totals.num_undelivered = watcher.waiting, outbox.num_waiting()
             return totals
         threads = [_delivery_thread(options.state, hook, on_problem) for hook in hooks]

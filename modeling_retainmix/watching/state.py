@@ -184,6 +184,13 @@ class WatchState:
         """Let files that could not be read be tried again, as after other options were given."""
         self._execute("DELETE FROM files WHERE content IN (SELECT content FROM recordings WHERE cause IS NOT NULL)")
 
+    def unreadable_files(self) -> dict[str, str]:
+        """Return the files that cannot be read, {file: cause}."""
+        rows = self._execute(
+            "SELECT files.path, cause FROM files JOIN recordings USING (content) WHERE cause IS NOT NULL ORDER BY 1"
+        )
+        return {os.fsdecode(path): cause for path, cause in rows}
+
     def queue(self, delivery: Delivery) -> None:
         """Store a delivery, unless it is there."""
         self._execute(

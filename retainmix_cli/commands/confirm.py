@@ -1,5 +1,6 @@
 """`retainmix confirm` and `undo`: what a person says of recordings becomes part of the detector, and can be undone."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -35,11 +36,12 @@ def confirm(
     count = len(ready.reference_names)
     for file in files:
         record = {"confirmed": file.name, "detector": detector, "references": count}
-        show(record, f"{file.name} is a reference now; `retainmix undo {file.name}` takes it back", json)
+        undoing = shlex.join(["retainmix", "undo", file.name, "--detector", str(detector)])
+        show(record, f"{file.name} is a reference now; `{undoing}` takes it back", json)
 
 
 def undo(
-    names: Annotated[list[str], typer.Argument(help="Names of recordings that were confirmed, as the log has them.")],
+    names: Annotated[list[str], typer.Argument(help="Recordings that were confirmed: paths, or names alone.")],
     detector: Detector = Path("detector"),
     note: Note = "",
     json: Json = False,
@@ -47,6 +49,7 @@ def undo(
     """Take back what was confirmed as normal."""
     say(f"taking {', '.join(names)} from the references of {detector}")
     ready = load_detector(detector)
+    names = [Path(name).name for name in names]  # as the detector knows them
     for name in names:
         ready.undo_confirm(name, note)
     ready.save_pretrained(detector)

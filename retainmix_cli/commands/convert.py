@@ -1,5 +1,6 @@
 """`retainmix convert` and `export`: encoders and detectors in other forms."""
 
+import logging
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -54,7 +55,17 @@ def export(
     It takes samples and gives scores; retainmix_score runs it without torch.
     """
     say(f"exporting {detector}")
-    load_detector(detector).export_onnx(output, int8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of operators that no detector has
+    ready = load_detector(detector)
+    ready.export_onnx(output, int8)
     files = [output / name for name in ("scorer.onnx", "scorer.json")]
     size = files[0].stat().st_size
+    basis = ready.threshold_basis()
+    if basis.num_missing:
+        rate = (
+            "they bear no verdict"
+            if basis.normal is None
+            else f"its threshold has {100 / (basis.num_units + 1):.3g} %"
+        )
+        say(f"warning: the references are too few for a false alarm rate of 10 %: {rate}")
     show({"files": files, "bytes": size}, f"{size / 1e6:.2f} MB: {' and '.join(map(str, files))}", json)

@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from retainmix_cli.detectors import load_detector
+from retainmix_cli.detectors import check_places, load_detector
 from retainmix_cli.options import Channel, Detector, Far, FarChannel
 from retainmix_cli.output import Json, say, show
 
 if TYPE_CHECKING:
     from modeling_retainmix import AnomalyDetector
-    from modeling_retainmix.detection.events import Event
 
 
 def explain(
     recording: Annotated[Path, typer.Argument(help="Recording to look at.")],
     detector: Detector = Path("detector"),
-    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")] = Path("deviation_map.png"),
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Picture to write; default: deviation_map.png, or with --json none."),
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Page to write in place of the picture: also verdict, player and warnings.")
     ] = None,
@@ -34,10 +36,15 @@ def explain(
     of one recording, as `retainmix report` makes of many.
     """
     say(f"explaining {recording}")
+    check_places(recording)
     ready = load_detector(detector)
     how: dict[str, Any] = {"channel": channel, "far": far, "far_channel": far_channel}
     if html is None:
-        events, made = _draw(ready, recording, output, title or recording.name, how), f"picture is in {output}"
+        picture = Path("deviation_map.png") if output is None and not json else output
+        if picture is not None:
+            _draw(ready, recording, picture, title or recording.name, how)
+        (events,) = ready.events(recording, **how)
+        made = None if picture is None else f"picture is in {picture}"
     else:
         from modeling_retainmix.reports import write_report
 
@@ -45,12 +52,10 @@ def explain(
         events, made = list(found.detail.events) if found.detail else [], f"page is {html}"
     for event in events:
         show({"file": recording} | asdict(event) | {"sentence": event.sentence}, event.sentence, json)
-    say(f"{len(events)} events; the {made}")
+    say(f"{len(events)} event{'s' if len(events) != 1 else ''}{'' if made is None else f'; the {made}'}")
 
 
-def _draw(
-    detector: "AnomalyDetector", recording: Path, output: Path, title: str, how: dict[str, Any]
-) -> "list[Event]":
+def _draw(detector: "AnomalyDetector", recording: Path, output: Path, title: str, how: dict[str, Any]) -> None:
     from modeling_retainmix.atomic import whole_file
     from modeling_retainmix.detection.explanation_figure import deviation_map
 
@@ -59,5 +64,3 @@ def _draw(
     output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(output) as staged:
         figure.savefig(staged, format=output.suffix[1:] or "png")
-    (events,) = detector.events(recording, **how)
-    return events

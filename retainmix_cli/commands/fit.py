@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from retainmix_cli.detectors import check_places
 from retainmix_cli.options import (
     Backend,
     Channel,
@@ -59,6 +60,8 @@ def fit(
         raise typer.BadParameter("--add keeps the encoder and the settings of the detector: leave them out")
     if machines and (len(references) > 1 or far is not None or held_out):
         raise typer.BadParameter("--machines takes one folder, and neither --far nor --held-out")
+    check_places(*references, *(held_out or []))
+    _check_output(output, references)
     from modeling_retainmix import AnomalyDetector
     from modeling_retainmix.audio_files import find_recordings
     from modeling_retainmix.detection.machines import machine_folders, part_of_machine
@@ -92,6 +95,18 @@ def fit(
             fit_one(detector, [part_of_machine(folder, "train")], output / name, name)
 
 
+def _check_output(output: Path, references: list[Path]) -> None:
+    """Keep the detector out of folders that hold something else.
+
+    Raises:
+        ValueError: the folder is one of references, or has files and no detector.
+    """
+    if not output.is_dir() or (output / "detector.json").is_file():
+        return
+    if any(path.is_file() for path in output.iterdir()) or output.resolve() in (path.resolve() for path in references):
+        raise ValueError(f"{output} holds other files: name a new folder with --output, for the detector alone")
+
+
 def _describe(detector: "AnomalyDetector") -> dict[str, Any]:
     """Return what the references are: how many, of what, and what rate of false alarms they bear."""
     basis = detector.threshold_basis()
@@ -108,9 +123,9 @@ def _sentence(record: dict[str, Any]) -> str:
         record[key] for key in ("of_changed_conditions", "sessions", "smallest_false_alarm_rate")
     )
     parts = [
-        f"{record['references']} references",
+        f"{record['references']} reference{'s' if record['references'] != 1 else ''}",
         *([f"{changed} of them of changed conditions"] if changed else []),
-        *([f"{sessions} sessions"] if sessions else []),
+        *([f"{sessions} session{'s' if sessions != 1 else ''}"] if sessions else []),
         "a ranking, but no verdicts: add references" if rate is None else f"false alarm rates from {rate:.3g} up",
     ]
     return f"{record['detector']}: {', '.join(parts)}"

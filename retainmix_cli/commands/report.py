@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from retainmix_cli import exit_codes
-from retainmix_cli.detectors import load_detector
+from retainmix_cli.detectors import check_places, load_detector
 from retainmix_cli.options import Channel, Detector, FalseAlarmRate, Far, FarChannel
 from retainmix_cli.output import Json, say, say_error, show
 
@@ -30,6 +30,7 @@ def report(
     The page needs nothing but a browser and loads nothing from the network.
     """
     say(f"judging {', '.join(map(str, recordings))}")
+    check_places(*recordings)
     from modeling_retainmix.reports import write_report
     from modeling_retainmix.reports.wording import headline
 

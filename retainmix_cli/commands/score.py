@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from retainmix_cli import exit_codes
-from retainmix_cli.detectors import fit_detector, load_detector
+from retainmix_cli.detectors import check_places, fit_detector, load_detector
 from retainmix_cli.options import (
     Backend,
     Channel,
@@ -85,6 +85,7 @@ def score(
         raise typer.BadParameter("--machines takes one folder of recordings, one of references, and no --far")
     if csv and json:
         raise typer.BadParameter("--csv and --json both print on standard output: leave one out")
+    check_places(*recordings, *(references or []))
     from modeling_retainmix import AnomalyDetector
     from modeling_retainmix.audio_files import find_recordings, shown_name
     from modeling_retainmix.detection.verdicts import Verdicts, judge_files
@@ -133,7 +134,9 @@ def score(
             _say_failures(rows)
             raise typer.Exit(exit_codes.FAILED)  # an earlier file stays as it is
     rate = f"{100 * false_alarm_rate:.3g} %"
-    say(f"{rows.num_anomalous} of {rows.num_rows} recordings are above the threshold of {rate} of false alarms")
+    if rows.num_judged:
+        found = f"{rows.num_anomalous} of {rows.num_judged} recordings with a verdict"
+        say(f"above the threshold of {rate} of false alarms: {found}")
     if output is not None:
         say(f"the scores are in {output}")
     if rows.failures:

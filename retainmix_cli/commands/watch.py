@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from retainmix_cli import exit_codes
-from retainmix_cli.options import Channel, FalseAlarmRate
+from retainmix_cli.detectors import check_places
+from retainmix_cli.options import Channel, Detector, FalseAlarmRate
 from retainmix_cli.output import Json, say, show
 
 MICROPHONE = "default"  # the system's own choice of an input
@@ -15,7 +16,7 @@ MICROPHONE = "default"  # the system's own choice of an input
 
 def watch(
     folder: Annotated[Path, typer.Argument(help="Folder in which recordings appear.")],
-    detector: Annotated[Path, typer.Option(help="Folder of the detector, of `retainmix fit`.")],
+    detector: Detector = Path("detector"),
     state: Annotated[Path | None, typer.Option(help="Folder for what is remembered; default: the user's.")] = None,
     false_alarm_rate: FalseAlarmRate = 0.1,
     raise_at: Annotated[int, typer.Option(min=1, help="Raise the alarm when so many are anomalous ...")] = 3,
@@ -44,6 +45,8 @@ def watch(
     not be delivered. Without, the watch ends with Ctrl-C or SIGTERM after the current recording; the next one goes on.
     """
     say(f"watching {folder}" if confirm is None and undo is None else f"reading the watch of {folder}")
+    if microphone is None and confirm is None and undo is None:
+        check_places(folder)
     os.environ.setdefault("TQDM_DELAY", "2")  # no progress bar flickers for each recording
     from modeling_retainmix.detection.hysteresis import Hysteresis
     from modeling_retainmix.stoppable_csv import Stopped, StopSignals

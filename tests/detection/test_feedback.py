@@ -44,7 +44,7 @@ def test_when_nothing_of_that_name_was_confirmed_then_error_names_what_was(detec
         with pytest.raises(ValueError, match=r"is not confirmed as normal.*use one of .*a\.wav"):
             detector.undo_confirm(name)
     detector.undo_confirm(files[0])
-    with pytest.raises(ValueError, match="use one of none"):
+    with pytest.raises(ValueError, match="no recording is confirmed"):
         detector.undo_confirm(files[0])
 
 

@@ -147,11 +147,14 @@ def test_short_recordings_of_one_domain_bound_the_stretches():
 
 
 def test_a_table_holds_thresholds_by_windows_or_nothing():
-    table = threshold_table(lambda rate, method, count: rate * count)
+    table = threshold_table(lambda rate, method, count: rate * count, lambda rate: 9)
     assert (table["false_alarm_rate"], table["method"]) == (0.1, "quantile")
     assert table["by_windows"]["1"] == 0.1 and table["by_windows"]["1024"] == pytest.approx(102.4)
+
+    few = threshold_table(lambda rate, method, count: rate * count, lambda rate: 4)
+    assert (few["false_alarm_rate"], few["by_windows"]["1"]) == (0.2, 0.2)
 
     def raises(*arguments):
         raise ValueError("too few")
 
-    assert threshold_table(raises) is None
+    assert threshold_table(raises, lambda rate: 9) is None

@@ -65,8 +65,11 @@ visit(get_command(app), [])
 """
 
 
-def test_when_help_or_the_first_line_of_any_command_is_printed_then_torch_is_not_imported():
-    result = subprocess.run([sys.executable, "-c", _FIRST_LINES], capture_output=True, text=True, check=False)
+def test_when_help_or_the_first_line_of_any_command_is_printed_then_torch_is_not_imported(tmp_path):
+    (tmp_path / "2025").mkdir()  # any value of `_FIRST_LINES` that is a place
+    (tmp_path / "2025" / "detector.json").touch()
+    command = [sys.executable, "-c", _FIRST_LINES]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert {"begun: fit", "begun: train", "begun: metric install"} <= set(result.stdout.splitlines())
 
@@ -80,6 +83,22 @@ def test_when_references_are_missing_then_status_is_2_and_one_line_names_them(tm
     assert run(["fit", str(tmp_path / "missing"), "--output", str(tmp_path / "detector")]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: ") and "missing" in last
+
+
+@pytest.mark.parametrize("arguments", [["fit"], ["score"], ["report"], ["explain"], ["watch"]])
+def test_when_a_place_does_not_exist_then_it_is_said_before_torch_is_imported(arguments, tmp_path):
+    code = "import sys; sys.modules['torch'] = None; from retainmix_cli.app import run; sys.exit(run(sys.argv[1:]))"
+    output = ["--output", str(tmp_path / "detector")] if arguments == ["fit"] else []
+    command = [sys.executable, "-c", code, *arguments, "my recordings", *output]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("error: my recordings does not exist: check the path, and quote")
+
+
+@pytest.mark.parametrize("rate", ["0", "1", "10", "ten", "nan"])
+def test_when_the_rate_is_no_share_then_status_is_3_and_an_example_is_given(rate, tmp_path, capsys):
+    assert run(["score", str(tmp_path), "--false-alarm-rate", rate]) == 3
+    assert "is not between 0 and 1: write 0.1 for 10 %" in " ".join(capsys.readouterr().err.split())
 
 
 def test_when_the_version_is_asked_for_then_status_is_0(capsys):

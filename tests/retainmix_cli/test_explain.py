@@ -7,7 +7,8 @@ def test_when_a_fault_is_explained_then_a_picture_and_the_whistle_are_shown(mach
     assert status == 0 and picture.read_bytes().startswith(b"\x89PNG")
     (whistle, *_) = [event for event in events if event["low_hz"] < 1800 < event["high_hz"]]
     assert whistle["strength"] > 4 and "ore energy from 1.6 to 2.0 kHz" in whistle["sentence"]
-    assert errors.splitlines()[-1] == f"{len(events)} events; the picture is in {picture}"
+    count = "1 event" if len(events) == 1 else f"{len(events)} events"
+    assert errors.splitlines()[-1] == f"{count}; the picture is in {picture}"
 
 
 def test_when_a_page_is_asked_for_then_it_holds_player_and_sentences_and_there_is_no_picture(
@@ -18,8 +19,16 @@ def test_when_a_page_is_asked_for_then_it_holds_player_and_sentences_and_there_i
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert status == 0 and events and all(event["sentence"] in page for event in events)
     assert "The recording is anomalous" in page and page.count("<audio") == 1
-    assert errors.splitlines()[-1] == f"{len(events)} events; the page is page.html"
+    assert errors.splitlines()[-1].endswith("; the page is page.html")
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_when_json_is_asked_for_without_an_output_then_no_picture_is_written(
+    machine, fitted, command, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    status, events, _ = command("explain", machine / "today" / "1.wav", "-d", fitted)
+    assert status == 0 and events and list(tmp_path.iterdir()) == []
 
 
 def test_when_the_recording_is_missing_then_status_is_2(fitted, command, tmp_path):

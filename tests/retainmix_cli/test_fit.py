@@ -27,7 +27,15 @@ def test_when_sessions_and_conditions_are_told_then_the_detector_knows_them(mach
 def test_when_there_is_one_reference_then_it_says_that_there_are_no_verdicts(machine, tmp_path, capsys):
     one = machine / "healthy" / "monday" / "00.wav"
     assert run(["fit", str(one), "-o", str(tmp_path / "detector"), "--backend", "whitened"]) == 0
-    assert "1 references, a ranking, but no verdicts: add references" in capsys.readouterr().out
+    assert "1 reference, a ranking, but no verdicts: add references" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["healthy/monday", "today"])
+def test_when_the_output_holds_recordings_then_nothing_is_written_there(machine, name, command):
+    before = sorted(machine.rglob("*"))
+    status, _, errors = command("fit", machine / "healthy", "--output", machine / name)
+    assert status == 2 and "holds other files: name a new folder with --output" in errors.splitlines()[-1]
+    assert sorted(machine.rglob("*")) == before
 
 
 def test_when_references_are_added_then_the_others_stay(detector, write_clip, command, tmp_path):

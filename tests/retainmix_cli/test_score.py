@@ -27,7 +27,7 @@ def test_when_a_fault_is_scored_then_status_is_1_and_values_are_those_of_the_det
     np.testing.assert_allclose([row["score"] for row in rows], detector.score(machine / "today"), rtol=1e-6)
     np.testing.assert_allclose([row["p_value"] for row in rows], detector.p_values(machine / "today"))
     assert {row["threshold"] for row in rows} == {detector.threshold(0.1)}
-    assert "1 of 3 recordings are above the threshold of 10 % of false alarms" in errors
+    assert "above the threshold of 10 % of false alarms: 1 of 3 recordings with a verdict" in errors
 
 
 def test_when_only_healthy_recordings_are_scored_then_status_is_0(machine, fitted, command):
@@ -109,7 +109,7 @@ def test_when_no_recording_can_be_read_then_an_earlier_output_stays(fitted, tmp_
 
 
 def test_when_the_output_cannot_be_written_then_it_is_said_before_any_work(tmp_path, command):
-    status, _, errors = command("score", tmp_path / "absent", "--output", tmp_path)
+    status, _, errors = command("score", tmp_path, "--output", tmp_path)
     assert status == 2
     assert errors.splitlines()[-1] == f"error: {tmp_path} is a folder: give the name of a file"
 
@@ -191,3 +191,18 @@ def test_when_it_is_stopped_then_rows_stay_beside_the_output(
         f"stopped by {number.name}: {len(names)} rows are kept in {partial}; run the same command again to score all"
     )
     assert errors.splitlines()[-1] == kept
+
+
+def test_when_the_references_bear_no_verdict_then_no_count_of_anomalies_is_printed(machine, command):
+    status, rows, errors = command("score", machine / "today", "-r", machine / "healthy" / "monday")
+    assert status == 0 and {row["anomalous"] for row in rows} == {None}
+    assert "no verdict, only a ranking: 3 more references needed" in errors and "above the threshold" not in errors
+
+
+def test_when_arguments_are_swapped_then_the_error_says_what_each_is(machine, fitted, command):
+    _, _, errors = command("score", fitted, "--detector", machine / "today")
+    assert "is a saved detector, and holds no sound file" in errors.splitlines()[-1]
+    _, _, errors = command("score", machine / "today", "--detector", machine / "healthy")
+    assert "is no detector: make one with `retainmix fit" in errors.splitlines()[-1]
+    _, _, errors = command("score", machine / "today", "--detector", machine / "today" / "0.wav")
+    assert "is a file: name the folder that `retainmix fit` wrote" in errors.splitlines()[-1]

@@ -47,14 +47,14 @@ def test_when_a_recording_differs_in_what_is_not_the_machines_then_its_row_says_
     assert "44100" in told or "44.1" in told
 
 
-def test_when_references_are_few_then_one_warning_says_so_at_the_beginning(detector, files, tmp_path):
+def test_when_references_are_few_then_the_error_names_a_rate_that_they_bear(detector, files, tmp_path):
     detector.fit(files[:2]).save_pretrained(tmp_path / "few")
-    with pytest.warns(UserWarning, match="too few references") as caught:
-        judge = DetectorJudge(tmp_path / "few", device="cpu")
-    assert sum("too few references" in str(one.message) for one in caught) == 1
+    with pytest.raises(ValueError, match=r"10 % needs 7 more references .* a rate of 0\.33 or more"):
+        DetectorJudge(tmp_path / "few", device="cpu")
+    judge = DetectorJudge(tmp_path / "few", 0.34, device="cpu")
     for _ in range(2):
         found = judge.judge(type(tmp_path)(files[5]))
-        assert found.warnings == () and found.upper_quartile is None
+        assert not any("too few references" in text for text in found.warnings) and found.upper_quartile is None
 
 
 def test_when_the_detector_changes_then_it_is_read_again_with_another_fingerprint(saved, detector, files):

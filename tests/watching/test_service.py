@@ -36,8 +36,10 @@ def test_once_counts_what_is_new_and_names_what_is_left(folder, options, tmp_pat
     assert [path.name for path in totals.waiting] == ["c.wav.part"] and totals.num_undelivered == 1
     assert len(hook.sent) == 2 and len(seen) == 3
     assert "b.wav" in page.read_text() and "messages not delivered" in page.read_text()
-    again = run_watch(given, PeakJudge(), [hook], sleep=lambda seconds: None)
-    assert again.num_recordings == 0
+    problems = []
+    again = run_watch(given, PeakJudge(), [hook], sleep=lambda seconds: None, on_problem=problems.append)
+    assert (again.num_recordings, again.num_unreadable) == (0, 1)
+    assert [text for text in problems if "d.m4a still cannot be read: has the format m4a" in text]
 
 
 def test_when_a_signal_comes_while_a_recording_is_decided_then_its_row_is_kept_and_the_rest_is_left(folder, options):
