@@ -62,8 +62,8 @@ class Traits(NamedTuple):
         sampling_rate: of the file or array, in Hz.
         channels: of the file.
         seconds: length.
-        bandwidth: highest frequency in Hz, 8000 at most; lower where the spectrum ends in an edge, as that of a
-            recording does which once had a lower sampling rate, or went through a codec.
+        bandwidth: highest frequency in Hz, at most 8000 and half the file's sampling rate; lower where the spectrum
+            ends in an edge, as that of a recording does which once had a lower rate, or went through a codec.
         clipped_share: of samples, those at full scale, or several in a row at the largest value of the clip.
         level: of the clip in dB of full scale (root mean square).
         coding: of the file, position in `_CODINGS`; 0 for all without loss.
@@ -93,7 +93,7 @@ def measure_traits(
 
     Args:
         waveform: float32 [samples] at 16 kHz, not silent.
-        sampling_rate: of its file, in Hz.
+        sampling_rate: of its file, in Hz; NaN: it is unknown.
         channels: of its file.
         coding: libsndfile's name of how its file is coded; None: it has no file.
     """
@@ -104,6 +104,8 @@ def measure_traits(
     level = 10 * math.log10(power) if power > 0 else math.nan
     cells = _power(waveform, peak, _FFT_SIZE, _MOST_FRAMES)
     bandwidth = _bandwidth(cells)
+    if bandwidth > sampling_rate / 2:  # resampling leaves a slope above it; what is unknown limits nothing
+        bandwidth = sampling_rate / 2
     return Traits(
         sampling_rate,
         channels,

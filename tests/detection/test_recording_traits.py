@@ -30,6 +30,14 @@ def test_bandwidth_of_a_recording_that_had_a_lower_rate_is_half_of_that_rate(rat
     assert traits.bandwidth == pytest.approx(rate / 2, rel=0.15)
 
 
+@pytest.mark.parametrize("rate", [4000, 8000, 11025, 44100])
+def test_bandwidth_is_at_most_half_the_sampling_rate_of_the_file(rate):
+    waveform = resample(noise(2.0, rate), rate, RATE)
+    assert measure_traits(waveform, rate).bandwidth <= min(rate / 2, 8000)
+    assert measure_traits(waveform, rate).bandwidth == pytest.approx(min(rate / 2, 8000), rel=0.15)
+    assert measure_traits(noise(), rate).bandwidth == min(rate / 2, 8000)  # also where no edge is seen
+
+
 @pytest.mark.parametrize("power", [0, 1, 2, 3])
 def test_spectra_that_fall_without_an_edge_have_the_full_band(power):
     frequencies = np.fft.rfftfreq(RATE, 1 / RATE)
