@@ -83,6 +83,15 @@ def test_a_group_of_both_domains_is_left_out_of_both(load, machine, settings):
     np.testing.assert_allclose(detector._fitted().scores.leave_one_out()[:4], rest.score(clips[:4], RATE), rtol=1e-4)
 
 
+def test_when_a_flat_folder_is_one_session_then_fit_warns_with_the_cure(load, machine, tmp_path):
+    for index, clip in enumerate(machine(3)):
+        sf.write(tmp_path / f"{index}.wav", clip, RATE)
+    with pytest.warns(UserWarning, match="all 3 references lie in one folder .*makes one session .*subfolder"):
+        detector = load().fit(tmp_path, groups="folder")
+    with pytest.raises(ValueError, match="those of one session count as one"):
+        detector.threshold(0.1)
+
+
 def test_few_groups_say_what_rate_they_bear(load, machine):
     detector = load().fit(machine(5, 3), RATE, groups=session_names(5, 3))
     with pytest.warns(UserWarning, match="5 % needs 19 groups, and 5 bear 16.7 %"):
