@@ -121,9 +121,11 @@ def _read_blocks(
 
 def _check_channel(channels: int, name: str, channel: Any) -> None:
     if channels > 1 and channel != "mean" and (channel is None or channel >= channels):
+        missing = "" if channel is None else f" and no channel {channel}"
+        indices = "0 or 1" if channels == 2 else f"0 to {channels - 1}"
         raise ClipError(
-            f"{name} has {channels} channels and channel={channel}: use channel= (--channel of a command) with an "
-            f"index from 0 to {channels - 1}, or 'mean'"
+            f"{name} has {channels} channels{missing}: choose one with channel={indices}, or channel='mean' "
+            "(--channel on the command line)"
         )
 
 

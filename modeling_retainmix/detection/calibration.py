@@ -125,6 +125,6 @@ def check_held_out(
             )
         if group is not None and group in groups:
             raise ValueError(
-                f"{name} is of group {group}, as {names[list(groups).index(group)]} among the references: calibrate "
-                "with recordings of other groups"
+                f"{name} is of session {group}, as {names[list(groups).index(group)]} among the references: calibrate "
+                "with recordings of other sessions"
             )

@@ -84,7 +84,9 @@ class CrossScores:
     ) -> None:
         self.units = np.unique(unit)
         if len(self.units) < 2:
-            raise ValueError("the references are of one group, which cannot be left out: add another one")
+            raise ValueError(
+                "the references are of one session, which cannot be left out: add recordings of another one"
+            )
         self._models = []
         self.values = np.empty(len(unit))  # of the references, each by the model without its unit
         index = torch.from_numpy(unit)

@@ -15,6 +15,7 @@ from scipy.linalg import solve_toeplitz
 from scipy.spatial.distance import pdist
 
 from modeling_retainmix.audio import SAMPLING_RATE
+from modeling_retainmix.detection.groups import EXAMPLE
 
 _ORDER = 32  # of the linear prediction, and samples of an end
 _EDGE = 4 * SAMPLING_RATE  # samples that a prediction is fitted to
@@ -66,7 +67,9 @@ def describe_cuts(seams: np.ndarray, names: Sequence[str], is_target_domain: np.
     rest = f"; and {len(runs) - _SHOWN} more" if len(runs) > _SHOWN else ""
     return (
         f"these references look cut from one recording, or recorded in one go: {shown}{rest}: a threshold that leaves "
-        "out one file at a time is too low, say with groups= which files are of one session, such as groups='folder'"
+        "out one file at a time is too low. Say which files are of one session with groups= (--sessions on the "
+        "command line): 'folder' where those of one session lie in a subfolder of their own, or an expression with "
+        f"parentheses around the session in the file's name, such as {EXAMPLE!r}"
     )
 
 

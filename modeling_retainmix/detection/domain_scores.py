@@ -109,8 +109,8 @@ class DomainScores:
         """
         if bool(self._reference_distances.isinf().all(dim=1).any()):
             raise ValueError(
-                "the machine has one reference recording, which cannot be left out (those of one group count as one): "
-                "add another one (scoring works with one; a threshold needs two)"
+                "the machine has one reference recording, which cannot be left out (those of one session count as "
+                "one): add recordings of another session (scoring works with one; a threshold needs two)"
             )
         return self.normalized(self._reference_distances)
 

@@ -18,7 +18,10 @@ from scipy.sparse.csgraph import connected_components
 from modeling_retainmix.csv_files import read_records
 
 FOLDER = "folder"
+EXAMPLE = "rec ([0-9]+)-"  # an expression for files such as "rec 3-07.wav"
 
+# What the command line calls an argument, and what it tells apart.
+_OPTIONS = {"groups": (" (--sessions)", "sessions"), "domains": (" (--group)", "conditions")}
 _CSV_COLUMN = re.compile(r"(.+\.csv):(.+)", re.IGNORECASE)
 
 
@@ -62,6 +65,24 @@ def recording_groups(names: Sequence[str], groups: Any = None, argument: str = "
     return [None if group is None else str(group) for group in groups]
 
 
+def describe_one_session(groups: Sequence[str | None], how: Any) -> str | None:
+    """Say that all references are of one session, so that none can be left out; None: they are not, or there is one.
+
+    Args:
+        groups: the group of each reference.
+        how: what the user gave as groups.
+    """
+    if len(groups) < 2 or groups[0] is None or len(set(groups)) > 1:
+        return None
+    given = f"groups={how!r} (--sessions)" if isinstance(how, str) else "groups (--sessions)"
+    cause = f"lie in one folder ({groups[0]}), so {given}" if how == FOLDER else f"are of group {groups[0]}: {given}"
+    return (
+        f"all {len(groups)} references {cause} makes one session of them, and a threshold needs two or more: put the "
+        f"files of each session into a subfolder of its own, give an expression with parentheses around the session "
+        f"in the file's name, such as {EXAMPLE!r}, or leave it out if every file is a session"
+    )
+
+
 def unit_index(first_copy: np.ndarray, groups: Sequence[str | None]) -> np.ndarray:
     """Number the units that are left out together: recordings of one group, and copies of each other.
 
@@ -100,9 +121,12 @@ def _matched(names: Sequence[str], pattern: str, argument: str) -> list[str]:
     except re.error as error:
         raise ValueError(f"{argument}={pattern!r} is not a valid regular expression ({error}): correct it") from error
     if expression.groups != 1:
+        option, what = _OPTIONS.get(argument, ("", argument))
+        count = f"{expression.groups} pairs of parentheses" if expression.groups else "no parentheses"
+        more = ", and (?: ) around other parts" if expression.groups else ", or use 'folder' or 'FILE.csv:COLUMN'"
         raise ValueError(
-            f"{argument}={pattern!r} has {expression.groups} groups in parentheses: use 'folder', 'FILE.csv:COLUMN', "
-            "or a regular expression with one group, such as 'session_([0-9]+)'"
+            f"{argument}={pattern!r}{option} has {count}: put one pair around the part of the file's name that tells "
+            f"{what} apart, as in {EXAMPLE!r}{more}"
         )
     found = []
     for name in names:

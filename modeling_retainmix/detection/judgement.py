@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from modeling_retainmix.detection.calibration import NormalScores
-from modeling_retainmix.detection.threshold import needed_units
+from modeling_retainmix.detection.threshold import needed_units, unit_noun
 from modeling_retainmix.detection.windows import Reduction
 
 
@@ -50,6 +50,11 @@ class ThresholdBasis:
     num_units: int
     normal: NormalScores | None
     reduce: Reduction
+
+    @property
+    def noun(self) -> str:
+        """What people call one unit, "session" or "recording"."""
+        return unit_noun(self.unit)
 
     @property
     def num_missing(self) -> int:

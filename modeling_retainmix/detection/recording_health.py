@@ -3,23 +3,17 @@
 No detector is needed. With the traits of references a clip is also compared with these.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.signal import welch
+from tqdm.auto import tqdm
 
 from modeling_retainmix.audio import SAMPLING_RATE, AudioSource, Origin, audio_sources
-from modeling_retainmix.detection.recording_traits import (
-    FULL_BAND,
-    TRAIT_LABELS,
-    TraitDifference,
-    Traits,
-    find_differences,
-    measure_traits,
-)
+from modeling_retainmix.detection.recording_traits import FULL_BAND, Traits, measure_traits
+from modeling_retainmix.detection.trait_differences import TRAIT_LABELS, TraitDifference, find_differences
 from modeling_retainmix.detection.windows import Windows
 from modeling_retainmix.mixing import SilentClipError
 from modeling_retainmix.resampling import resample
@@ -33,6 +27,14 @@ _SHORTEST_SILENCE = 0.1  # s; what is shorter is a dropout
 _LOWEST_FREQUENCY = 20.0  # Hz; what is lower no encoder hears
 _SPECTRUM_SECONDS = 0.05
 
+_LABELS = {
+    "clipping": "clipping",
+    "dropouts": "dropouts",
+    "dc_offset": "DC offset",
+    "digital_silence": "digital silence",
+    "unheard_energy": "energy that is not heard",
+}
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -43,13 +45,25 @@ class Finding:
             "digital_silence" (seconds), "unheard_energy" (share of power), or a field of `Traits`, whose value it has.
         value: NaN: it cannot be measured.
         is_problem: something to look at before any score is believed.
-        sentence: what was found, in plain English.
+        fact: what was found, in plain English.
+        advice: what to do about it; empty: nothing.
     """
 
     measure: str
     value: float
     is_problem: bool
-    sentence: str
+    fact: str
+    advice: str = ""
+
+    @property
+    def label(self) -> str:
+        """What is measured, in words."""
+        return TRAIT_LABELS.get(self.measure) or _LABELS[self.measure]
+
+    @property
+    def sentence(self) -> str:
+        """What was found, and what to do about it."""
+        return f"{self.fact}: {self.advice}" if self.advice else self.fact
 
 
 @dataclass(frozen=True)
@@ -84,8 +98,8 @@ def recording_health(
         audio: clips in any form that `audio_sources` takes.
         sampling_rate: of arrays, in Hz.
         channel: what to take of files with several channels: an index from 0, or "mean".
-        reference_traits: [references, traits] as in `Traits`; each clip is also compared with these, trait by trait.
-            None: clips are examined alone.
+        reference_traits: [references, traits] as in `Traits`; each clip is also compared with these, trait by trait,
+            and the advice is one that fits all clips. None: clips are examined alone.
         windows: of the detector that has these references; None: the default ones.
         max_frequency: up to which the detector hears, in Hz; None: 8000.
 
@@ -95,17 +109,17 @@ def recording_health(
     Raises:
         FileNotFoundError, ValueError: a clip that cannot be read; the message names it.
     """
-    compare = None
-    if reference_traits is not None:
-        compare = partial(
-            find_differences,
-            reference_traits=reference_traits,
-            windows=windows or Windows(),
-            max_frequency=max_frequency,
-        )
     band = FULL_BAND if max_frequency is None else max_frequency
-    sources = _at_own_rate(audio, sampling_rate, channel)
-    return [_examine(source, origin, band, compare) for source, origin in sources]
+    sources = tqdm(_at_own_rate(audio, sampling_rate, channel), desc="examining", unit="clip", disable=None, delay=2)
+    examined = [_examine(source, origin, band) for source, origin in sources]
+    if reference_traits is None or not examined:
+        return [health for health, _ in examined]
+    traits = np.array([traits for _, traits in examined], dtype=np.float64)
+    found = find_differences(traits, reference_traits, windows or Windows(), max_frequency)
+    return [
+        replace(health, findings=(*health.findings, *_differences(row, traits[row], found)))
+        for row, (health, _) in enumerate(examined)
+    ]
 
 
 def _at_own_rate(
@@ -121,26 +135,24 @@ def _at_own_rate(
         yield sources[rate][index], origin
 
 
-def _examine(
-    source: AudioSource, origin: Origin, band: float, compare: Callable[[np.ndarray], list[TraitDifference]] | None
-) -> RecordingHealth:
+def _examine(source: AudioSource, origin: Origin, band: float) -> tuple[RecordingHealth, Traits]:
+    """Examine a clip alone, and measure what is compared with references; NaN for a silent one."""
     rate = origin.sampling_rate
     try:
         waveform = source.load()
     except SilentClipError as error:
-        return RecordingHealth(source.name, (Finding("digital_silence", np.nan, True, str(error)),))
+        silent = Finding("digital_silence", np.nan, True, str(error))
+        return RecordingHealth(source.name, (silent,)), Traits(*[np.nan] * len(Traits._fields))
     traits = measure_traits(resample(waveform, rate, SAMPLING_RATE), *origin)
     runs = constant_runs(waveform, rate)
-    findings = [
+    findings = (
         _clipping(traits.clipped_share),
         _dropouts(runs, rate),
         _dc_offset(waveform),
         _digital_silence(runs, rate),
         _unheard_energy(waveform, rate, band),
-    ]
-    if compare is not None:
-        findings += _differences(traits, compare)
-    return RecordingHealth(source.name, tuple(findings))
+    )
+    return RecordingHealth(source.name, findings), traits
 
 
 def constant_runs(waveform: np.ndarray, rate: int) -> list[tuple[int, int]]:
@@ -171,41 +183,40 @@ def unheard_share(waveform: np.ndarray, rate: int, band: float = FULL_BAND) -> f
 
 
 def _clipping(share: float) -> Finding:
-    is_clipped = share >= CLIPPED_SHARE
-    told = f"{100 * share:.2g} % of the samples are clipped: turn the recording gain down"
-    return Finding("clipping", share, is_clipped, told if is_clipped else "Not clipped")
+    if share < CLIPPED_SHARE:
+        return Finding("clipping", share, False, "Not clipped")
+    told = f"{100 * share:.2g} % of the samples are clipped"
+    return Finding("clipping", share, True, told, "turn the recording gain down")
 
 
 def _dropouts(runs: Sequence[tuple[int, int]], rate: int) -> Finding:
     short = [(start, end) for start, end in runs if end - start < _SHORTEST_SILENCE * rate]
+    if not short:
+        return Finding("dropouts", 0.0, False, "No dropout")
     seconds = sum(end - start for start, end in short) / rate
-    told = "No dropout"
-    if short:
-        number = "1 dropout" if len(short) == 1 else f"{len(short)} dropouts"
-        told = (
-            f"{number} of {seconds:.2g} s in all, the first at {short[0][0] / rate:.2f} s, where the samples stand "
-            "still: check cable, buffer and disk of the recorder"
-        )
-    return Finding("dropouts", float(len(short)), bool(short), told)
+    number = "1 dropout" if len(short) == 1 else f"{len(short)} dropouts"
+    told = (
+        f"{number} of {seconds:.2g} s in all, the first at {short[0][0] / rate:.2f} s, where the samples stand still"
+    )
+    return Finding("dropouts", float(len(short)), True, told, "check cable, buffer and disk of the recorder")
 
 
 def _dc_offset(waveform: np.ndarray) -> Finding:
     mean, deviation = float(waveform.mean(dtype=np.float64)), float(waveform.std(dtype=np.float64))
-    is_problem = abs(mean) >= DC_SHARE * deviation
+    if abs(mean) < DC_SHARE * deviation:
+        return Finding("dc_offset", mean, False, "No DC offset")
     told = f"The mean is {mean:.2g} of full scale, {abs(mean) / max(deviation, 1e-300):.0%} of the sound"
-    return Finding("dc_offset", mean, is_problem, f"{told}: check the input" if is_problem else "No DC offset")
+    return Finding("dc_offset", mean, True, told, "check the input")
 
 
 def _digital_silence(runs: Sequence[tuple[int, int]], rate: int) -> Finding:
     long = [(start, end) for start, end in runs if end - start >= _SHORTEST_SILENCE * rate]
+    if not long:
+        return Finding("digital_silence", 0.0, False, "No digital silence")
     seconds = sum(end - start for start, end in long) / rate
-    told = "No digital silence"
-    if long:
-        told = (
-            f"{seconds:.2g} s of digital silence, the first at {long[0][0] / rate:.2f} s: check whether the recording "
-            "was cut, gated or padded"
-        )
-    return Finding("digital_silence", seconds, bool(long), told)
+    told = f"{seconds:.2g} s of digital silence, the first at {long[0][0] / rate:.2f} s"
+    advice = "check whether the recording was cut, gated or padded"
+    return Finding("digital_silence", seconds, True, told, advice)
 
 
 def _unheard_energy(waveform: np.ndarray, rate: int, band: float) -> Finding:
@@ -216,13 +227,20 @@ def _unheard_energy(waveform: np.ndarray, rate: int, band: float) -> Finding:
     return Finding("unheard_energy", share, is_problem, told if is_problem else heard)
 
 
-def _differences(traits: Traits, compare: Callable[[np.ndarray], list[TraitDifference]]) -> Iterator[Finding]:
-    """Compare each trait with those of the references, by the rules of the warning that `score` gives."""
-    found = {difference.trait: difference for difference in compare(np.array([traits], dtype=np.float64))}
-    for measure, value in zip(traits._fields, traits, strict=True):
+def _differences(row: int, traits: np.ndarray, found: Sequence[TraitDifference]) -> Iterator[Finding]:
+    """Compare each trait with those of the references, by the rules of the warning that `score` gives.
+
+    Args:
+        row: of the clip among all that are examined.
+        traits: [traits] of the clip.
+        found: in what these clips differ from the references.
+    """
+    differences = {difference.trait: difference for difference in found if difference.rows[row]}
+    for measure, value in zip(Traits._fields, traits.tolist(), strict=True):
         if measure == "clipped_share":
             continue  # that is "clipping"
-        told = f"{TRAIT_LABELS[measure]} as in the references"
-        if measure in found:
-            told = f"{found[measure].description}: {', '.join(found[measure].cures)}"
-        yield Finding(measure, float(value), measure in found, told[0].upper() + told[1:])
+        if measure in differences:
+            fact, advice = differences[measure].fact(row), differences[measure].advice(row)
+        else:
+            fact, advice = f"{TRAIT_LABELS[measure]} as in the references", ""
+        yield Finding(measure, value, measure in differences, fact[0].upper() + fact[1:], advice)

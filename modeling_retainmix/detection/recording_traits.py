@@ -1,32 +1,21 @@
 """Traits of recordings that are not the machine's: a test that differs in them scores high for no fault.
 
-They are measured while a clip is loaded, stored with the references, and compared when tests are scored.
+They are measured while a clip is loaded, stored with the references, and compared when tests are scored
+(`trait_differences.py`).
 """
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from modeling_retainmix.audio import SAMPLING_RATE
-from modeling_retainmix.detection.windows import Windows
 
 FULL_BAND = SAMPLING_RATE / 2  # Hz, what the encoders hear at most
 
-# What counts as different. A trait has to lie outside all references by these factors or distances.
-_LENGTH_FACTOR = 2.0
-_BAND_FACTOR = 1.25
-_LEVEL_DISTANCE = 20.0  # dB
-_CLIPPED_SHARE = 0.01
-_LOW_CUT_DISTANCE, _LOW_CUT = 10.0, 15.0  # dB; a fall of less than the second one is the machine's
-_EMPTY_FACTOR, _EMPTY_SHARE = 2.0, 0.01
-
-_COMMON_BAND = 0.85  # of the lowest bandwidth: below the slope of its filter
-
 # How recordings are coded, with libsndfile's names of what is coarse or lossy. Saved detectors hold the position:
 # add at the end only.
-_CODINGS = (
+CODINGS = (
     ("lossless", ()),
     ("8 bit", ("PCM_S8", "PCM_U8", "DPCM_8")),
     ("u-law", ("ULAW",)),
@@ -45,6 +34,7 @@ _FFT_SIZE = 512
 _MOST_FRAMES = 256
 _EDGE_DROP = 20.0  # dB from below an edge of the band to everything above it
 _HIGH_EDGE_DROP = 30.0  # dB, for edges near the end of the spectrum, where many converters fall off a little
+_HIGH_EDGE = 1.25  # below the full band by this factor
 _FLOOR = 1e-10  # of the largest power: below it lies what filters leave
 _EDGE_BINS = 16  # 500 Hz: what is averaged below the edge, and how wide its slope may be
 _LONG_FFT_SIZE, _FEW_FRAMES = 2048, 32  # for low frequencies: bins of 7.8 Hz
@@ -62,11 +52,11 @@ class Traits(NamedTuple):
         sampling_rate: of the file or array, in Hz.
         channels: of the file.
         seconds: length.
-        bandwidth: highest frequency in Hz, 8000 at most; lower where the spectrum ends in an edge, as that of a
-            recording does which once had a lower sampling rate, or went through a codec.
+        bandwidth: highest frequency in Hz, at most 8000 and half the file's sampling rate; lower where the spectrum
+            ends in an edge, as that of a recording does which once had a lower rate, or went through a codec.
         clipped_share: of samples, those at full scale, or several in a row at the largest value of the clip.
         level: of the clip in dB of full scale (root mean square).
-        coding: of the file, position in `_CODINGS`; 0 for all without loss.
+        coding: of the file, position in `CODINGS`; 0 for all without loss.
         low_cut: largest fall of the spectrum towards low frequencies within two octaves, in dB: a high-pass filter's.
         empty_share: of the cells of time and frequency below the bandwidth, those 40 dB under the median cell: where a
             codec or a notch left nothing, or the recording pauses.
@@ -93,7 +83,7 @@ def measure_traits(
 
     Args:
         waveform: float32 [samples] at 16 kHz, not silent.
-        sampling_rate: of its file, in Hz.
+        sampling_rate: of its file, in Hz; NaN: it is unknown.
         channels: of its file.
         coding: libsndfile's name of how its file is coded; None: it has no file.
     """
@@ -104,6 +94,8 @@ def measure_traits(
     level = 10 * math.log10(power) if power > 0 else math.nan
     cells = _power(waveform, peak, _FFT_SIZE, _MOST_FRAMES)
     bandwidth = _bandwidth(cells)
+    if bandwidth > sampling_rate / 2:  # resampling leaves a slope above it; what is unknown limits nothing
+        bandwidth = sampling_rate / 2
     return Traits(
         sampling_rate,
         channels,
@@ -117,167 +109,6 @@ def measure_traits(
     )
 
 
-def describe_differences(
-    traits: np.ndarray,
-    reference_traits: np.ndarray,
-    names: Sequence[str],
-    windows: Windows,
-    max_frequency: float | None = None,
-) -> str | None:
-    """Name in one message all traits of tests that lie outside those of all references.
-
-    Args:
-        traits: [tests, traits] as in `Traits`; rows of NaN are left out.
-        reference_traits: [references, traits].
-        names: of the tests.
-        windows: of the detector. Length counts up to a window where only the first one is read.
-        max_frequency: of the detector; sampling rates and bands above it are not compared.
-
-    Returns:
-        The message, or None: nothing differs.
-    """
-    found = find_differences(traits, reference_traits, windows, max_frequency)
-    if not found:
-        return None
-    problems = []
-    for difference in found:
-        first, others = names[int(difference.rows.argmax())], int(difference.rows.sum()) - 1
-        more = f" and {others} others" if others > 1 else " and 1 other" if others else ""
-        problems.append(f"{difference.description} ({first}{more})")
-    cures = dict.fromkeys(cure for difference in found for cure in difference.cures)
-    count = int(np.any([difference.rows for difference in found], axis=0).sum())
-    subject = "1 clip differs" if count == 1 else f"{count} clips differ"
-    return (
-        f"{subject} from all references in what is not the machine's, and may score high for that: "
-        f"{'; '.join(problems)}: {', '.join(cures)}"
-    )
-
-
-class TraitDifference(NamedTuple):
-    """A trait in which tests lie outside all references.
-
-    Attributes:
-        trait: field of `Traits`.
-        rows: [tests] bool, the tests that do.
-        description: values of these tests and of the references.
-        cures: what the user can do.
-    """
-
-    trait: str
-    rows: np.ndarray
-    description: str
-    cures: list[str]
-
-
-def find_differences(
-    traits: np.ndarray, reference_traits: np.ndarray, windows: Windows, max_frequency: float | None = None
-) -> list[TraitDifference]:
-    """Find the traits of tests that lie outside those of all references; arguments as in `describe_differences`."""
-    tests, references = (_compared(values, windows, max_frequency) for values in (traits, reference_traits))
-    found = []
-    for index, trait in enumerate(Traits._fields):
-        known, column = references[~np.isnan(references[:, index]), index], tests[:, index]
-        differs = _differs(trait, column, known) if len(known) else np.zeros(len(tests), dtype=bool)
-        if differs.any():
-            values = column[differs]
-            description = f"{TRAIT_LABELS[trait]} {_span(trait, values)}, references {_span(trait, known)}"
-            found.append(TraitDifference(trait, differs, description, _cures(trait, values, known, windows)))
-    return found
-
-
-TRAIT_LABELS = {
-    "sampling_rate": "sampling rate",
-    "channels": "channels",
-    "seconds": "length",
-    "bandwidth": "bandwidth",
-    "clipped_share": "clipped samples",
-    "level": "level",
-    "coding": "coding",
-    "low_cut": "fall towards low frequencies",
-    "empty_share": "empty cells of the spectrogram",
-}
-
-
-def _compared(values: np.ndarray, windows: Windows, max_frequency: float | None) -> np.ndarray:
-    """Traits as they are compared: without what the detector does not read."""
-    values = np.array(values, dtype=np.float64)
-    rate, seconds, bandwidth, empty = (
-        Traits._fields.index(name) for name in ("sampling_rate", "seconds", "bandwidth", "empty_share")
-    )
-    if max_frequency is not None:
-        values[values[:, rate] >= 2 * max_frequency, rate] = np.nan  # whatever it is, the common band is in it
-        values[:, empty] = np.nan  # the cells may lie above
-        values[:, bandwidth] = np.minimum(values[:, bandwidth], max_frequency)
-    if windows.reduce == "first":
-        values[:, seconds] = np.minimum(values[:, seconds], windows.window_seconds)
-    return values
-
-
-def _differs(trait: str, values: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Which values lie outside all references, [tests] bool; NaN does not."""
-    low, high = references.min(), references.max()
-    match trait:
-        case "sampling_rate" | "channels" | "coding":
-            return ~np.isnan(values) & ~np.isin(values, references)
-        case "seconds":
-            return (values < low / _LENGTH_FACTOR) | (values > high * _LENGTH_FACTOR)
-        case "bandwidth":
-            has_edge = (values < FULL_BAND) & (low >= FULL_BAND)
-            has_none = (values >= FULL_BAND) & (high < FULL_BAND)
-            return has_edge | has_none | (values < low / _BAND_FACTOR) | (values > high * _BAND_FACTOR)
-        case "clipped_share":
-            return values > high + _CLIPPED_SHARE
-        case "low_cut":
-            more = (values >= _LOW_CUT) & (values > high + _LOW_CUT_DISTANCE)
-            return more | ((low >= _LOW_CUT) & (values < low - _LOW_CUT_DISTANCE))
-        case "empty_share":
-            more = values > _EMPTY_FACTOR * high + _EMPTY_SHARE
-            return more | (_EMPTY_FACTOR * values + _EMPTY_SHARE < low)
-    return (values < low - _LEVEL_DISTANCE) | (values > high + _LEVEL_DISTANCE)
-
-
-def _span(trait: str, values: np.ndarray) -> str:
-    if trait == "coding":
-        return ", ".join(_CODINGS[int(number)][0] for number in np.unique(values))
-    scale, form, unit = {
-        "sampling_rate": (1, ".0f", " Hz"),
-        "channels": (1, ".0f", ""),
-        "seconds": (1, ".3g", " s"),
-        "bandwidth": (1, ".0f", " Hz"),
-        "clipped_share": (100, ".2g", " %"),
-        "level": (1, ".0f", " dB"),
-        "low_cut": (1, ".0f", " dB"),
-        "empty_share": (100, ".2g", " %"),
-    }[trait]
-    low, high = format(scale * values.min(), form), format(scale * values.max(), form)
-    return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
-
-
-def _cures(trait: str, values: np.ndarray, references: np.ndarray, windows: Windows) -> list[str]:
-    lowest = min(values.min(), references.min())
-    match trait:
-        case "bandwidth":
-            return [f"compare the common band with max_frequency={_round_down(_COMMON_BAND * lowest):g}"]
-        case "sampling_rate" if lowest < SAMPLING_RATE:
-            return [f"compare the common band with max_frequency={_round_down(_COMMON_BAND * lowest / 2):g}"]
-        case "seconds":
-            short = values.min() < references.min() and values.min() < windows.window_seconds
-            long = values.max() > references.max() and windows.reduce == "max"
-            return [
-                *([f"cut references alike with window_seconds={values.min():.3g}"] if short else []),
-                *(["take thresholds from decide, or threshold(num_windows=)"] if long else []),
-            ] or ["record all alike"]
-        case "low_cut":
-            return ["filter all alike"]
-        case "coding" | "empty_share":
-            return ["take all as they were recorded, or coded alike"]
-    return ["record all alike"]
-
-
-def _round_down(frequency: float) -> float:
-    return 100 * math.floor(frequency / 100)
-
-
 def _is_clipped(magnitude: np.ndarray, peak: float) -> np.ndarray:
     if 1 <= peak <= _OVERSHOOT:
         return magnitude >= _CLIPPED_LEVEL
@@ -289,7 +120,7 @@ def _is_clipped(magnitude: np.ndarray, peak: float) -> np.ndarray:
 
 
 def _coding_number(name: str) -> int:
-    return next((number for number, (_, names) in enumerate(_CODINGS) if name in names), 0)
+    return next((number for number, (_, names) in enumerate(CODINGS) if name in names), 0)
 
 
 def _power(waveform: np.ndarray, peak: float, size: int, most_frames: int) -> np.ndarray:
@@ -316,7 +147,7 @@ def _bandwidth(spectra: np.ndarray) -> float:
     below = np.median(np.lib.stride_tricks.sliding_window_view(level, _EDGE_BINS), axis=1)
     edges = np.arange(_EDGE_BINS, len(level) - 2 * _EDGE_BINS + _EDGE_BINS // 2)  # nearer to the end counts as full
     drops = below[edges - _EDGE_BINS] - above[edges + _EDGE_BINS]
-    is_high = edges * SAMPLING_RATE / _FFT_SIZE > FULL_BAND / _BAND_FACTOR
+    is_high = edges * SAMPLING_RATE / _FFT_SIZE > FULL_BAND / _HIGH_EDGE
     drops[drops < np.where(is_high, _HIGH_EDGE_DROP, _EDGE_DROP)] = 0
     sharpest = int(drops.argmax())
     if drops[sharpest] == 0:

@@ -14,9 +14,9 @@ from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.duplicates import describe_copies, group_copies
 from modeling_retainmix.detection.groups import unit_index
 from modeling_retainmix.detection.memory_notes import MemoryNotes
-from modeling_retainmix.detection.recording_traits import describe_differences
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.threshold import ThresholdMethod, needed_units, score_threshold
+from modeling_retainmix.detection.trait_differences import describe_differences
 from modeling_retainmix.detection.vector_layout import VectorLayout
 
 

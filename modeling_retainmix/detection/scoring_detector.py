@@ -16,7 +16,7 @@ from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.detection.clip_embedding import ClipEmbeddings, embed_clips
 from modeling_retainmix.detection.cut_recordings import describe_cuts
 from modeling_retainmix.detection.embedder import Embedder, chosen_layers, load_encoder
-from modeling_retainmix.detection.groups import recording_groups
+from modeling_retainmix.detection.groups import describe_one_session, recording_groups
 from modeling_retainmix.detection.inputs import check_normal, clip_sources, reference_domains
 from modeling_retainmix.detection.level_cells import CELL
 from modeling_retainmix.detection.memory_notes import MemoryNotes
@@ -154,8 +154,8 @@ class ScoringDetector:
                 are left out together where a threshold leaves one out.
 
         Warns:
-            UserWarning: a recording is given twice, files look cut from one recording and have no groups, or
-                references differ from the earlier ones in what is not the machine's.
+            UserWarning: a recording is given twice, files look cut from one recording and have no groups, all are of
+                one group, or references differ from the earlier ones in what is not the machine's.
 
         Raises:
             FileNotFoundError, ValueError: no clip, a clip that cannot be read, one that is named as an anomaly,
@@ -202,6 +202,7 @@ class ScoringDetector:
         for message in (
             describe_cuts(embeddings.seams, names, is_target_domain.numpy()) if groups is None else None,
             memory and memory.describe_differences(embeddings.traits, names),
+            describe_one_session(grown.notes.groups, groups),
             grown.describe_copies(since=len(grown.names) - len(names)),
         ):
             if message:

@@ -130,11 +130,18 @@ def needed_units(rate: float) -> int:
 
 def describe_need(rate: float, count: int, unit: str) -> str:
     """Say that a rate needs more recordings or groups than there are, and what rate these bear."""
+    needed, noun = needed_units(rate), unit_noun(unit)
+    bear = "1 bears" if count == 1 else f"{count} bear"
     return (
-        f"too few references for false_alarm_rate={rate:g}: {100 * rate:.3g} % needs {needed_units(rate)} {unit}, and "
-        f"{count} bear {100 / (count + 1):.3g} %: the threshold comes from the largest of their scores, add {unit} "
-        "or raise the rate"
+        f"too few references for false_alarm_rate={rate:g}: {100 * rate:.3g} % needs {needed} "
+        f"{noun}{'' if needed == 1 else 's'}, and {bear} {100 / (count + 1):.3g} %: the threshold comes from the "
+        f"largest of their scores, add {noun}s or raise the rate"
     )
+
+
+def unit_noun(unit: str) -> str:
+    """Return what people call one of "groups" or "recordings": a group is a session."""
+    return {"groups": "session", "recordings": "recording"}[unit]
 
 
 def threshold_table(threshold: Callable[..., float], num_units: Callable[[float], int]) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from modeling_retainmix.detection.detector import AnomalyDetector
 from modeling_retainmix.detection.events import Event
 from modeling_retainmix.detection.inputs import clip_sources
 from modeling_retainmix.detection.judgement import Judgement, ThresholdBasis
+from modeling_retainmix.detection.recording_health import Finding
 from modeling_retainmix.detection.vector_layout import LEVEL
 
 EXCERPT_SECONDS = 10.0
@@ -52,14 +53,13 @@ class RecordingFindings:
     Attributes:
         name: below the folder that was given, or the path that was given.
         judgement: score, p-value, threshold and verdict.
-        problems: what is wrong with the recording itself, or unlike the references for no fault of the machine; a
-            sentence each.
+        problems: what is wrong with the recording itself, or unlike the references for no fault of the machine.
         detail: None: not shown, because others are more anomalous.
     """
 
     name: str
     judgement: Judgement
-    problems: tuple[str, ...]
+    problems: tuple[Finding, ...]
     detail: Detail | None
 
 
@@ -148,14 +148,10 @@ def collect_findings(
         for index in tqdm(detailed, desc="finding events", unit="clip", disable=None)
     }
     paths = list(files)
+    health = detector.recording_health([paths[index] for index in order], channel=channel)
     found = tuple(
-        RecordingFindings(
-            files[paths[index]],
-            judgements[index],
-            _health_problems(detector, paths[index], channel),
-            details.get(index),
-        )
-        for index in tqdm(order, desc="examining", unit="clip", disable=None)
+        RecordingFindings(files[paths[index]], judgements[index], tuple(examined.problems), details.get(index))
+        for index, examined in zip(order, health, strict=True)
     )
     return Findings(
         recordings=found,
@@ -225,11 +221,6 @@ def _detail(detector: AnomalyDetector, source: AudioSource, judgement: Judgement
         heard[start : start + length].copy(),
         tuple(events),
     )
-
-
-def _health_problems(detector: AnomalyDetector, path: Path, channel: int | str | None) -> tuple[str, ...]:
-    (health,) = detector.recording_health(path, channel=channel)
-    return tuple(finding.sentence for finding in health.problems)
 
 
 def _describe_model(detector: AnomalyDetector) -> str:

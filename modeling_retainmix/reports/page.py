@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from modeling_retainmix.atomic import whole_file
 from modeling_retainmix.audio import SAMPLING_RATE
 from modeling_retainmix.detection.detector import AnomalyDetector
+from modeling_retainmix.detection.recording_health import Finding
 from modeling_retainmix.reports import figures, spectrogram, wording
 from modeling_retainmix.reports.findings import EXCERPT_SECONDS, Detail, Findings, collect_findings
 
@@ -148,13 +149,33 @@ def flac(waveform: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _by_problem(findings: Findings) -> list[tuple[str, list[str]]]:
-    """Group recordings by what is wrong with them, the most frequent problem first."""
-    named: dict[str, list[str]] = {}
+class _Problem(NamedTuple):
+    """What is wrong with several recordings: a heading with what to do, and what was found of which.
+
+    Attributes:
+        heading: of all.
+        cases: (name of a recording, what was found of it); nothing is said of each where the heading says it of all.
+    """
+
+    heading: str
+    cases: list[tuple[str, str]]
+
+
+def _by_problem(findings: Findings) -> list[_Problem]:
+    """Group recordings by what was measured and what to do about it, the most frequent problem first."""
+    groups: dict[tuple[str, str], list[tuple[str, Finding]]] = {}
     for recording in findings.recordings:
         for problem in recording.problems:
-            named.setdefault(problem, []).append(recording.name)
-    return sorted(named.items(), key=lambda item: -len(item[1]))
+            groups.setdefault((problem.measure, problem.advice), []).append((recording.name, problem))
+    found = []
+    for cases in sorted(groups.values(), key=lambda cases: -len(cases)):
+        first = cases[0][1]
+        if all(problem.fact == first.fact for _, problem in cases):
+            found.append(_Problem(first.sentence, [(name, "") for name, _ in cases]))
+        else:
+            heading = f"{first.label[0].upper()}{first.label[1:]}" + (f": {first.advice}" if first.advice else "")
+            found.append(_Problem(heading, [(name, problem.fact) for name, problem in cases]))
+    return found
 
 
 @cache

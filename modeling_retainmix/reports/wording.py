@@ -14,7 +14,7 @@ def headline(findings: Findings) -> str:
     count, total, basis = findings.num_anomalous, len(findings.recordings), findings.basis
     if not findings.has_verdicts:
         are = "is" if basis.num_missing == 1 else "are"
-        return f"No verdict: {_count(basis.num_missing, f'more {_unit(basis)}')} of the healthy machine {are} needed"
+        return f"No verdict: {_count(basis.num_missing, f'more {basis.noun}')} of the healthy machine {are} needed"
     if total == 1:
         return f"The recording is {'anomalous' if count else 'not anomalous'}"
     if count == 0:
@@ -27,10 +27,10 @@ def lead(findings: Findings) -> list[str]:
     basis, total, rate = findings.basis, len(findings.recordings), findings.basis.false_alarm_rate
     compared = f"Compared with {_count(findings.num_references, 'recording')} of the healthy machine"
     if findings.has_groups:
-        compared += f"; thresholds rest on {_count(basis.num_units, 'group')} of recordings (sessions)"
+        compared += f"; thresholds rest on {_count(basis.num_units, 'session')}"
     if not findings.has_verdicts:
         there = f"there {'is' if basis.num_units == 1 else 'are'} {basis.num_units}"
-        needed = _count(needed_units(rate), _unit(basis))
+        needed = _count(needed_units(rate), basis.noun)
         return [
             f"{compared}.",
             f"A rate of {_percent(rate)} false alarms needs {needed}, and {there}. The recordings are ranked by their "
@@ -58,14 +58,14 @@ def verdict_sentence(judgement: Judgement, basis: ThresholdBasis) -> str:
     """Say why a recording has its verdict."""
     score = f"The score {number(judgement.score)}"
     if judgement.is_anomalous is None:
-        sentence = f"{score} stands alone: no verdict without {_count(basis.num_missing, f'more {_unit(basis)}')}."
+        sentence = f"{score} stands alone: no verdict without {_count(basis.num_missing, f'more {basis.noun}')}."
     else:
         side = "is above" if judgement.is_anomalous else "is not above"
         sentence = f"{score} {side} the threshold {number(judgement.threshold)}."
     if math.isnan(judgement.p_value):
         return sentence
     if judgement.p_value <= 1 / (basis.num_units + 1) + 1e-9:
-        none = f"None of the {_count(basis.num_units, _unit(basis))} that thresholds rest on scored as high"
+        none = f"None of the {_count(basis.num_units, basis.noun)} that thresholds rest on scored as high"
         return f"{sentence} {none} (p = {p_value_text(judgement.p_value)}, the least that they can give)."
     return f"{sentence} About {_percent(judgement.p_value)} of healthy recordings would score as high."
 
@@ -85,7 +85,7 @@ def limits(findings: Findings) -> list[tuple[str, str]]:
     """Say what the numbers cannot say: a heading and a sentence or two each."""
     basis, rate = findings.basis, _percent(findings.basis.false_alarm_rate)
     sessions = (
-        f"The references are of {_count(basis.num_units, 'group')} of recordings. What another session changes that "
+        f"The references are of {_count(basis.num_units, 'session')}. What another session changes that "
         "none of these did (place of the microphone, load, temperature) still counts as anomalous."
         if findings.has_groups
         else "No recording sessions are named, so each reference counts as one of its own. References of one session "
@@ -119,7 +119,7 @@ def limits(findings: Findings) -> list[tuple[str, str]]:
         found.append(
             (
                 "A p-value cannot be smaller than the references allow.",
-                f"With {_count(basis.num_units, _unit(basis))} it is {smallest} at best, whatever the fault.",
+                f"With {_count(basis.num_units, basis.noun)} it is {smallest} at best, whatever the fault.",
             )
         )
     if not findings.hears_level:
@@ -145,10 +145,6 @@ def p_value_text(value: float) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.{2 if share < 0.995 else 3}g}\u00a0%"
-
-
-def _unit(basis: ThresholdBasis) -> str:
-    return basis.unit.removesuffix("s")
 
 
 def _count(count: int, noun: str) -> str:

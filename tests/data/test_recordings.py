@@ -65,7 +65,7 @@ def test_when_recordings_have_two_channels_then_near_and_far_are_decoded(tmp_pat
         for channel in (NEAR_CHANNEL, FAR_CHANNEL)
     )
     np.testing.assert_allclose(near, 2 * far, atol=2)
-    with pytest.raises(ValueError, match=r"train_normal_0000.* has 2 channels and channel=None: use channel="):
+    with pytest.raises(ValueError, match=r"train_normal_0000.* has 2 channels: choose one with channel="):
         decode_table(table, tmp_path / "cache")
 
 

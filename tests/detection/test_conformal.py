@@ -90,7 +90,7 @@ def test_with_few_sessions_cross_p_values_keep_the_rate_and_find_more_than_left_
 
 
 def test_when_all_references_are_of_one_unit_then_error_says_to_add_one():
-    with pytest.raises(ValueError, match="references are of one group, which cannot be left out"):
+    with pytest.raises(ValueError, match="references are of one session, which cannot be left out"):
         CrossScores(KNN, torch.randn(4, 3), np.zeros(4, dtype=int), torch.zeros(4, dtype=torch.bool), VectorLayout())
 
 

@@ -61,7 +61,8 @@ def test_message_names_runs_in_the_order_of_numbers_and_says_what_to_do():
     order = sorted(range(16), key=lambda index: names[index])  # clip_10 before clip_2
     message = describe_cuts(seams([clips[i] for i in order]), [names[i] for i in order], np.zeros(16, dtype=bool))
     assert "in/clip_0.wav to clip_3.wav (4 files); in/clip_4.wav to clip_7.wav (4 files)" in message
-    assert "say with groups= which files are of one session" in message
+    assert "Say which files are of one session with groups= (--sessions on the command line)" in message
+    assert message.endswith("such as 'rec ([0-9]+)-'")
 
 
 def test_domains_are_compared_apart_and_silent_or_short_files_take_no_part():

@@ -83,11 +83,20 @@ def test_a_group_of_both_domains_is_left_out_of_both(load, machine, settings):
     np.testing.assert_allclose(detector._fitted().scores.leave_one_out()[:4], rest.score(clips[:4], RATE), rtol=1e-4)
 
 
+def test_when_a_flat_folder_is_one_session_then_fit_warns_with_the_cure(load, machine, tmp_path):
+    for index, clip in enumerate(machine(3)):
+        sf.write(tmp_path / f"{index}.wav", clip, RATE)
+    with pytest.warns(UserWarning, match="all 3 references lie in one folder .*makes one session .*subfolder"):
+        detector = load().fit(tmp_path, groups="folder")
+    with pytest.raises(ValueError, match="those of one session count as one"):
+        detector.threshold(0.1)
+
+
 def test_few_groups_say_what_rate_they_bear(load, machine):
     detector = load().fit(machine(5, 3), RATE, groups=session_names(5, 3))
-    with pytest.warns(UserWarning, match="5 % needs 19 groups, and 5 bear 16.7 %"):
+    with pytest.warns(UserWarning, match="5 % needs 19 sessions, and 5 bear 16.7 %"):
         detector.threshold(0.05)
-    with pytest.warns(UserWarning, match="5 % needs 19 groups, and 5 bear 16.7 %"):
+    with pytest.warns(UserWarning, match="5 % needs 19 sessions, and 5 bear 16.7 %"):
         detector.decide(machine(2), RATE, 0.05, "cross")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -169,7 +178,7 @@ def test_when_held_out_recordings_are_references_or_of_their_sessions_then_error
     detector = load().fit(clips[:4], RATE, groups=["a", "a", "b", "b"])
     with pytest.raises(ValueError, match="clip 1 is the reference clip 0, which the detector has seen"):
         detector.calibrate(np.stack([clips[5], clips[0]]), RATE)
-    with pytest.raises(ValueError, match="clip 0 is of group b, as clip 2 among the references"):
+    with pytest.raises(ValueError, match="clip 0 is of session b, as clip 2 among the references"):
         detector.calibrate(clips[4:], RATE, groups=["b", "c"])
     detector.calibrate(clips[4:], RATE, groups=["c", "c"])
     with pytest.raises(ValueError, match="clip 0 is the reference"):
@@ -249,7 +258,7 @@ def test_when_references_are_of_one_group_then_thresholds_say_so_and_scores_work
     detector = load().fit(machine(1, 4), RATE, groups=["a"] * 4)
     assert np.isfinite(detector.score(machine(2), RATE)).all()
     for call in (detector.threshold, lambda: detector.decide(machine(2), RATE, 0.1, "cross")):
-        with pytest.raises(ValueError, match=r"one (reference recording|group), which cannot be left out"):
+        with pytest.raises(ValueError, match=r"one (reference recording|session)"):
             call()
 
 

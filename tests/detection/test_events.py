@@ -142,7 +142,7 @@ def test_when_a_file_has_a_lower_rate_than_the_references_then_what_it_cannot_ho
 ):
     low_rate = sosfilt(butter(6, cutoff, fs=RATE, output="sos"), with_burst(NORMAL[0], 0.8) * 2)[::2]
     soundfile.write(tmp_path / "8k.wav", low_rate, RATE // 2)
-    with pytest.warns(UserWarning, match="sampling rate 8000 Hz, references 16000 Hz"):
+    with pytest.warns(UserWarning, match="Sampling rate 8000 Hz, references 16000 Hz"):
         spectrum.score(tmp_path / "8k.wav")
     (found,) = spectrum.events(tmp_path / "8k.wav")
     assert found and max(event.high_hz for event in found) < 4000

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from modeling_retainmix.detection.groups import recording_groups, unit_index
+from modeling_retainmix.detection.groups import describe_one_session, recording_groups, unit_index
 
 NAMES = ["data/day1/fan_a.wav", "data/day1/fan_b.wav", "data/day2/fan_a.wav"]
 
@@ -59,7 +59,11 @@ def test_a_column_of_a_csv_file_names_the_groups(tmp_path):
     [
         (["a"], "1 groups for 3 recordings"),
         (np.zeros((3, 2)), r"groups have shape \[3, 2\]"),
-        ("day", "has 0 groups in parentheses: use 'folder'"),
+        (
+            "day",
+            r"groups='day' \(--sessions\) has no parentheses: put one pair .* as in 'rec \(\[0-9\]\+\)-', or use 'fol",
+        ),
+        ("(d)ay([0-9])", r"has 2 pairs of parentheses: put one pair .* and \(\?: \) around other parts"),
         ("(day", "is not a valid regular expression"),
         ({"fan_a.wav": "x"}, "data/day1/fan_b.wav has no group in groups"),
     ],
@@ -67,6 +71,22 @@ def test_a_column_of_a_csv_file_names_the_groups(tmp_path):
 def test_when_groups_do_not_fit_then_error_names_the_value(groups, message):
     with pytest.raises(ValueError, match=message):
         recording_groups(NAMES, groups)
+
+
+def test_when_all_are_of_one_session_then_it_is_said_with_the_cure():
+    text = describe_one_session(["train"] * 3, "folder")
+    assert text.startswith(
+        "all 3 references lie in one folder (train), so groups='folder' (--sessions) makes one session"
+    )
+    assert "into a subfolder of its own" in text and "'rec ([0-9]+)-'" in text
+    assert describe_one_session(["1", "1"], "_([0-9])").startswith(
+        "all 2 references are of group 1: groups='_([0-9])'"
+    )
+    assert describe_one_session(["a", "a"], ["a", "a"]).startswith(
+        "all 2 references are of group a: groups (--sessions)"
+    )
+    for others in (["a"], ["a", "b"], ["a", None], [None, None], []):
+        assert describe_one_session(others, "folder") is None
 
 
 def test_when_two_folders_have_one_name_then_error_says_how_to_tell_them_apart():

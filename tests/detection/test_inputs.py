@@ -31,7 +31,7 @@ def test_when_domains_are_given_then_names_are_not_read():
         (["source", "Target"], r"normal_0001_a\.wav has domain 'Target': use 'source' or 'target'"),
         ([0, 2], "has domain 2: use 'source' or 'target'"),
         ([0.0, 1.0], "has domain 0.0: use"),
-        ("usual", "domains='usual' has 0 groups in parentheses"),
+        ("usual", "domains='usual' \\(--group\\) has no parentheses"),
         ("(nowhere)", r"normal_0000_a\.wav does not match domains='\(nowhere\)'"),
         (np.zeros((2, 1)), r"domains have shape \[2, 1\]"),
     ],

@@ -59,7 +59,7 @@ def test_when_references_are_too_few_then_there_is_no_verdict_and_no_warning(fit
         (found,) = detector.judge(noises(1, upper_db=15)[0], RATE, 0.1)
         basis = detector.threshold_basis(0.1)
     assert found.is_anomalous is None and found.p_value == pytest.approx(1 / 4)
-    assert (basis.unit, basis.num_units, basis.num_missing) == ("groups", 3, 6)
+    assert (basis.unit, basis.noun, basis.num_units, basis.num_missing) == ("groups", "session", 3, 6)
     assert detector.threshold_basis(0.25).num_missing == 0
     (found,) = detector.judge(noises(1, upper_db=15)[0], RATE, 0.25)
     assert found.is_anomalous is True

@@ -136,8 +136,13 @@ def test_when_a_detector_is_fitted_then_what_differs_from_its_references_is_told
     told = {finding.measure: finding for finding in health.problems}
     assert list(told) == ["bandwidth", "level"]
     assert told["level"].value == pytest.approx(-66, abs=3)
-    assert told["level"].sentence == f"Level {told['level'].value:.0f} dB, references -26 dB: record all alike"
+    assert told["level"].sentence == f"Level {told['level'].value:.0f} dB, references -26 dB: {told['level'].advice}"
     assert told["bandwidth"].sentence.startswith("Bandwidth 4") and "max_frequency=3" in told["bandwidth"].sentence
+    assert told["level"].advice.startswith("record all with one gain")
+    narrower = resample(noise(1.0, 6000), 6000, RATE)
+    both = detector.recording_health([narrow, narrower], RATE)
+    facts, advice = zip(*[(one.fact, one.advice) for health in both for one in health.problems[:1]], strict=True)
+    assert len(set(facts)) == 2 and len(set(advice)) == 1
     (same,) = detector.recording_health(noise(seed=9), RATE)
     assert same.problems == []
     by_measure = {finding.measure: finding for finding in same.findings}

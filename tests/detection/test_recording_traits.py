@@ -1,4 +1,4 @@
-"""What is not the machine's is measured, and named where a test differs from all references."""
+"""What is not the machine's is measured."""
 
 import io
 
@@ -8,26 +8,27 @@ import soundfile as sf
 from scipy import signal
 
 from modeling_retainmix.audio import resample
-from modeling_retainmix.detection.recording_traits import Traits, describe_differences, measure_traits
-from modeling_retainmix.detection.windows import Windows
+from modeling_retainmix.detection.recording_traits import measure_traits
 
 RATE = 16000
-USUAL = Traits(16000, 1, 10, 8000, 0, -20, 0, 5, 0)
 
 
 def noise(seconds=1.0, rate=RATE):
     return np.random.default_rng(0).normal(0, 0.1, round(seconds * rate)).astype(np.float32)
 
 
-def describe(tests, references=(USUAL,), windows=None, max_frequency=None):
-    names = [f"{index}.wav" for index in range(len(tests))]
-    return describe_differences(np.asarray(tests), np.asarray(references), names, windows or Windows(), max_frequency)
-
-
 @pytest.mark.parametrize("rate", [4000, 6000, 8000, 11025])
 def test_bandwidth_of_a_recording_that_had_a_lower_rate_is_half_of_that_rate(rate):
     traits = measure_traits(resample(noise(2.0, rate), rate, RATE))
     assert traits.bandwidth == pytest.approx(rate / 2, rel=0.15)
+
+
+@pytest.mark.parametrize("rate", [4000, 8000, 11025, 44100])
+def test_bandwidth_is_at_most_half_the_sampling_rate_of_the_file(rate):
+    waveform = resample(noise(2.0, rate), rate, RATE)
+    assert measure_traits(waveform, rate).bandwidth <= min(rate / 2, 8000)
+    assert measure_traits(waveform, rate).bandwidth == pytest.approx(min(rate / 2, 8000), rel=0.15)
+    assert measure_traits(noise(), rate).bandwidth == min(rate / 2, 8000)  # also where no edge is seen
 
 
 @pytest.mark.parametrize("power", [0, 1, 2, 3])
@@ -59,8 +60,6 @@ def test_an_mp3_has_a_lower_bandwidth_than_what_it_was_made_of():
     for compression in (0.0, 0.5, 0.75):
         traits = measure_traits(coded(noise(2.0), format="MP3", compression_level=compression))
         assert 7000 < traits.bandwidth < 7500
-        text = describe([traits], [measure_traits(noise(2.0))])
-        assert text.startswith("1 clip differs") and "references 8000 Hz" in text and "max_frequency=6" in text
     assert measure_traits(coded(noise(2.0), format="FLAC")).bandwidth == 8000
 
 
@@ -132,75 +131,3 @@ def test_the_largest_and_smallest_samples_of_float32_give_traits():
     for scale in (1e-38, 1e38):
         traits = measure_traits((noise() / 0.5 * scale).astype(np.float32))
         assert np.isfinite([traits.bandwidth, traits.level, traits.clipped_share]).all()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"sampling_rate": 8000}, "sampling rate 8000 Hz, references 16000 Hz .*max_frequency=3400"),
-        ({"sampling_rate": 48000}, "sampling rate 48000 Hz, references 16000 Hz .*record all alike"),
-        ({"channels": 2}, "channels 2, references 1"),
-        ({"seconds": 2}, "length 2 s, references 10 s .*cut references alike with window_seconds=2"),
-        ({"seconds": 60}, r"length 60 s, references 10 s .*take thresholds from decide, or threshold\(num_windows=\)"),
-        ({"bandwidth": 4000}, "bandwidth 4000 Hz, references 8000 Hz .*max_frequency=3400"),
-        ({"clipped_share": 0.05}, "clipped samples 5 %, references 0 %"),
-        ({"level": -41}, "level -41 dB, references -20 dB"),
-        ({"level": 1}, "level 1 dB, references -20 dB"),
-        ({"bandwidth": 7250}, "bandwidth 7250 Hz, references 8000 Hz .*max_frequency=6100"),
-        ({"coding": 8}, "coding MP3, references lossless .*as they were recorded, or coded alike"),
-        ({"low_cut": 24}, "fall towards low frequencies 24 dB, references 5 dB .*filter all alike"),
-        ({"empty_share": 0.04}, "empty cells of the spectrogram 4 %, references 0 % .*as they were recorded"),
-    ],
-)
-def test_what_lies_outside_all_references_is_named_with_file_and_cure(change, message):
-    assert describe([USUAL]) is None
-    text = describe([USUAL, USUAL._replace(**change)])
-    assert text is not None
-    with pytest.raises(AssertionError, match=rf"^1 clip differs from all references .*{message}") as raised:
-        raise AssertionError(text)
-    assert "(1.wav)" in str(raised.value) and "0.wav" not in text
-
-
-@pytest.mark.parametrize("change", [{"seconds": 6}, {"seconds": 19}, {"level": -39}, {"low_cut": 14}])
-def test_what_lies_near_the_references_is_not_named(change):
-    assert describe([USUAL._replace(**change)]) is None
-
-
-@pytest.mark.parametrize(
-    ("trait", "reference", "near", "far"),
-    [
-        ("bandwidth", 7200, 6400, 8000),
-        ("low_cut", 40, 31, 20),
-        ("low_cut", 14, 23, 26),
-        ("empty_share", 0.1, 0.06, 0.02),
-        ("empty_share", 0.3, 0.6, 0.65),
-        ("coding", 8, 8, 0),
-    ],
-)
-def test_when_all_references_have_a_trait_then_tests_without_it_are_named(trait, reference, near, far):
-    references = [USUAL._replace(**{trait: reference})]
-    assert describe([USUAL._replace(**{trait: near})], references) is None
-    assert "1 clip differs" in describe([USUAL._replace(**{trait: far})], references)
-
-
-def test_one_reference_that_is_alike_suffices():
-    assert describe([USUAL._replace(channels=2)], [USUAL, USUAL._replace(channels=2)]) is None
-
-
-def test_several_traits_and_clips_make_one_message():
-    text = describe([USUAL._replace(level=-50, channels=2), USUAL, USUAL._replace(level=-60)])
-    assert text.startswith("2 clips differ from all references in what is not the machine's")
-    assert "channels 2, references 1 (0.wav); level -60 to -50 dB, references -20 dB (0.wav and 1 other)" in text
-
-
-def test_what_is_unknown_is_not_compared():
-    unknown = Traits(*[np.nan] * len(Traits._fields))
-    assert describe([USUAL], [unknown]) is None
-    assert describe([unknown], [USUAL]) is None
-
-
-def test_what_the_detector_does_not_read_is_not_compared():
-    other = USUAL._replace(sampling_rate=8000, bandwidth=3900, empty_share=0.5)
-    assert describe([other]) and describe([other], max_frequency=3700) is None
-    longer = USUAL._replace(seconds=60)
-    assert describe([longer]) and describe([longer], windows=Windows(reduce="first")) is None

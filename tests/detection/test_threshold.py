@@ -1,12 +1,14 @@
 """Thresholds keep the false-alarm rate on further clips of the same distribution."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
 from modeling_retainmix.detection.backends.base import References
 from modeling_retainmix.detection.backends.knn import KnnBackend
-from modeling_retainmix.detection.threshold import calibration_scores, score_threshold, threshold_table
+from modeling_retainmix.detection.threshold import calibration_scores, describe_need, score_threshold, threshold_table
 
 
 @pytest.mark.parametrize("method", ["quantile", "gamma"])
@@ -158,3 +160,15 @@ def test_a_table_holds_thresholds_by_windows_or_nothing():
         raise ValueError("too few")
 
     assert threshold_table(raises, lambda rate: 9) is None
+
+
+@pytest.mark.parametrize(
+    ("unit", "count", "message"),
+    [
+        ("groups", 1, "10 % needs 9 sessions, and 1 bears 50 %: .*add sessions or raise"),
+        ("recordings", 4, "10 % needs 9 recordings, and 4 bear 20 %: .*add recordings or raise"),
+    ],
+)
+def test_when_references_are_too_few_then_it_is_said_in_the_words_of_the_command_line(unit, count, message):
+    assert re.search(message, describe_need(0.1, count, unit))
+    assert "needs 1 session, and" in describe_need(0.5, 0, "groups")

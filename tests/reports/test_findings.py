@@ -48,7 +48,7 @@ def test_when_events_are_found_then_they_are_those_of_the_detector_and_cover_the
 
 def test_when_a_recording_is_clipped_then_it_has_a_warning_and_the_others_have_none(findings):
     problems = {one.name: one.problems for one in findings.recordings}
-    assert any("clipped" in sentence for sentence in problems[UGLY])
+    assert any("clipped" in problem.fact for problem in problems[UGLY])
     assert problems["healthy_0.wav"] == problems["faulty_0.wav"] == ()
 
 

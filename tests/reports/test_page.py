@@ -3,15 +3,18 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import soundfile as sf
-from reports.conftest import RATE, UGLY
+from reports.conftest import RATE, UGLY, draw_clip
 
 from modeling_retainmix import AnomalyDetector
+from modeling_retainmix.detection.recording_health import Finding
 from modeling_retainmix.reports import page, write_report
+from modeling_retainmix.reports.findings import RecordingFindings
 
 ADDRESSES = {
     "a": "href",
@@ -53,6 +56,18 @@ class Reader(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
+
+
+@pytest.fixture
+def findings_of(written):
+    """Build findings of recordings with one problem each."""
+
+    def build(*problems):
+        judgement = written[0].recordings[0].judgement
+        recordings = [RecordingFindings(f"{index}.wav", judgement, (one,), None) for index, one in enumerate(problems)]
+        return replace(written[0], recordings=tuple(recordings))
+
+    return build
 
 
 @pytest.fixture(scope="module")
@@ -130,11 +145,31 @@ def test_when_a_page_is_read_by_its_structure_then_tables_have_headings_and_figu
 def test_when_warnings_and_limits_are_told_then_they_and_the_settings_are_on_the_page(written, reader):
     findings, _ = written
     for recording in findings.recordings:
-        assert all(problem in reader.text for problem in recording.problems)
+        assert all(problem.sentence in reader.text for problem in recording.problems)
     for message in findings.unreadable:
         assert message in reader.text
     for part in ("What these numbers cannot say", "Name sessions", "whitened"):
         assert part in reader.text
+
+
+def test_when_recordings_have_a_problem_in_unlike_measure_then_one_heading_has_the_advice(detector, tmp_path):
+    for index, rate in enumerate((4000, 6000, 8000)):
+        sf.write(tmp_path / f"{index}.wav", draw_clip(index)[:: RATE // rate], rate)
+    findings = write_report(detector, tmp_path, tmp_path / "page.html", max_details=0)
+    found = {problem.heading.split(":")[0]: problem for problem in page._by_problem(findings)}
+    assert [heading for heading in found if heading.startswith("Bandwidth")] == ["Bandwidth"]
+    assert "max_frequency=1700" in found["Bandwidth"].heading
+    facts = dict(found["Sampling rate"].cases)
+    assert facts["2.wav"] == "Sampling rate 8000 Hz, references 16000 Hz" and len(facts) == 3
+    text = Reader((tmp_path / "page.html").read_text(encoding="utf-8")).text
+    assert text.count("Bandwidth: to compare what all hold") == 1
+    assert "0.wav: Sampling rate 4000 Hz, references 16000 Hz" in text
+
+
+def test_when_recordings_have_one_problem_in_common_then_it_is_said_once(findings_of):
+    same = Finding("level", -50.0, True, "Level -50 dB, references -20 dB", "record all with one gain")
+    (problem,) = page._by_problem(findings_of(same, same))
+    assert problem == ("Level -50 dB, references -20 dB: record all with one gain", [("0.wav", ""), ("1.wav", "")])
 
 
 def test_when_there_is_one_reference_then_the_page_has_a_ranking_and_says_how_many_are_missing(machine, tmp_path):

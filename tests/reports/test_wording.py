@@ -40,10 +40,11 @@ def test_when_verdicts_are_counted_then_the_headline_says_it_in_plain_words(find
 
 def test_when_references_are_too_few_then_it_says_how_many_are_missing(findings):
     few = findings(None, None, unit="groups", num_units=8, has_groups=True)
-    assert wording.headline(few) == "No verdict: 1 more group of the healthy machine is needed"
-    assert "needs 9 groups, and there are 8" in wording.lead(few)[1]
+    assert wording.headline(few) == "No verdict: 1 more session of the healthy machine is needed"
+    assert "needs 9 sessions, and there are 8" in wording.lead(few)[1]
     sentence = wording.verdict_sentence(few.recordings[0].judgement, few.basis)
-    assert "no verdict without 1 more group" in sentence and "threshold" not in sentence
+    assert "no verdict without 1 more session" in sentence and "threshold" not in sentence
+    assert few.basis.num_units == 8 and "thresholds rest on 8 sessions." in wording.lead(few)[0]
     assert wording.headline(findings(None, num_units=1)).startswith("No verdict: 8 more recordings")
 
 
@@ -72,7 +73,7 @@ def test_when_limits_are_told_then_they_fit_the_references(findings):
     plain = dict(wording.limits(findings(False)))
     named = dict(wording.limits(findings(False, has_groups=True, unit="groups", num_units=19, rate=0.05)))
     assert any("Name sessions" in sentence for sentence in plain.values())
-    assert any("of 19 groups" in sentence for sentence in named.values())
+    assert any("of 19 sessions" in sentence for sentence in named.values())
     assert "With 12 recordings it is 0.077 at best" in plain["A p-value cannot be smaller than the references allow."]
     assert not any(heading.startswith("Loudness") for heading in plain)
     deaf = wording.limits(replace(findings(False), hears_level=False, max_frequency=3500.0))

@@ -102,7 +102,7 @@ def test_when_no_recording_can_be_read_then_an_earlier_output_stays(fitted, tmp_
     output.write_text("earlier")
     status, _, errors = command("score", folder, "--detector", fitted, "--output", output)
     assert status == 2 and "error: none of 1 recordings could be read:" in errors
-    assert "0.wav has 2 channels and channel=None: use channel= (--channel of a command)" in errors
+    assert "0.wav has 2 channels: choose one with channel=0 or 1, or channel='mean' (--channel" in errors
     assert output.read_text() == "earlier" and not (tmp_path / "scores.csv.partial").exists()
     assert command("score", folder, "--detector", fitted, "--output", output, "--channel", "mean")[0] in (0, 1)
     assert len(read(output)) == 1

@@ -99,7 +99,7 @@ def test_when_tests_are_anonymous_and_have_two_channels_then_ground_truth_and_ch
     }
     for row in machine.clean:
         assert row["audio"] == far[Path(row["path"]).name][: len(row["audio"])].tolist()
-    with pytest.raises(ValueError, match=r"14 clips cannot be used: .* has 2 channels and channel=None"):
+    with pytest.raises(ValueError, match=r"14 clips cannot be used: .* has 2 channels: choose"):
         load_run_data(*parse_arguments(options_of(tmp_path, cache_dir, *options)))
 
 
