@@ -44,6 +44,8 @@ def load_clips(
 
 
 def _read(path: str, channel: int | str | None) -> tuple[np.ndarray, int]:
+    if not os.path.exists(path):
+        raise ValueError(f"{path} does not exist: check the path")
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
@@ -54,8 +56,11 @@ def _read(path: str, channel: int | str | None) -> tuple[np.ndarray, int]:
     if channel == "mean":
         return samples.mean(axis=1), rate
     if not isinstance(channel, int) or not 0 <= channel < channels:
+        missing = "" if channel is None else f" and no channel {channel!r}"
+        indices = "0 or 1" if channels == 2 else f"0 to {channels - 1}"
         raise ValueError(
-            f"{path} has {channels} channels and channel={channel!r}: use an index from 0 to {channels - 1}, or 'mean'"
+            f"{path} has {channels} channels{missing}: choose one with channel={indices}, or channel='mean' "
+            "(--channel on the command line)"
         )
     return np.ascontiguousarray(samples[:, channel]), rate
 

@@ -6,18 +6,17 @@ Exit status: 0 normal, 1 anomalies found, 2 something failed (above 1), 3 wrong 
 import argparse
 import csv
 import json
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from retainmix_score.files import find_recordings
 
 if TYPE_CHECKING:
     from retainmix_score.scorer import Scorer
 
 NORMAL, ANOMALIES, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 3, 130
 COLUMNS = ("file", "score", "threshold", "anomalous")
-_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".w64", ".rf64", ".caf", ".au")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -58,7 +57,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _score_all(options: argparse.Namespace) -> int:
-    files = _find(options.recordings)
+    found = find_recordings(options.recordings)
+    if found.num_others:
+        _say(f"{_count(found.num_others, 'other file')} left out, which {_are(found.num_others)} no sound")
     from retainmix_score.scorer import Scorer  # after the options: onnxruntime takes a moment
 
     scorer = Scorer(options.detector, options.threads)
@@ -66,14 +67,21 @@ def _score_all(options: argparse.Namespace) -> int:
     if not options.json:
         write(COLUMNS)
     failures = anomalies = 0
-    for file in files:
+
+    def fail(file: str, cause: str) -> None:
+        nonlocal failures
+        failures += 1
+        _say(f"error: {cause}")
+        if options.json:
+            print(json.dumps({"file": file, "error": cause}), flush=True)
+
+    for path, problem in sorted(found.problems.items()):
+        fail(path, f"{path} {problem}")
+    for file in found.files:
         try:
             score, threshold = _judge(scorer, file, options.channel)
         except ValueError as error:
-            failures += 1
-            _say(f"error: {error}")
-            if options.json:
-                print(json.dumps({"file": file, "error": str(error)}), flush=True)
+            fail(file, str(error))
             continue
         anomalous = None if threshold is None else score > threshold
         anomalies += bool(anomalous)
@@ -81,8 +89,24 @@ def _score_all(options: argparse.Namespace) -> int:
         sys.stdout.flush()
     if scorer.description["thresholds"] is None:
         _say("no verdicts: the detector had too few references for thresholds when it was exported")
-    _say(f"{anomalies} of {len(files) - failures} recordings are anomalous; {failures} could not be scored")
+    _say(_summary(anomalies, len(found.files) + len(found.problems), failures))
     return FAILED if failures else ANOMALIES if anomalies else NORMAL
+
+
+def _summary(anomalies: int, total: int, failures: int) -> str:
+    scored = total - failures
+    if not scored:
+        return f"none of {_count(total, 'recording')} could be scored"
+    told = f"{anomalies} of {_count(scored, 'recording')} {_are(anomalies)} anomalous"
+    return f"{told}; {failures} could not be scored" if failures else told
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _judge(scorer: "Scorer", file: str, channel: int | str | None) -> tuple[float, float | None]:
@@ -90,27 +114,6 @@ def _judge(scorer: "Scorer", file: str, channel: int | str | None) -> tuple[floa
     (score,), (num_windows,) = scorer.score_windows(file, channel=channel)
     has_thresholds = scorer.description["thresholds"] is not None
     return float(score), scorer.threshold(int(num_windows)) if has_thresholds else None
-
-
-def _find(places: Sequence[str]) -> list[str]:
-    """List files as they are named, and those of folders that have the suffix of a sound file, sorted by path.
-
-    Raises:
-        ValueError: a folder without one.
-    """
-    files: list[str] = []
-    for place in places:
-        if not os.path.isdir(place):
-            files.append(place)  # reading it says what is wrong
-            continue
-        inside = sorted(path for path in Path(place).rglob("*") if path.is_file() and not path.name.startswith("."))
-        found = [str(path) for path in inside if path.suffix.lower() in _SUFFIXES]
-        if not found:
-            raise ValueError(f"{place} holds no sound file ({', '.join(_SUFFIXES)}): check the path")
-        if len(found) < len(inside):
-            _say(f"{place}: {len(inside) - len(found)} files that are not named as sound are left out")
-        files += found
-    return files
 
 
 def _channel(text: str) -> int | str:

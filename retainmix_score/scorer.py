@@ -56,7 +56,7 @@ class Scorer:
             channel: what to take of files with several channels: an index from 0, or "mean".
 
         Raises:
-            ValueError: a clip that cannot be read or is too short or too long for the encoder; the message names it.
+            ValueError: a clip that cannot be read or is too short or has too long windows; the message names it.
         """
         return self.score_windows(audio, sampling_rate, channel)[0]
 
@@ -118,10 +118,14 @@ class Scorer:
 
     def _check_length(self, samples: int, name: str) -> None:
         shortest, longest = self.description["shortest_samples"], self.description["longest_samples"]
+        rate = self.description["sampling_rate"]
         if samples < shortest:
-            raise ValueError(f"{name} has {samples} samples, fewer than the {shortest} of the shortest clip: join it")
+            raise ValueError(
+                f"{name} is {samples / rate:.4g} s long; at least {shortest / rate:.4g} s are needed: leave it out or "
+                "join it with others"
+            )
         if samples > longest:
             raise ValueError(
-                f"{name} has windows of {samples} samples, more than the {longest} that the encoder takes: fit the "
-                "detector with smaller window_seconds and export it again"
+                f"{name} has windows of {samples / rate:.4g} s, and at most {longest / rate:.4g} s are possible: fit "
+                "the detector with smaller window_seconds and export it again"
             )

@@ -4,6 +4,7 @@ A layer is an index into `hidden_states`, or the name of what needs no encoder: 
 of the features with the clip's mean taken away, and "level", that mean of the clip as recorded.
 """
 
+import bisect
 import copy
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -23,7 +24,7 @@ from modeling_retainmix.detection.pooling import (
 )
 from modeling_retainmix.detection.vector_layout import LEVEL, LOG_MEL, Layer, VectorLayout
 from modeling_retainmix.encoders.configuration_log_mel import NUM_STATISTICS, LogMelConfig
-from modeling_retainmix.encoders.fbank import FFT_SIZE, FRAME_LENGTH, SAMPLING_RATE, mel_filters
+from modeling_retainmix.encoders.fbank import FFT_SIZE, FRAME_LENGTH, FRAME_SHIFT, SAMPLING_RATE, mel_filters
 from modeling_retainmix.encoders.feature_extraction_beats import BeatsFeatureExtractor
 from modeling_retainmix.encoders.feature_extraction_encoder import mean_level, set_clip_level
 from modeling_retainmix.encoders.modeling_log_mel import LogMelModel, patch_statistics
@@ -284,11 +285,17 @@ class Embedder:
         Raises:
             ValueError: it does not; the message gives the clip's name.
         """
-        if samples < FRAME_LENGTH or int(self.frame_mask(samples).sum()) < self.model.config.patch_size:
+        if not self._fills_column(samples):
+            longest = FRAME_LENGTH + self.model.config.patch_size * FRAME_SHIFT  # that can be too short
+            needed = bisect.bisect_left(range(longest), True, key=self._fills_column)
+            rate = self.feature_extractor.sampling_rate
             raise ValueError(
-                f"{name} has {samples} samples at {self.feature_extractor.sampling_rate} Hz, too few for one token of "
-                "the encoder: leave it out or join it with others"
+                f"{name} is {samples / rate:.4g} s long; at least {needed / rate:.4g} s are needed: leave it out "
+                "or join it with others"
             )
+
+    def _fills_column(self, samples: int) -> bool:
+        return samples >= FRAME_LENGTH and int(self.frame_mask(samples).sum()) >= self.model.config.patch_size
 
     def frame_mask(self, samples: int) -> torch.Tensor:
         """Which frames of a clip of so many samples hold no padding, [1, frames] bool on the CPU: no GPU sync."""

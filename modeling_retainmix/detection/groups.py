@@ -74,12 +74,14 @@ def describe_one_session(groups: Sequence[str | None], how: Any) -> str | None:
     """
     if len(groups) < 2 or groups[0] is None or len(set(groups)) > 1:
         return None
-    given = f"groups={how!r} (--sessions)" if isinstance(how, str) else "groups (--sessions)"
-    cause = f"lie in one folder ({groups[0]}), so {given}" if how == FOLDER else f"are of group {groups[0]}: {given}"
+    given = f"groups={how!r}" if isinstance(how, str) else "groups="
+    cause = f"are of one session ({groups[0]}) by {given} (--sessions)"
+    if isinstance(how, str) and how == FOLDER:
+        cause = f"lie in one folder ({groups[0]}), so {given} (--sessions {how}) makes one session of them"
     return (
-        f"all {len(groups)} references {cause} makes one session of them, and a threshold needs two or more: put the "
-        f"files of each session into a subfolder of its own, give an expression with parentheses around the session "
-        f"in the file's name, such as {EXAMPLE!r}, or leave it out if every file is a session"
+        f"all {len(groups)} references {cause}, and a threshold needs two or more: put the files of each session into "
+        "a subfolder of its own, give an expression with parentheses around the session in the file's name, such as "
+        f"{EXAMPLE!r}, or leave it out if every file is a session"
     )
 
 

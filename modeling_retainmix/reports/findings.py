@@ -17,6 +17,7 @@ from modeling_retainmix.detection.inputs import clip_sources
 from modeling_retainmix.detection.judgement import Judgement, ThresholdBasis
 from modeling_retainmix.detection.recording_health import Finding
 from modeling_retainmix.detection.vector_layout import LEVEL
+from modeling_retainmix.encoders import LogMelModel
 
 EXCERPT_SECONDS = 10.0
 
@@ -32,6 +33,7 @@ class Detail:
         heard: float32 [samples] at 16 kHz, what the encoder hears of it: the same, or what is left when the far
             microphone has been subtracted.
         events: of the whole recording, strongest first.
+        highest_hz: that the recording can hold: half of its sampling rate, in Hz.
     """
 
     seconds: float
@@ -39,6 +41,7 @@ class Detail:
     recorded: np.ndarray
     heard: np.ndarray
     events: tuple[Event, ...]
+    highest_hz: float = SAMPLING_RATE / 2
 
     @property
     def end_seconds(self) -> float:
@@ -214,19 +217,23 @@ def _detail(detector: AnomalyDetector, source: AudioSource, judgement: Judgement
     start = round(middle * SAMPLING_RATE) - length // 2
     start = max(min(start, len(recorded) - length), 0)
     (events,) = detector.events([source])
+    origin = source.describe()
     return Detail(
         len(recorded) / SAMPLING_RATE,
         start / SAMPLING_RATE,
         recorded[start : start + length].copy(),  # not the whole recording, which may be hours
         heard[start : start + length].copy(),
         tuple(events),
+        SAMPLING_RATE / 2 if origin is None else origin.sampling_rate / 2,
     )
 
 
 def _describe_model(detector: AnomalyDetector) -> str:
-    """Name the encoder, without the folder that it was loaded from."""
-    model = detector.embedder.model
+    """Name the encoder, without the folder that it was loaded from, or say that there is none."""
+    model, layers = detector.embedder.model, detector.embedder.layers
+    if isinstance(model, LogMelModel) or not any(isinstance(layer, int) for layer in layers):
+        names = ["log-mel statistics"] if layers != [LEVEL] else []
+        return f"{' and '.join([*names, *([LEVEL] if LEVEL in layers else [])])} (no encoder)"
     count = sum(parameter.numel() for parameter in model.parameters())
-    weights = f"{count / 1e6:.1f} million parameters" if count else "no weights"
-    layers = ", ".join(str(layer) for layer in detector.embedder.layers)
-    return f"{model.config.model_type} ({weights}), layer {layers}"
+    read = f"layer{'' if len(layers) == 1 else 's'} {', '.join(map(str, layers))}"
+    return f"{model.config.model_type} ({count / 1e6:.1f} million parameters), {read}"

@@ -2,6 +2,7 @@
 
 import math
 
+from modeling_retainmix.audio import SAMPLING_RATE
 from modeling_retainmix.detection.judgement import Judgement, ThresholdBasis
 from modeling_retainmix.detection.threshold import needed_units
 from modeling_retainmix.reports.findings import Detail, Findings
@@ -81,6 +82,16 @@ def excerpt_sentence(detail: Detail) -> str:
     )
 
 
+def band_sentence(detail: Detail) -> str | None:
+    """Say where the sound of a file ends that had a low sampling rate; None: it holds all that is shown."""
+    if detail.highest_hz >= SAMPLING_RATE / 2:
+        return None
+    return (
+        f"Its sampling rate of {2 * detail.highest_hz / 1000:g} kHz holds nothing above {detail.highest_hz / 1000:g} "
+        "kHz: a flat dashed box near that frequency most likely comes from the file, not from the machine"
+    )
+
+
 def limits(findings: Findings) -> list[tuple[str, str]]:
     """Say what the numbers cannot say: a heading and a sentence or two each."""
     basis, rate = findings.basis, _percent(findings.basis.false_alarm_rate)
@@ -134,13 +145,13 @@ def limits(findings: Findings) -> list[tuple[str, str]]:
 
 
 def number(value: float) -> str:
-    """Return a score or threshold as text, with four digits that count."""
-    return f"{value:.4g}"
+    """Return a score or threshold as text, always with four digits that count."""
+    return f"{value:#.4g}".removesuffix(".")
 
 
 def p_value_text(value: float) -> str:
     """Return a p-value as text; a dash where there is none."""
-    return "–" if math.isnan(value) else f"{value:.2g}"  # noqa: RUF001
+    return "–" if math.isnan(value) else f"{value:#.2g}"  # noqa: RUF001
 
 
 def _percent(share: float) -> str:

@@ -76,14 +76,14 @@ def test_when_groups_do_not_fit_then_error_names_the_value(groups, message):
 def test_when_all_are_of_one_session_then_it_is_said_with_the_cure():
     text = describe_one_session(["train"] * 3, "folder")
     assert text.startswith(
-        "all 3 references lie in one folder (train), so groups='folder' (--sessions) makes one session"
+        "all 3 references lie in one folder (train), so groups='folder' (--sessions folder) makes one"
     )
     assert "into a subfolder of its own" in text and "'rec ([0-9]+)-'" in text
     assert describe_one_session(["1", "1"], "_([0-9])").startswith(
-        "all 2 references are of group 1: groups='_([0-9])'"
+        "all 2 references are of one session (1) by groups='_([0-9])'"
     )
     assert describe_one_session(["a", "a"], ["a", "a"]).startswith(
-        "all 2 references are of group a: groups (--sessions)"
+        "all 2 references are of one session (a) by groups= (--sessions)"
     )
     for others in (["a"], ["a", "b"], ["a", None], [None, None], []):
         assert describe_one_session(others, "folder") is None

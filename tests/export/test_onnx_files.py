@@ -56,7 +56,7 @@ def test_when_a_detector_is_exported_then_ten_clips_score_the_same(
     )
     if len(long_enough) < len(clips):
         for model in (detector, scorer):
-            with pytest.raises(ValueError, match="clip 0 has 600 samples"):
+            with pytest.raises(ValueError, match=r"clip 0 is 0\.0375 s long; at least"):
                 model.score(clips[0], 16_000)
     provenance = scorer.description["provenance"]
     assert 0 <= provenance["largest_deviation"] <= onnx_files.TOLERANCE

@@ -7,7 +7,14 @@ import pytest
 import soundfile as sf
 from reports.conftest import RATE, UGLY, draw_clip
 
-from modeling_retainmix import AnomalyDetector, BeatsFeatureExtractor, LogMelConfig, LogMelModel
+from modeling_retainmix import (
+    AnomalyDetector,
+    BeatsConfig,
+    BeatsFeatureExtractor,
+    BeatsModel,
+    LogMelConfig,
+    LogMelModel,
+)
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.reports.findings import collect_findings
 
@@ -99,6 +106,34 @@ def test_when_clips_are_moved_to_one_level_then_it_is_known_that_loudness_does_n
     detector.fit(machine / "train")
     found = collect_findings(detector, machine / "test" / "faulty_0.wav", max_details=0)
     assert found.hears_level == hears_level
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (0, "log-mel statistics (no encoder)"),
+        ((0, "level"), "log-mel statistics and level (no encoder)"),
+        ("log-mel", "log-mel statistics (no encoder)"),
+    ],
+)
+def test_when_there_is_no_encoder_then_the_model_is_called_what_it_is(machine, layer, expected):
+    detector = AnomalyDetector.from_pretrained("log-mel", layer=layer, device="cpu").fit(machine / "train")
+    assert collect_findings(detector, machine / "test" / "faulty_0.wav", max_details=0).model == expected
+
+
+def test_when_there_is_an_encoder_then_its_size_and_layers_are_named(machine):
+    config = BeatsConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
+    model, settings = BeatsModel(config).eval(), DetectorSettings(layer=(1, 2))
+    detector = AnomalyDetector(model, BeatsFeatureExtractor(), settings, "cpu").fit(machine / "train")
+    model = collect_findings(detector, machine / "test" / "faulty_0.wav", max_details=0).model
+    assert model.startswith("retainmix_beats (") and model.endswith(" million parameters), layers 1, 2")
+
+
+def test_when_a_file_has_8_khz_then_its_detail_knows_that_it_ends_at_4_khz(detector, tmp_path):
+    sf.write(tmp_path / "narrow.wav", draw_clip(3)[::2], RATE // 2)
+    with pytest.warns(UserWarning, match="Sampling rate 8000 Hz"):
+        (found,) = collect_findings(detector, tmp_path).recordings
+    assert found.detail.highest_hz == 4000
 
 
 def test_when_nothing_can_be_read_then_error_with_the_causes(detector, machine, tmp_path):

@@ -138,6 +138,7 @@ def test_when_a_page_is_read_by_its_structure_then_tables_have_headings_and_figu
     headings = [attributes.get("scope") for tag, attributes in reader.elements if tag == "th"]
     assert headings and set(headings) == {"col", "row"}
     drawings = [attributes for tag, attributes in reader.elements if tag == "svg" and "role" in attributes]
+    assert re.search("highest bar upward is [0-9]+ reference scores?, downward [0-9]+ recording", reader.text)
     assert all("aria-label" in drawing or "aria-labelledby" in drawing for drawing in drawings) and len(drawings) == 4
     assert dict(reader.elements)["html"] == {"lang": "en"}
 

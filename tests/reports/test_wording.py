@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from reports.conftest import RATE
 
 from modeling_retainmix.detection.judgement import Judgement, ThresholdBasis
 from modeling_retainmix.reports import wording
-from modeling_retainmix.reports.findings import Findings, RecordingFindings
+from modeling_retainmix.reports.findings import Detail, Findings, RecordingFindings
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +63,25 @@ def test_when_a_verdict_is_told_then_score_threshold_and_chance_are(findings):
     found = findings(True)
     judgement = found.recordings[0].judgement
     assert wording.verdict_sentence(judgement, found.basis) == (
-        "The score 2 is above the threshold 1. About 30\u00a0% of healthy recordings would score as high."
+        "The score 2.000 is above the threshold 1.000. About 30\u00a0% of healthy recordings would score as high."
     )
     rarest = judgement._replace(p_value=1 / 13)
     assert "None of the 12 recordings that thresholds rest on scored as high (p = 0.077" in wording.verdict_sentence(
         rarest, found.basis
     )
+
+
+def test_when_numbers_stand_in_a_column_then_they_have_equally_many_digits():
+    assert [wording.number(value) for value in (6.73, 6.771, 12, 1234.0)] == ["6.730", "6.771", "12.00", "1234"]
+    assert [wording.p_value_text(value) for value in (0.2, 0.077, 1.0)] == ["0.20", "0.077", "1.0"]
+
+
+def test_when_a_file_has_a_low_sampling_rate_then_it_says_where_its_sound_ends():
+    detail = Detail(1.0, 0.0, np.zeros(RATE), np.zeros(RATE), (), 4000.0)
+    assert wording.band_sentence(detail).startswith(
+        "Its sampling rate of 8 kHz holds nothing above 4 kHz: a flat dashed"
+    )
+    assert wording.band_sentence(replace(detail, highest_hz=24000.0)) is None
 
 
 def test_when_limits_are_told_then_they_fit_the_references(findings):

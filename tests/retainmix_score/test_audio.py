@@ -40,7 +40,7 @@ def test_when_clips_are_arrays_then_floats_and_integers_mean_the_same():
         ([NOISE[:, 0], np.zeros(9)], {"sampling_rate": 16_000}, "clip 1 is silent"),
         (np.zeros(0), {"sampling_rate": 16_000}, "clip 0 is empty"),
         (np.array([0.1, np.nan]), {"sampling_rate": 16_000}, "clip 0 holds NaN"),
-        ("missing.wav", {}, "missing.wav cannot be read"),
+        ("missing.wav", {}, "missing.wav does not exist: check the path"),
     ],
 )
 def test_when_a_clip_cannot_be_used_then_the_error_names_it(clip, options, message):
