@@ -1,5 +1,6 @@
 """Recipes and the command line over them."""
 
+import re
 from dataclasses import fields
 
 import pytest
@@ -120,10 +121,14 @@ def test_when_help_is_asked_for_then_the_options_of_this_package_come_first(caps
     with pytest.raises(SystemExit):
         parse_arguments(["--help"])
     text = capsys.readouterr().out
-    places = [text.index(f"  --{name} ") for name in ("config", "eval_data", "model", "alpha", "output_dir", "fp16")]
+
+    def place(name):
+        return re.search(rf"^  --{name}(?![\w-])", text, re.MULTILINE).start()
+
+    places = [place(name) for name in ("config", "eval_data", "model", "alpha", "output_dir", "fp16")]
     assert places == sorted(places)
     ours = [*fields(RunArguments), *fields(MethodArguments)]
-    assert max(text.index(f"  --{field.name}") for field in ours) < text.index("  --output_dir ")
+    assert max(place(field.name) for field in ours) < place("output_dir")
 
 
 def test_when_options_stand_on_the_command_line_then_they_are_told_from_those_of_recipes():
