@@ -422,7 +422,7 @@ def test_no_forward_holds_more_windows_than_a_batch(tiny_checkpoint, references,
 
 
 def test_when_a_clip_to_explain_is_too_short_then_error_names_it(tiny_checkpoint, references):
-    with pytest.raises(ValueError, match="clip 1 is 0.125 s long; at least"):
+    with pytest.raises(ValueError, match=r"clip 1 is 0\.125 s long; at least"):
         load(tiny_checkpoint).fit(references, RATE).explain([references[0], references[0][:2000]], RATE)
 
 

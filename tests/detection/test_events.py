@@ -187,7 +187,7 @@ def test_when_there_is_one_reference_then_a_loud_burst_is_found():
 def test_when_there_are_no_references_or_a_clip_is_too_short_then_error_says_so(tiny_checkpoint):
     with pytest.raises(ValueError, match="call fit"):
         AnomalyDetector.from_pretrained("log-mel").events(NORMAL[0], RATE)
-    with pytest.raises(ValueError, match="clip 1 is 0.01875 s long"):
+    with pytest.raises(ValueError, match=r"clip 1 is 0\.01875 s long"):
         fitted(tiny_checkpoint).events([NORMAL[0], NORMAL[0][:300]], RATE)
 
 
