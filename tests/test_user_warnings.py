@@ -37,7 +37,7 @@ def test_when_a_clip_differs_from_the_references_then_the_call_is_named(detector
         expected = line_below()
         getattr(detector, method)(quiet, RATE)
     assert caught and all((one.filename, one.lineno) == (__file__, expected) for one in caught)
-    assert any("level" in str(one.message) for one in caught)
+    assert any("Level -80 dB" in str(one.message) for one in caught)
 
 
 def test_when_references_are_too_few_for_the_rate_then_the_call_is_named(detector):
