@@ -1,6 +1,7 @@
 """The detector of a watch: it decides recordings one by one, and is read again when its folder changes."""
 
 import hashlib
+import math
 import os
 import shutil
 import tempfile
@@ -102,11 +103,12 @@ class DetectorJudge:
             warnings.simplefilter("always", UserWarning)
             basis = detector.threshold_basis(self._rate)
             if basis.num_missing:  # before any recording is read
-                unit = "session" if basis.unit == "groups" else "reference"
+                smallest = math.ceil(100 / (basis.num_units + 1)) / 100  # rounded up, so that it suffices
+                other = "" if basis.normal is None else f", or take a rate of {smallest:g} or more"
                 raise ValueError(
                     f"a false alarm rate of {100 * self._rate:.3g} % needs {basis.num_missing} more "
-                    f"{unit}{'s' if basis.num_missing > 1 else ''} than {self._folder} has: add some with `retainmix "
-                    f"fit --add`, or take a rate of {1 / (basis.num_units + 1):.2g} or more"
+                    f"{basis.noun}{'s' if basis.num_missing > 1 else ''} than {self._folder} has: add some with "
+                    f"`retainmix fit --add`{other}"
                 )
             detector.threshold(self._rate)
         self._known_warnings = {str(one.message) for one in caught}

@@ -49,8 +49,11 @@ def test_when_a_recording_differs_in_what_is_not_the_machines_then_its_row_says_
 
 def test_when_references_are_few_then_the_error_names_a_rate_that_they_bear(detector, files, tmp_path):
     detector.fit(files[:2]).save_pretrained(tmp_path / "few")
-    with pytest.raises(ValueError, match=r"10 % needs 7 more references .* a rate of 0\.33 or more"):
+    with pytest.raises(ValueError, match=r"10 % needs 7 more recordings .* a rate of 0\.34 or more"):
         DetectorJudge(tmp_path / "few", device="cpu")
+    detector.fit(files[:1]).save_pretrained(tmp_path / "one")
+    with pytest.raises(ValueError, match=r"8 more recordings .*fit --add`$"):  # one bears no rate at all
+        DetectorJudge(tmp_path / "one", device="cpu")
     judge = DetectorJudge(tmp_path / "few", 0.34, device="cpu")
     for _ in range(2):
         found = judge.judge(type(tmp_path)(files[5]))
