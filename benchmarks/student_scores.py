@@ -56,13 +56,14 @@ class Scorer:
         encoders = [NamedEncoder(STUDENT, model, extractor, _layers(model))]
         return self._rows(encoders, run, args)
 
-    def frozen(self, model: Any, extractor: Any, run: RunArguments, args: RetainMixTrainingArguments) -> list[Row]:
-        """Score the frozen teacher, the log-mel mean and statistics, and the oracle, which real machines do not have.
-
-        Arguments and result as in `student`.
-        """
+    def teacher(self, model: Any, extractor: Any, run: RunArguments, args: RetainMixTrainingArguments) -> list[Row]:
+        """Score the frozen teacher and the log-mel mean and statistics; arguments and result as in `student`."""
         spectra = [log_mel_mean(extractor), log_mel_statistics(extractor)]
-        rows = self._rows([NamedEncoder(TEACHER, model, extractor, _layers(model)), *spectra], run, args)
+        return self._rows([NamedEncoder(TEACHER, model, extractor, _layers(model)), *spectra], run, args)
+
+    def frozen(self, model: Any, extractor: Any, run: RunArguments, args: RetainMixTrainingArguments) -> list[Row]:
+        """Score as `teacher` does, and the oracle, which real machines do not have."""
+        rows = self.teacher(model, extractor, run, args)
         protocol, machines = _benchmark(run, args)
         average = partial(embed_oracle, has_clip_level=extractor.clip_level is not None)
         oracle = NamedEncoder(ORACLE, model, extractor, _layers(model))

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache as cache_results
 from functools import cached_property, partial
@@ -26,7 +26,7 @@ from modeling_retainmix.evaluation.embeddings import (
     embed_mixtures,
     embed_oracle,
 )
-from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, BenchmarkScores, score_benchmark
+from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, WHITENED, BenchmarkScores, score_benchmark
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,6 @@ class NamedEncoder:
         model: the encoder; None: `spectrum` of the log-mel features is the embedding, its layer is 0.
         feature_extractor: its feature extractor.
         layers: indices into `hidden_states`.
-        settings: how its embeddings are compared; None: as the others'.
         spectrum: "mean" over time, or the "statistics" of each patch (`LogMelModel`), the clip's mean taken away.
     """
 
@@ -46,7 +45,6 @@ class NamedEncoder:
     model: Any
     feature_extractor: Any
     layers: tuple[int, ...]
-    settings: DetectorSettings | None = None
     spectrum: Literal["mean", "statistics"] = "mean"
 
     @cached_property
@@ -91,6 +89,7 @@ def score_encoders(
     encoders: Sequence[NamedEncoder],
     oracle: bool = False,
     settings: DetectorSettings = NEAREST_REFERENCE,
+    whitened: Collection[tuple[str, int]] = (),
     cache: EmbeddingCache | None = None,
     device: torch.device | str = "cpu",
     batch_size: int = 64,
@@ -107,6 +106,7 @@ def score_encoders(
         encoders: with names that differ.
         oracle: average the embeddings of clean clip and noise (Table 3) instead of embedding the mixture.
         settings: how embeddings are compared, see `score_benchmark`.
+        whitened: (name, layer) of what is compared by `scores.WHITENED` as well.
         cache: embeddings that are there are not computed again; None: nothing is kept.
         device: where to compute.
         batch_size: clips of one forward.
@@ -114,7 +114,7 @@ def score_encoders(
         show_progress: show the bar.
 
     Returns:
-        {(name, layer): scores}.
+        {(name, layer): scores}, and those of `whitened` as (name, layer, "whitened").
     """
     identities: dict[Hashable, Mapping[str, Any]] = {
         (encoder.name, layer): encoder.identity(layer, oracle) if cache else {}
@@ -128,7 +128,7 @@ def score_encoders(
     def compute(machine: MachineBenchmark, keys: Iterable[Hashable]) -> BenchmarkEmbeddings:
         return embed_clips(machine, protocol, embedder(tuple(keys)), batch_size=batch_size)
 
-    def embed_machine(machine: MachineBenchmark) -> BenchmarkEmbeddings:
+    def fetch(machine: MachineBenchmark) -> BenchmarkEmbeddings:
         if cache is None:
             return compute(machine, identities)
         data = [machine.fingerprint, [float(snr_db) for snr_db in protocol.snr_db]]
@@ -138,10 +138,12 @@ def score_encoders(
             for key, tensors in found.items()
         }
 
+    def embed_machine(machine: MachineBenchmark) -> BenchmarkEmbeddings:
+        found = fetch(machine)
+        return found | {(*view, "whitened"): found[view] for view in whitened}
+
     machines = tqdm(benchmark, desc=description, disable=None if show_progress else True)
-    by_view: dict[Hashable, DetectorSettings] = {
-        (one.name, layer): one.settings or settings for one in encoders for layer in one.layers
-    }
+    by_view = dict.fromkeys(identities, settings) | {(*view, "whitened"): WHITENED for view in whitened}
     return score_benchmark(machines, protocol, embed_machine, by_view)
 
 

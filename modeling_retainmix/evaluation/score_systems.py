@@ -22,7 +22,7 @@ from modeling_retainmix.evaluation.score_encoders import (
     log_mel_statistics,
     score_encoders,
 )
-from modeling_retainmix.evaluation.scores import WHITENED, BenchmarkScores
+from modeling_retainmix.evaluation.scores import BenchmarkScores
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class SystemScores:
 
     Attributes:
         rows: {key of the system: (layer, scores)}, in the order of the systems; layer None: there are no layers.
-        by_layer: {(name of the encoder, layer): scores} of everything that was read, without the oracle.
+        by_layer: {(name of the encoder, layer): scores} of everything that was read, neither whitened nor averaged.
     """
 
     rows: dict[str, tuple[int | None, BenchmarkScores]]
-    by_layer: dict[Hashable, BenchmarkScores]
+    by_layer: dict[tuple[str, int], BenchmarkScores]
 
 
 def score_systems(
@@ -52,42 +52,61 @@ def score_systems(
     Args:
         systems: from `compared_systems.SYSTEMS`.
         encoders: the encoders that the systems read, by name, the teacher among them; `layers` are all that an encoder
-            has. The log-mel mean needs no entry.
+            has. The log-mel mean and statistics need no entry.
         layer: of the trained model.
         evaluation, validation: machine types of the two sets.
         whole: names of encoders of which every layer is read.
         options: of `score_encoders`.
     """
-    best = None
-    if any(system.layer == "best" for system in systems):
-        teacher = [encoders[TEACHER]]
-        best = best_layer(score_encoders(validation, encoders=teacher, description="validation machines", **options))
+    best = _best_layers(systems, encoders[TEACHER], validation, options)
     layers = {system.key: _layer(system, encoders, layer, best) for system in systems}
-
+    views = {system.key: (system.encoder, layers[system.key] or 0) for system in systems}
     features = encoders[TEACHER].feature_extractor
-    spectra = {LOG_MEL: log_mel_mean(features), LOG_MEL_STATISTICS: log_mel_statistics(features)}
-    wanted = {name: set(encoders[name].layers) for name in whole}
-    read = []
-    for system in systems:
-        if system.encoder in spectra:
-            settings = WHITENED if system.whitened else None
-            read.append(replace(spectra[system.encoder], name=system.key, settings=settings))
-        elif not system.oracle:
-            wanted.setdefault(system.encoder, set()).add(layers[system.key] or 0)
-    read += [replace(encoders[name], layers=tuple(sorted(chosen))) for name, chosen in wanted.items()]
-    by_layer = score_encoders(evaluation, encoders=read, description="evaluation machines", **options)
-
+    known = {LOG_MEL: log_mel_mean(features), LOG_MEL_STATISTICS: log_mel_statistics(features), **encoders}
+    every = [(name, one) for name in whole for one in encoders[name].layers]
+    scores: dict[bool, dict[Hashable, BenchmarkScores]] = {}
+    for oracle in (False, True):
+        chosen = [system for system in systems if system.oracle == oracle]
+        wanted = {*(views[system.key] for system in chosen), *(() if oracle else every)}
+        names = sorted({name for name, _ in wanted})
+        scores[oracle] = score_encoders(
+            evaluation if wanted else (),
+            encoders=[replace(known[name], layers=tuple(sorted(k for n, k in wanted if n == name))) for name in names],
+            oracle=oracle,
+            whitened={views[system.key] for system in chosen if system.whitened},
+            description="oracle" if oracle else "evaluation machines",
+            **options,
+        )
     rows = {}
     for system in systems:
-        name, view = system.encoder, layers[system.key] or 0
-        scores = by_layer
-        if system.oracle:
-            averaged = [replace(encoders[name], layers=(view,))]
-            scores = score_encoders(evaluation, encoders=averaged, oracle=True, description="oracle", **options)
-        elif name in spectra:
-            name = system.key
-        rows[system.key] = layers[system.key], scores[name, view]
-    return SystemScores(rows, by_layer)
+        view: Hashable = (*views[system.key], "whitened") if system.whitened else views[system.key]
+        rows[system.key] = layers[system.key], scores[system.oracle][view]
+    read = {*(views[system.key] for system in systems if not system.oracle), *every}
+    return SystemScores(rows, {view: scores[False][view] for view in read})
+
+
+def _best_layers(
+    systems: Sequence[ComparedSystem],
+    teacher: NamedEncoder,
+    validation: Sequence[MachineBenchmark],
+    options: Mapping[str, Any],
+) -> dict[bool, int]:
+    """Return {whitened: the teacher's best layer} of the systems that want it."""
+    wanted = {system.whitened for system in systems if system.layer == "best"}
+    if not wanted:
+        return {}
+    views = [(teacher.name, layer) for layer in teacher.layers]
+    scores = score_encoders(
+        validation,
+        encoders=[teacher],
+        whitened=views if True in wanted else (),
+        description="validation machines",
+        **options,
+    )
+    return {
+        whitened: best_layer({view: scores[(*view, "whitened") if whitened else view] for view in views})
+        for whitened in wanted
+    }
 
 
 def best_layer(scores: Mapping[Any, BenchmarkScores]) -> int:
@@ -139,10 +158,12 @@ def table_rows(
     return [{"key": key, **result_row(labels[key], row, layer)} for key, (layer, row) in scores.rows.items()]
 
 
-def _layer(system: ComparedSystem, encoders: Mapping[str, NamedEncoder], layer: int, best: int | None) -> int | None:
+def _layer(
+    system: ComparedSystem, encoders: Mapping[str, NamedEncoder], layer: int, best: Mapping[bool, int]
+) -> int | None:
     if system.layer == "last":
         return encoders[system.encoder].layers[-1]
-    return {"same": layer, "best": best, None: None}[system.layer]
+    return {"same": layer, "best": best.get(system.whitened), None: None}[system.layer]
 
 
 def _all_layers(model: Any) -> tuple[int, ...]:

@@ -1,4 +1,7 @@
-"""The picture of a model card: the official score of every system over the signal-to-noise ratio."""
+"""The picture of a model card: the official score of every system over the signal-to-noise ratio.
+
+A system has one color: a solid line by the nearest reference, a dashed line whitened.
+"""
 
 import warnings
 from collections.abc import Mapping
@@ -31,10 +34,19 @@ def draw_scores(results: Mapping[str, Any], path: Path) -> bool:
     subsets = list(rows[0]["scores"])
     figure = Figure(figsize=(3.2 * len(subsets) + 0.6, 3.6), dpi=100, layout="constrained")
     panels = figure.subplots(1, len(subsets), sharey=True, squeeze=False)[0]
+    systems = list(dict.fromkeys(_system(row) for row in rows))
     for axes, subset in zip(panels, subsets, strict=True):
         for row in rows:
             cells = row["scores"][subset]
-            axes.plot([float(snr) for snr in cells], list(cells.values()), marker="o", markersize=4, label=row["name"])
+            axes.plot(
+                [float(snr) for snr in cells],
+                list(cells.values()),
+                marker="o",
+                markersize=4,
+                color=f"C{systems.index(_system(row))}",
+                linestyle="--" if row["key"] != _system(row) else "-",
+                label=row["name"],
+            )
         axes.axhline(50, color="0.6", linewidth=0.8, linestyle=":")  # chance
         axes.set_title(subset, fontsize="medium")
         axes.set_xticks([float(snr) for snr in rows[0]["scores"][subset]])
@@ -43,3 +55,7 @@ def draw_scores(results: Mapping[str, Any], path: Path) -> bool:
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     figure.savefig(path, metadata={"Software": None})  # without the version of the library
     return True
+
+
+def _system(row: Mapping[str, Any]) -> str:
+    return str(row["key"]).removesuffix("_whitened")

@@ -1,7 +1,9 @@
 """The list of compared systems: what is published, trained and named fits it."""
 
+from dataclasses import replace
+
 from modeling_retainmix.evaluation import compared_systems
-from modeling_retainmix.evaluation.compared_systems import BY_KEY, RUN_SYSTEMS, SYSTEMS
+from modeling_retainmix.evaluation.compared_systems import BY_KEY, RUN_SYSTEMS, SYSTEMS, whitened
 from modeling_retainmix.evaluation.paper import published_numbers
 from modeling_retainmix.training.recipe import recipe_names
 
@@ -21,8 +23,16 @@ def test_trained_methods_have_the_names_of_recipes():
 
 def test_frozen_rows_and_the_oracle_read_the_teacher_and_only_the_oracle_averages():
     readers = {system.key for system in SYSTEMS if system.encoder == compared_systems.TEACHER}
-    assert readers == {"frozen_last_layer", "frozen_same_layer", "frozen_best_layer", "oracle"}
-    assert [system.key for system in SYSTEMS if system.oracle] == ["oracle"]
+    plain = {"frozen_last_layer", "frozen_same_layer", "frozen_best_layer", "oracle"}
+    assert readers == plain | {whitened(key) for key in plain}
+    assert [system.key for system in SYSTEMS if system.oracle] == ["oracle", "oracle_whitened"]
+
+
+def test_every_system_has_a_whitened_row_that_differs_in_the_distance_alone():
+    for system in SYSTEMS:
+        if not system.whitened:
+            other = BY_KEY[whitened(system.key)]
+            assert other == replace(system, key=other.key, label=f"{system.label}, whitened", whitened=True)
 
 
 def test_table_of_a_run_has_the_trained_model_between_the_frozen_teacher_and_the_oracle():
@@ -32,7 +42,11 @@ def test_table_of_a_run_has_the_trained_model_between_the_frozen_teacher_and_the
         "Log-mel statistics",
         "Log-mel statistics, whitened",
         "Frozen teacher, same layer",
+        "Frozen teacher, same layer, whitened",
         "Frozen teacher, best layer on validation machines",
+        "Frozen teacher, best layer on validation machines, whitened",
         "RetainMix",
+        "RetainMix, whitened",
         "Oracle (mean of clean and noise embeddings)",
+        "Oracle (mean of clean and noise embeddings), whitened",
     ]

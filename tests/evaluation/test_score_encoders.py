@@ -55,11 +55,12 @@ def test_log_mel_statistics_are_those_of_the_detector(benchmark):
         np.testing.assert_allclose(found.clips.scores[cell], values, rtol=1e-4, atol=1e-5)
 
 
-def test_settings_of_an_encoder_stand_before_those_of_the_call(benchmark):
-    mean = log_mel_mean(BeatsFeatureExtractor())
-    both = score(benchmark, [mean, replace(mean, name="whitened", settings=WHITENED)])
-    alone = score(benchmark, [mean], settings=WHITENED)
-    assert both["whitened", 0].cells == alone[LOG_MEL, 0].cells != both[LOG_MEL, 0].cells
+def test_whitened_views_are_scored_beside_the_others_on_the_same_embeddings(benchmark):
+    encoder = make_encoder("one", 0)
+    both = score(benchmark, [encoder], whitened=[("one", 2)])
+    assert set(both) == {("one", 1), ("one", 2), ("one", 2, "whitened")}
+    alone = score(benchmark, [encoder], settings=WHITENED)
+    assert both["one", 2, "whitened"].cells == alone["one", 2].cells != both["one", 2].cells
 
 
 def test_when_a_cache_is_given_then_scores_are_equal_and_no_clip_is_embedded_again(benchmark, tmp_path, monkeypatch):

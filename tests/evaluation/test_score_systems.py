@@ -3,13 +3,19 @@
 import pytest
 from tiny_encoders import PROTOCOL, make_encoder
 
-from modeling_retainmix.evaluation.compared_systems import BY_KEY, LOG_MEL_ROWS, SYSTEMS, TEACHER, TRAINED_MODEL
+from modeling_retainmix.evaluation.compared_systems import (
+    BY_KEY,
+    LOG_MEL_ROWS,
+    SYSTEMS,
+    TEACHER,
+    TRAINED_MODEL,
+    whitened,
+)
 from modeling_retainmix.evaluation.results import result_row
 from modeling_retainmix.evaluation.score_encoders import log_mel_mean, log_mel_statistics, score_encoders
 from modeling_retainmix.evaluation.score_systems import best_layer, score_systems, table_rows
 from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, WHITENED
 
-SPECTRA = (log_mel_mean, log_mel_statistics)
 OPTIONS = {"protocol": PROTOCOL, "show_progress": False}
 NAMES = {TEACHER: 0, "random_weights": 1, "sslam": 2, "both_0db": 3}
 
@@ -22,15 +28,15 @@ def encoders():
 @pytest.fixture(scope="module")
 def alone(benchmark, encoders):
     """Scores of every encoder and layer, and of the oracle, each computed for itself."""
-    mixtures = {}
-    for encoder in encoders.values():
-        mixtures |= score_encoders(benchmark, encoders=[encoder], **OPTIONS)
-    for spectrum in SPECTRA:
-        for backend, settings in (("", NEAREST_REFERENCE), (" whitened", WHITENED)):
-            encoder = spectrum(encoders[TEACHER].feature_extractor)
-            (scores,) = score_encoders(benchmark, encoders=[encoder], settings=settings, **OPTIONS).values()
-            mixtures[encoder.name + backend] = scores
-    return mixtures, score_encoders(benchmark, encoders=[encoders[TEACHER]], oracle=True, **OPTIONS)
+    spectra = [spectrum(encoders[TEACHER].feature_extractor) for spectrum in (log_mel_mean, log_mel_statistics)]
+    mixtures, oracle = {}, {}
+    for settings, name in ((NEAREST_REFERENCE, ()), (WHITENED, ("whitened",))):
+        for encoder in (*encoders.values(), *spectra):
+            scores = score_encoders(benchmark, encoders=[encoder], settings=settings, **OPTIONS)
+            mixtures |= {(*view, *name): values for view, values in scores.items()}
+        scores = score_encoders(benchmark, encoders=[encoders[TEACHER]], oracle=True, settings=settings, **OPTIONS)
+        oracle |= {(*view, *name): values for view, values in scores.items()}
+    return mixtures, oracle
 
 
 @pytest.mark.parametrize("whole", [(), (TEACHER, "both_0db")])
@@ -38,24 +44,28 @@ def test_every_system_reads_its_encoder_at_the_layer_of_its_rule(benchmark, enco
     systems = [system for system in SYSTEMS if system.encoder in ("log_mel", "log_mel_statistics", *NAMES)]
     found = score_systems(systems, encoders, 1, benchmark, benchmark, whole, **OPTIONS)
     mixtures, oracle = alone
-    best = best_layer({key: scores for key, scores in mixtures.items() if key[0] == TEACHER})
-    expected = {
-        "log_mel": (None, mixtures["log_mel"]),
-        "log_mel_whitened": (None, mixtures["log_mel whitened"]),
-        "log_mel_statistics": (None, mixtures["log_mel_statistics"]),
-        "log_mel_statistics_whitened": (None, mixtures["log_mel_statistics whitened"]),
-        "random_weights": (1, mixtures["random_weights", 1]),
-        "sslam": (2, mixtures["sslam", 2]),
-        "frozen_last_layer": (2, mixtures[TEACHER, 2]),
-        "frozen_same_layer": (1, mixtures[TEACHER, 1]),
-        "frozen_best_layer": (best, mixtures[TEACHER, best]),
-        "both_0db": (1, mixtures["both_0db", 1]),
-        "oracle": (1, oracle[TEACHER, 1]),
+    plain = {
+        "log_mel": (None, "log_mel", 0),
+        "log_mel_statistics": (None, "log_mel_statistics", 0),
+        "random_weights": (1, "random_weights", 1),
+        "sslam": (2, "sslam", 2),
+        "frozen_last_layer": (2, TEACHER, 2),
+        "frozen_same_layer": (1, TEACHER, 1),
+        "frozen_best_layer": None,
+        "both_0db": (1, "both_0db", 1),
+        "oracle": (1, TEACHER, 1),
     }
-    assert list(found.rows) == list(expected)
-    for key, (layer, scores) in expected.items():
-        assert found.rows[key][0] == layer
-        assert result_row("", found.rows[key][1]) == result_row("", scores), key
+    assert list(found.rows) == [name for key in plain for name in (key, whitened(key))]
+    for key, system in found.rows.items():
+        backend = ("whitened",) if key.endswith("_whitened") else ()
+        rule = plain[key.removesuffix("_whitened")]
+        if rule is None:
+            best = best_layer({(TEACHER, k): mixtures[(TEACHER, k, *backend)] for k in (1, 2)})
+            rule = (best, TEACHER, best)
+        layer, *view = rule
+        scores = (oracle if key.startswith("oracle") else mixtures)[(*view, *backend)]
+        assert system[0] == layer
+        assert result_row("", system[1]) == result_row("", scores), key
     assert all((name, layer) in found.by_layer for name in whole for layer in (1, 2))
     assert (("both_0db", 2) in found.by_layer) == ("both_0db" in whole)
 
@@ -71,10 +81,9 @@ def test_rows_of_a_run_have_keys_labels_and_layers(benchmark, encoders, alone):
         *(benchmark, benchmark, PROTOCOL, teacher.model, student.model, teacher.feature_extractor, 2, "cpu"),
         show_progress=False,
     )
-    assert [row["key"] for row in rows] == [
-        *LOG_MEL_ROWS, "frozen_same_layer", "frozen_best_layer", TRAINED_MODEL, "oracle"
-    ]  # fmt: skip
-    assert [row["layer"] for row in rows if row["key"] != "frozen_best_layer"] == [None] * 4 + [2, 2, 2]
+    plain = ("frozen_same_layer", "frozen_best_layer", TRAINED_MODEL, "oracle")
+    assert [row["key"] for row in rows] == [*LOG_MEL_ROWS, *(key for one in plain for key in (one, whitened(one)))]
+    assert [row["layer"] for row in rows if "frozen_best" not in row["key"]] == [None] * 4 + [2] * 6
     trained = next(row for row in rows if row["key"] == TRAINED_MODEL)
     assert {"key": TRAINED_MODEL, **result_row("RetainMix", alone[0]["both_0db", 2], 2)} == trained
 

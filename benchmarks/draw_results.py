@@ -1,0 +1,132 @@
+"""Draw the pictures of docs/results.md from the measured rows beside this file.
+
+    python benchmarks/draw_results.py --output_dir pictures
+
+`learning_curve.png`: layers of the pre-trained encoder over the steps (`pretraining.csv`). `layer_curves.png`: frozen
+teacher, students and oracle over the layers (`students.csv`, the `scores.csv` of a queue of students).
+`snr_curves.png`: the systems of the shipped model over the SNR (its `results.json`).
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from modeling_retainmix import csv_files
+from modeling_retainmix.evaluation.results import read_results
+from modeling_retainmix.hub.score_picture import draw_scores
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "hub_cards" / "retainmix-beats-tiny" / "results.json"
+STATISTICS = "log_mel_statistics"
+LINES = {"knn": "-", "whitened": "--"}
+
+Row = Mapping[str, str]
+
+
+def mean_by(rows: Iterable[Row], *columns: str) -> dict[tuple[str, ...], float]:
+    """Average scores over everything but some columns; of the factory's conditions the mean over all SNRs is taken."""
+    found: dict[tuple[str, ...], list[float]] = {}
+    for row in rows:
+        if row["data"] != "factory" or row["condition"] == "all SNRs":
+            found.setdefault(tuple(row[name] for name in columns), []).append(float(row["score"]))
+    return {key: float(np.mean(scores)) for key, scores in found.items()}
+
+
+def data_of(rows: Sequence[Row]) -> list[str]:
+    """Return the data that were scored, the factory first."""
+    return sorted({row["data"] for row in rows}, key=lambda name: (name != "factory", name))
+
+
+def draw_learning_curve(rows: Sequence[Row], path: Path) -> None:
+    """Draw each layer's whitened score over the steps, a panel for the factory and each real machine."""
+    figure, panels = _panels(data_of(rows))
+    means = mean_by(rows, "data", "system", "layer", "backend", "step")
+    for axes, data in panels.items():
+        for layer in sorted({row["layer"] for row in rows if row["system"] == "frozen_teacher"}):
+            curve = _curve(means, (data, "frozen_teacher", layer, "whitened"))
+            axes.plot(*curve, marker="o", markersize=4, label=f"layer {layer}")
+        curve = _curve(means, (data, STATISTICS, "0", "whitened"))
+        axes.plot(*curve, color="0.4", linestyle=":", label="log-mel statistics")
+        axes.set_xscale("log", base=2)
+        axes.set_xlabel("step")
+    _finish(figure, panels, path)
+
+
+def draw_layer_curves(rows: Sequence[Row], path: Path) -> None:
+    """Draw every run's score over its layers: solid by the nearest reference, dashed whitened, log-mel as a level."""
+    figure, panels = _panels(data_of(rows))
+    by_seed: dict[tuple[str, ...], list[float]] = {}
+    for (*key, _), score in mean_by(rows, "data", "system", "recipe", "steps", "backend", "layer", "seed").items():
+        by_seed.setdefault(tuple(key), []).append(score)
+    means = {key: float(np.mean(scores)) for key, scores in by_seed.items()}
+    names = list(dict.fromkeys((row["system"], row["recipe"], row["steps"]) for row in rows))
+    colors = {name: f"C{place}" for place, name in enumerate(name for name in names if "log_mel" not in name[0])}
+    for axes, data in panels.items():
+        for backend, line in LINES.items():
+            for name, color in colors.items():
+                layers, scores = _curve(means, (data, *name, backend))
+                if layers:  # the oracle is of the factory alone
+                    label = f"{_label(*name)}{', whitened' * (backend == 'whitened')}"
+                    axes.plot(layers, scores, line, color=color, marker="o", markersize=3, label=label)
+            level = mean_by([row for row in rows if row["system"] == STATISTICS], "data", "backend")[data, backend]
+            label = f"log-mel statistics{', whitened' * (backend == 'whitened')}"
+            axes.axhline(level, color="0.4", linestyle=line, linewidth=0.8, label=label)
+        axes.set_xlabel("layer")
+    _finish(figure, panels, path)
+
+
+def _label(system: str, recipe: str, steps: str) -> str:
+    return f"{recipe}, {int(steps)} steps" if system == "student" else system.replace("_", " ")
+
+
+def _curve(means: Mapping[tuple[str, ...], float], key: tuple[str, ...]) -> tuple[list[int], list[float]]:
+    """Return what follows a key, as a number that rises, and the scores."""
+    points = sorted((int(last), score) for (*start, last), score in means.items() if tuple(start) == key)
+    return [place for place, _ in points], [score for _, score in points]
+
+
+def _panels(names: Sequence[str]) -> tuple[Figure, dict[str, Any]]:
+    figure = Figure(figsize=(3.4 * len(names) + 0.6, 4.2), dpi=100, layout="constrained")
+    axes = figure.subplots(1, len(names), squeeze=False)[0]
+    return figure, dict(zip(names, axes, strict=True))
+
+
+def _finish(figure: Figure, panels: Mapping[str, Any], path: Path) -> None:
+    first = next(iter(panels.values()))
+    first.set_ylabel("Official score in %")
+    for name, axes in panels.items():
+        axes.set_title(name, fontsize="medium")
+    figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+    figure.savefig(path, metadata={"Software": None})  # without the version of the library
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    return [row for _, row in csv_files.read_records(path)[1]]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw the pictures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--output_dir", type=Path, default=HERE.parent / "docs" / "images", help="of the pictures")
+    parser.add_argument("--pretraining", type=Path, default=HERE / "pretraining.csv", help="of pretraining_scores.py")
+    parser.add_argument("--students", type=Path, default=HERE / "students.csv", help="scores.csv of student_queue.py")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="results.json of a trained model")
+    args = parser.parse_args(argv)
+    try:
+        args.output_dir.mkdir(parents=True, exist_ok=True)
+        draw_learning_curve(_read(args.pretraining), args.output_dir / "learning_curve.png")
+        draw_layer_curves(_read(args.students), args.output_dir / "layer_curves.png")
+        draw_scores(read_results(args.results), args.output_dir / "snr_curves.png")
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
