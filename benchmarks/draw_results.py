@@ -46,7 +46,7 @@ def draw_learning_curve(rows: Sequence[Row], path: Path) -> None:
     """Draw each layer's whitened score over the steps, a panel for the factory and each real machine."""
     figure, panels = _panels(data_of(rows))
     means = mean_by(rows, "data", "system", "layer", "backend", "step")
-    for axes, data in panels.items():
+    for data, axes in panels.items():
         for layer in sorted({row["layer"] for row in rows if row["system"] == "frozen_teacher"}):
             curve = _curve(means, (data, "frozen_teacher", layer, "whitened"))
             axes.plot(*curve, marker="o", markersize=4, label=f"layer {layer}")
@@ -66,7 +66,7 @@ def draw_layer_curves(rows: Sequence[Row], path: Path) -> None:
     means = {key: float(np.mean(scores)) for key, scores in by_seed.items()}
     names = list(dict.fromkeys((row["system"], row["recipe"], row["steps"]) for row in rows))
     colors = {name: f"C{place}" for place, name in enumerate(name for name in names if "log_mel" not in name[0])}
-    for axes, data in panels.items():
+    for data, axes in panels.items():
         for backend, line in LINES.items():
             for name, color in colors.items():
                 layers, scores = _curve(means, (data, *name, backend))

@@ -137,7 +137,7 @@ def _card(
             "table": markdown_table(results["rows"], results["protocol"]),
             "protocol": protocol_sentence(results["protocol"]),
             "machines": machine_table(row, results["protocol"]),
-            "provenance": key_value_table(_provenance(results)),
+            "provenance": provenance_table(results),
             "picture": PICTURE if has_picture else None,
         }
     scored = {} if row is None else {"metrics": ["dcase_score"], "eval_results": eval_results(results, row)}
@@ -228,16 +228,19 @@ def eval_results(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[Eva
     ]
 
 
-def _provenance(results: Mapping[str, Any]) -> dict[str, Any]:
+def provenance_table(results: Mapping[str, Any]) -> str:
+    """Return where, with what and in which time a run's results were made, as a table."""
     durations = {f"seconds, {stage}": seconds for stage, seconds in results["duration_seconds"].items()}
-    return {
-        "created": results["created"],
-        "commit": results["commit"],
-        **results["hardware"],
-        **results["versions"],
-        **durations,
-        "peak memory in GiB": results["peak_memory_gib"],
-    }
+    return key_value_table(
+        {
+            "created": results["created"],
+            "commit": results["commit"],
+            **results["hardware"],
+            **results["versions"],
+            **durations,
+            "peak memory in GiB": results["peak_memory_gib"],
+        }
+    )
 
 
 def training_aims(settings: Mapping[str, Any]) -> str:

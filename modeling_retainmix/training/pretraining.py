@@ -16,7 +16,7 @@ from transformers import AutoFeatureExtractor, AutoModel, HfArgumentParser, set_
 from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.data.benchmark import MachineBenchmark
 from modeling_retainmix.data.benchmark_sources import load_benchmark
-from modeling_retainmix.data.factory import FactoryConfig, build_factory
+from modeling_retainmix.data.factory import FactoryConfig, build_factory, factory_fingerprint
 from modeling_retainmix.data.layouts.metadata_csv import has_metadata
 from modeling_retainmix.data.layouts.noise import read_training_noise
 from modeling_retainmix.data.noise_segments import make_noise_segments
@@ -80,18 +80,20 @@ def run_pretraining(data: PretrainingData, args: PretrainingArguments) -> Pretra
     if benchmark:
         protocol = probe_protocol(data.protocol, args.clip_seconds, data.probe_snr_db)
         probe = LayerProbe(benchmark, protocol, args.per_device_eval_batch_size, args.device)
-    trainer = make_trainer(pairs, args, probe)
+    trainer = make_trainer(pairs, args, probe, describe_sounds(pairs, data, args))
     trainer.train(resume_from_checkpoint=checkpoint)
     return trainer
 
 
-def make_trainer(pairs: TrainingPairs, args: PretrainingArguments, probe: Any = None) -> PretrainingTrainer:
+def make_trainer(
+    pairs: TrainingPairs, args: PretrainingArguments, probe: Any = None, description: dict[str, Any] | None = None
+) -> PretrainingTrainer:
     """Make encoder, predictor, tokenizer and trainer, with the same first weights for the same seed.
 
     Args:
         pairs: sounds and noise.
         args: training arguments.
-        probe: as in `PretrainingTrainer`.
+        probe, description: as in `PretrainingTrainer`.
     """
     set_seed(args.seed)
     config = BeatsConfig(**args.encoder_options)
@@ -113,7 +115,7 @@ def make_trainer(pairs: TrainingPairs, args: PretrainingArguments, probe: Any = 
         args.statistics_pool,
     )
     extractor = BeatsFeatureExtractor(padding_rule=config.padding_rule, clip_level=args.use_level)
-    return PretrainingTrainer(model, args, pairs, extractor, teacher, probe)
+    return PretrainingTrainer(model, args, pairs, extractor, teacher, probe, description)
 
 
 def load_sounds(data: PretrainingData, args: PretrainingArguments) -> TrainingPairs:
@@ -136,6 +138,24 @@ def load_sounds(data: PretrainingData, args: PretrainingArguments) -> TrainingPa
             noise = noise.add_column(column, [""] * len(noise))
         noise = make_noise_segments(noise, args.clip_seconds, seed=args.seed)
     return TrainingPairs(machines, noise, args.clip_seconds, seed=args.seed)
+
+
+def describe_sounds(pairs: TrainingPairs, data: PretrainingData, args: PretrainingArguments) -> dict[str, Any]:
+    """Return statistics of the training sounds for the record: where they are from, and how many."""
+    description: dict[str, Any] = {"training": "procedural factory"}
+    if data.train_data is None:
+        config = _factory_config(data, args)
+        description |= {"factory_version": str(config.version), "factory_hash": factory_fingerprint(config)}
+    else:
+        noise = data.train_noise or ["the same"]
+        names = (", ".join(Path(name).name for name in listed) for listed in (data.train_data, noise))
+        description["training"] = " with noise of ".join(names)
+    return description | {
+        "training_machine_clips": len(pairs.machines),
+        "training_machine_types": len(set(pairs.machines["machine_type"])),
+        "training_noise_clips": len(pairs.noise),
+        "training_noise_classes": len(set(pairs.noise["noise_class"])),
+    }
 
 
 def load_probe(data: PretrainingData, args: PretrainingArguments) -> list[MachineBenchmark]:

@@ -16,7 +16,9 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from modeling_retainmix.atomic import replace_folder, whole_file, whole_folder
 from modeling_retainmix.data.training_pairs import TrainingPairs
+from modeling_retainmix.detection.embedder import embedding_layer
 from modeling_retainmix.encoders import BeatsConfig, BeatsModel
+from modeling_retainmix.hub.pretrained_card import write_pretrained_card
 from modeling_retainmix.hub.remote_code import add_remote_code
 from modeling_retainmix.training.masked_prediction import MaskedPatchPrediction, MaskedPredictionOutput
 from modeling_retainmix.training.pair_trainer import PairTrainer
@@ -46,6 +48,7 @@ class PretrainingTrainer(PairTrainer):
         feature_extractor: of the encoder.
         teacher_tokens: what the tokenizer reads in a second iteration; None: the patches.
         probe: scores an encoder, called with it and its feature extractor (`LayerProbe`); None: no probe.
+        description: statistics of the training sounds, for the record and the card.
         kwargs: further arguments of `transformers.Trainer`.
     """
 
@@ -59,10 +62,12 @@ class PretrainingTrainer(PairTrainer):
         feature_extractor: Any,
         teacher_tokens: TeacherTokens | None = None,
         probe: Callable[[Any, Any], Mapping[str, float]] | None = None,
+        description: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(model, args, train_dataset, feature_extractor, **kwargs)
         config = model.encoder.config
+        self.description = dict(description or {"training": "not recorded"})
         self.probe = probe
         self.average = AveragedModel(model.encoder, multi_avg_fn=_warmed_average(args.ema_decay))
         self.build_batch = PretrainingBatchBuilder(
@@ -135,12 +140,19 @@ class PretrainingTrainer(PairTrainer):
         fresh = folder.with_name(f"{name}.new")
         shutil.rmtree(fresh, ignore_errors=True)
         encoder.config.embedding_layer = layer
-        record = {"step": self.state.global_step, "scores": scores, "settings": self.args.method_settings()}
+        record = {
+            "step": self.state.global_step,
+            "scores": scores,
+            "settings": self.args.method_settings(),
+            "data": self.description,
+            "model": {"num_parameters": encoder.num_parameters(), "embedding_layer": embedding_layer(encoder.config)},
+        }
         with whole_folder(fresh) as temporary:
             encoder.save_pretrained(temporary)
             self.processing_class.save_pretrained(temporary)
             add_remote_code(temporary)
             (temporary / RECORD_NAME).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            write_pretrained_card(temporary, record, str(folder))
         replace_folder(fresh, folder)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:

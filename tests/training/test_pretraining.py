@@ -66,6 +66,8 @@ def test_when_run_on_the_factory_then_probe_log_and_encoders_are_there_and_a_sec
     for name in ("best", "last"):
         encoder = AutoModel.from_pretrained(tmp_path / "out" / name)
         assert encoder.config.hidden_size == 32 and encoder.dtype == torch.float32
+        card = (tmp_path / "out" / name / "README.md").read_text()
+        assert "| factory_version | 4 |" in card and f'from_pretrained("{tmp_path / "out" / name}")' in card
 
 
 def test_when_resuming_without_a_checkpoint_then_the_run_starts(tmp_path, cache_dir):
@@ -88,6 +90,13 @@ def test_when_a_trained_encoder_is_the_tokenizer_then_the_second_iteration_learn
     assert len(losses[1]) == 2 and losses[1] != losses[0]
     record = json.loads((second / "out" / "last" / "pretraining.json").read_text())
     assert record["settings"]["tokenizer_layer"] == 1
+    assert record["data"] == {
+        "training": "sounds with noise of the same",
+        "training_machine_clips": 3,
+        "training_machine_types": 3,
+        "training_noise_clips": 3,
+        "training_noise_classes": 3,
+    }
 
 
 def test_when_folder_has_no_layout_then_every_file_is_read_and_noise_is_made_of_them(

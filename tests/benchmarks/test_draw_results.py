@@ -1,0 +1,65 @@
+"""The pictures of the results page: what is averaged, and that every picture is drawn from its file."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from modeling_retainmix import csv_files
+
+ROOT = Path(__file__).parents[2]
+CONDITIONS = {"factory": ("low SNRs", "all SNRs", "Mismatch 0 dB"), "drill": ("clean", "0 dB")}
+
+
+@pytest.fixture
+def draw(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import draw_results
+
+    return draw_results
+
+
+def rows(systems, layers=2, **about):
+    """A row of every system, layer, backend and condition; its score tells them apart."""
+    found = []
+    for place, (system, backend) in enumerate(product(systems, ("knn", "whitened"))):
+        for layer in range(1 if "log_mel" in system else layers):
+            for data, conditions in CONDITIONS.items():
+                if system == "oracle" and data != "factory":
+                    continue
+                for number, condition in enumerate(conditions):
+                    score = 50 + place + layer + number
+                    row = {"system": system, "layer": layer, "backend": backend, "data": data}
+                    found.append({**about, **row, "condition": condition, "score": f"{score:.2f}"})
+    return found
+
+
+def test_of_the_factory_the_mean_over_all_snrs_counts_and_of_a_real_machine_every_condition(draw):
+    means = draw.mean_by(rows(["log_mel"]), "data", "backend")
+    assert means == {
+        ("factory", "knn"): 51.0,
+        ("drill", "knn"): 50.5,
+        ("factory", "whitened"): 52.0,
+        ("drill", "whitened"): 51.5,
+    }
+
+
+def test_pictures_are_drawn_from_the_files(draw, tmp_path):
+    spectra = ["log_mel", "log_mel_statistics"]
+    steps = [row for step in (4, 8) for row in rows(["frozen_teacher", *spectra], step=step)]
+    students = rows(["frozen_teacher", *spectra, "oracle"], run="frozen-0-0", recipe="frozen", seed=0, steps=0)
+    for seed in (0, 1):
+        students += rows(["student"], run=f"both_0db-9-{seed}", recipe="both_0db", seed=seed, steps=9)
+    for name, records in (("steps", steps), ("students", students)):
+        csv_files.write_records(tmp_path / f"{name}.csv", records)
+    out = tmp_path / "pictures"
+    files = ("--pretraining", str(tmp_path / "steps.csv"), "--students", str(tmp_path / "students.csv"))
+    draw.main(["--output_dir", str(out), *files])
+    names = {path.name for path in out.iterdir()}
+    assert names == {"learning_curve.png", "layer_curves.png", "snr_curves.png"}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in out.iterdir())
+
+
+def test_when_a_file_is_missing_then_error_names_it(draw, tmp_path):
+    with pytest.raises(SystemExit, match=r"none\.csv does not exist"):
+        draw.main(["--output_dir", str(tmp_path), "--pretraining", str(tmp_path / "none.csv")])
