@@ -22,7 +22,7 @@ def scores(monkeypatch):
 
     def teacher(self, model, extractor, run, args):
         assert not model.training and extractor.clip_level == -0.1 and run.protocol == "small"
-        weight = float(next(model.parameters()).sum())
+        weight = float(next(model.parameters()).detach().sum())
         row = {"system": "frozen_teacher", "layer": 0, "backend": "knn", "data": "factory", "condition": "all SNRs"}
         return [{**row, "score": f"{weight:.4f}"}]
 
@@ -46,7 +46,7 @@ def add_checkpoint(run, step):
     save_file(AveragedModel(encoder).state_dict(), folder / "average.safetensors")
     encoder.save_pretrained(run / "best")  # other weights than those of the checkpoint before
     BeatsFeatureExtractor(clip_level=-0.1).save_pretrained(run / "best")
-    return float(next(encoder.parameters()).sum())
+    return float(next(encoder.parameters()).detach().sum())
 
 
 def test_every_checkpoint_is_scored_once_by_its_averaged_weights(scores, run, tmp_path, capsys):
