@@ -1,10 +1,11 @@
-"""Draw the pictures of docs/results.md from the measured rows beside this file.
+"""Draw the pictures of docs/results.md, and write its tables of students, from the measured rows beside this file.
 
     python benchmarks/draw_results.py --output_dir pictures
 
 `learning_curve.png`: layers of the pre-trained encoder over the steps (`pretraining.csv`). `layer_curves.png`: frozen
 teacher, students and oracle over the layers (`students.csv`, the `scores.csv` of a queue of students).
-`snr_curves.png`: the systems of the shipped model over the SNR (its `results.json`).
+`snr_curves.png`: the systems of the shipped model over the SNR (its `results.json`). `students_<backend>.md`: every
+run at the layer that is best for it.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from student_table import Row, data_of, run_label, student_table
 
 from modeling_retainmix import csv_files
 from modeling_retainmix.evaluation.results import read_results
@@ -25,8 +27,6 @@ RESULTS = HERE.parent / "hub_cards" / "retainmix-beats-tiny" / "results.json"
 STATISTICS = "log_mel_statistics"
 LINES = {"knn": "-", "whitened": "--"}
 
-Row = Mapping[str, str]
-
 
 def mean_by(rows: Iterable[Row], *columns: str) -> dict[tuple[str, ...], float]:
     """Average scores over everything but some columns; of the factory's conditions the mean over all SNRs is taken."""
@@ -35,11 +35,6 @@ def mean_by(rows: Iterable[Row], *columns: str) -> dict[tuple[str, ...], float]:
         if row["data"] != "factory" or row["condition"] == "all SNRs":
             found.setdefault(tuple(row[name] for name in columns), []).append(float(row["score"]))
     return {key: float(np.mean(scores)) for key, scores in found.items()}
-
-
-def data_of(rows: Sequence[Row]) -> list[str]:
-    """Return the data that were scored, the factory first."""
-    return sorted({row["data"] for row in rows}, key=lambda name: (name != "factory", name))
 
 
 def draw_learning_curve(rows: Sequence[Row], path: Path) -> None:
@@ -71,17 +66,13 @@ def draw_layer_curves(rows: Sequence[Row], path: Path) -> None:
             for name, color in colors.items():
                 layers, scores = _curve(means, (data, *name, backend))
                 if layers:  # the oracle is of the factory alone
-                    label = f"{_label(*name)}{', whitened' * (backend == 'whitened')}"
+                    label = f"{run_label(*name)}{', whitened' * (backend == 'whitened')}"
                     axes.plot(layers, scores, line, color=color, marker="o", markersize=3, label=label)
             level = mean_by([row for row in rows if row["system"] == STATISTICS], "data", "backend")[data, backend]
             label = f"log-mel statistics{', whitened' * (backend == 'whitened')}"
             axes.axhline(level, color="0.4", linestyle=line, linewidth=0.8, label=label)
         axes.set_xlabel("layer")
     _finish(figure, panels, path)
-
-
-def _label(system: str, recipe: str, steps: str) -> str:
-    return f"{recipe}, {int(steps)} steps" if system == "student" else system.replace("_", " ")
 
 
 def _curve(means: Mapping[tuple[str, ...], float], key: tuple[str, ...]) -> tuple[list[int], list[float]]:
@@ -110,11 +101,13 @@ def _read(path: Path) -> list[dict[str, str]]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Draw the pictures."""
+    """Draw the pictures and write the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--output_dir", type=Path, default=HERE.parent / "docs" / "images", help="of the pictures")
+    parser.add_argument(
+        "--output_dir", type=Path, default=HERE.parent / "docs" / "images", help="of the pictures and tables"
+    )
     parser.add_argument("--pretraining", type=Path, default=HERE / "pretraining.csv", help="of pretraining_scores.py")
     parser.add_argument("--students", type=Path, default=HERE / "students.csv", help="scores.csv of student_queue.py")
     parser.add_argument("--results", type=Path, default=RESULTS, help="results.json of a trained model")
@@ -122,7 +115,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         args.output_dir.mkdir(parents=True, exist_ok=True)
         draw_learning_curve(_read(args.pretraining), args.output_dir / "learning_curve.png")
-        draw_layer_curves(_read(args.students), args.output_dir / "layer_curves.png")
+        students = _read(args.students)
+        draw_layer_curves(students, args.output_dir / "layer_curves.png")
+        for backend in LINES:
+            table = student_table(students, backend)
+            (args.output_dir / f"students_{backend}.md").write_text(f"{table}\n", encoding="utf-8")
         draw_scores(read_results(args.results), args.output_dir / "snr_curves.png")
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -56,8 +56,12 @@ def test_pictures_are_drawn_from_the_files(draw, tmp_path):
     files = ("--pretraining", str(tmp_path / "steps.csv"), "--students", str(tmp_path / "students.csv"))
     draw.main(["--output_dir", str(out), *files])
     names = {path.name for path in out.iterdir()}
-    assert names == {"learning_curve.png", "layer_curves.png", "snr_curves.png"}
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in out.iterdir())
+    pictures = {"learning_curve.png", "layer_curves.png", "snr_curves.png"}
+    assert names == {*pictures, "students_knn.md", "students_whitened.md"}
+    assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+    assert (out / "students_knn.md").read_text() == draw.student_table(
+        draw._read(tmp_path / "students.csv"), "knn"
+    ) + "\n"
 
 
 def test_when_a_file_is_missing_then_error_names_it(draw, tmp_path):

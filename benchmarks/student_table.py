@@ -1,0 +1,58 @@
+"""The table of students: what each run of `student_queue.py` scores at its best layer, beside the frozen systems."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from modeling_retainmix import markdown
+
+Row = Mapping[str, str]  # of scores.csv
+
+
+def data_of(rows: Sequence[Row]) -> list[str]:
+    """Return the data that were scored, the factory first."""
+    return sorted({row["data"] for row in rows}, key=lambda name: (name != "factory", name))
+
+
+def student_table(rows: Sequence[Row], backend: str) -> str:
+    """Return what a backend scores, in %: a row per run at the layer whose mean over the data is the best.
+
+    The last columns are the mean over the data, and over the low SNRs of the factory the difference to the frozen
+    teacher at the same layer. Runs of one recipe and length are one row, ± the standard deviation over seeds.
+    """
+    rows = [row for row in rows if row["backend"] == backend]
+    real = [name for name in data_of(rows) if name != "factory"]
+    columns = ["low SNRs", "all SNRs", "Mismatch 0 dB", *real]
+    cells: dict[tuple[str, ...], dict[str, list[float]]] = {}
+    for row in rows:
+        about = (row["system"], row["recipe"], row["steps"], row["seed"], row["layer"])
+        column = row["condition"] if row["data"] == "factory" else row["data"]
+        cells.setdefault(about, {}).setdefault(column, []).append(float(row["score"]))
+    means = {about: {name: float(np.mean(values)) for name, values in found.items()} for about, found in cells.items()}
+    for found in means.values():
+        found["mean"] = float(np.mean([found["all SNRs"], *(found[name] for name in real if name in found)]))
+    runs: dict[tuple[str, ...], dict[str, list[dict[str, float]]]] = {}
+    for (*run, seed, layer), found in means.items():
+        frozen = means.get(("frozen_teacher", "frozen", "0", seed, layer), {})
+        gain = {"gain": found["low SNRs"] - frozen["low SNRs"]} if run[0] == "student" and frozen else {}
+        runs.setdefault(tuple(run), {}).setdefault(layer, []).append(found | gain)
+    lines = []
+    for run, layers in runs.items():
+        layer = max(layers, key=lambda name: np.mean([found["mean"] for found in layers[name]]))
+        values = [_spread([one[name] for one in layers[layer] if name in one]) for name in (*columns, "mean")]
+        gain = _spread([one["gain"] for one in layers[layer] if "gain" in one], "+")
+        lines.append([run_label(*run), "-" if "log_mel" in run[0] else layer, *values, gain])
+    header = ["System", "Layer", *columns, "Mean", "Low SNRs, less frozen"]
+    return markdown.table(header, lines, align="l" + "r" * (len(header) - 1))
+
+
+def _spread(values: Sequence[float], sign: str = "") -> str:
+    if not values:
+        return "-"
+    deviation = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{np.mean(values):{sign}.1f}{deviation}"
+
+
+def run_label(system: str, recipe: str, steps: str) -> str:
+    """Return the name of a run in tables and legends."""
+    return f"{recipe}, {int(steps)} steps" if system == "student" else system.replace("_", " ")

@@ -1,0 +1,46 @@
+"""The table of students: layers, gains and spread over seeds."""
+
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+CONDITIONS = {"factory": ("low SNRs", "all SNRs", "Mismatch 0 dB"), "drill": ("clean", "0 dB")}
+
+
+def test_table_shows_each_run_at_its_best_layer_with_its_gain_and_its_spread_over_seeds(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from student_table import student_table
+
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+    def scored(system, recipe, seed, layer, low, everywhere, drill):
+        values = {"low SNRs": low, "all SNRs": everywhere, "Mismatch 0 dB": 60.0, "clean": drill, "0 dB": drill + 2}
+        about = {"system": system, "recipe": recipe, "steps": "9" if system == "student" else "0", "seed": str(seed)}
+        return [
+            {
+                **about,
+                "layer": str(layer),
+                "backend": "knn",
+                "data": data,
+                "condition": name,
+                "score": f"{values[name]}",
+            }
+            for data, names in CONDITIONS.items()
+            for name in names
+        ]
+
+    found = []
+    for seed in (0, 1):
+        for layer in (0, 1):
+            found += scored("frozen_teacher", "frozen", seed, layer, 50.0 + layer, 60.0 - layer, 70.0)
+            found += scored("student", "both_0db", seed, layer, 55.0 + layer + 2 * seed, 64.0 + layer, 70.0)
+        found += scored("log_mel", "frozen", seed, 0, 52.0, 61.0, 71.0)
+    table = student_table(found, "knn").split("\n")
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    header = ["low SNRs", "all SNRs", "Mismatch 0 dB", "drill", "Mean", "Low SNRs, less frozen"]
+    assert lines[0] == ["System", "Layer", *header]
+    same = "60.0 ± 0.0"
+    assert lines[2:] == [
+        ["frozen teacher", "0", "50.0 ± 0.0", same, same, "71.0 ± 0.0", "65.5 ± 0.0", "-"],
+        ["both_0db, 9 steps", "1", "57.0 ± 1.4", "65.0 ± 0.0", same, "71.0 ± 0.0", "68.0 ± 0.0", "+6.0 ± 1.4"],
+        ["log mel", "-", "52.0 ± 0.0", "61.0 ± 0.0", same, "72.0 ± 0.0", "66.5 ± 0.0", "-"],
+    ]
