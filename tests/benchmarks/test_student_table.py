@@ -10,8 +10,6 @@ def test_table_shows_each_run_at_its_best_layer_with_its_gain_and_its_spread_ove
     monkeypatch.syspath_prepend(BENCHMARKS)
     from student_table import student_table
 
-    monkeypatch.syspath_prepend(BENCHMARKS)
-
     def scored(system, recipe, seed, layer, low, everywhere, drill):
         values = {"low SNRs": low, "all SNRs": everywhere, "Mismatch 0 dB": 60.0, "clean": drill, "0 dB": drill + 2}
         about = {"system": system, "recipe": recipe, "steps": "9" if system == "student" else "0", "seed": str(seed)}
