@@ -71,11 +71,13 @@ def pretrained_card(
             "provenance": provenance_table(results),
             "picture": PICTURE if has_picture else None,
         }
+    card_data = front_matter(name, "apache-2.0", None, TAGS, **scored)
+    card_data.pipeline_tag = "feature-extraction"  # it has no classes
     settings = record["settings"]
     first = settings["tokenizer_model"] is None
     return render_card(
         "pretrained_card.md",
-        front_matter(name, "apache-2.0", None, TAGS, **scored),
+        card_data,
         name=name,
         record=record,
         results=results or {},

@@ -1,4 +1,4 @@
-"""The two trained models of the repository: complete, small, and with the code of this package beside them."""
+"""The trained models of the repository: complete, small, and with the code of this package beside them."""
 
 import filecmp
 import json
@@ -15,11 +15,14 @@ from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClass
 from modeling_retainmix import AnomalyDetector, BeatsConfig, BeatsFeatureExtractor, BeatsModel
 from modeling_retainmix.evaluation.results import read_results
 from modeling_retainmix.hub.card import model_card, teacher_card
+from modeling_retainmix.hub.pretrained_card import pretrained_card
 from modeling_retainmix.hub.remote_code import add_remote_code
 
 HUB_CARDS = Path(__file__).parents[2] / "hub_cards"
 STUDENT = HUB_CARDS / "retainmix-beats-tiny"
-FOLDERS = [STUDENT, HUB_CARDS / "retainmix-beats-tiny-teacher"]
+TAGGING = [STUDENT, HUB_CARDS / "retainmix-beats-tiny-teacher"]
+PRETRAINED = HUB_CARDS / "retainmix-beats-tiny-pretrained"
+FOLDERS = [*TAGGING, PRETRAINED]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -28,11 +31,15 @@ def test_model_loads_by_its_folder_and_hears_sound(folder):
     features = extractor(torch.randn(16000).numpy(), sampling_rate=16000, return_tensors="pt")
     tokens = AutoModel.from_pretrained(folder)(**features).last_hidden_state
     assert tokens.shape == (1, 6 * 8, 192) and tokens.isfinite().all()
+
+
+@pytest.mark.parametrize("folder", TAGGING, ids=lambda folder: folder.name)
+def test_classes_of_a_tagging_model_name_machines_and_noise(folder):
     labels = AutoModelForAudioClassification.from_pretrained(folder).config.id2label.values()
     assert any(label.startswith("noise/") for label in labels)
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", TAGGING, ids=lambda folder: folder.name)
 def test_no_clip_depends_on_the_clips_beside_it(folder):
     clips = [torch.sin(torch.arange(samples) * 0.1).numpy() for samples in (48_000, 16_000, 3_000)]
     extractor = AutoFeatureExtractor.from_pretrained(folder)
@@ -71,7 +78,7 @@ def test_code_beside_the_weights_is_that_of_the_package(folder, tmp_path):
     assert not different, f"call modeling_retainmix.hub.remote_code.add_remote_code({folder.name!r}) in hub_cards"
 
 
-@pytest.mark.parametrize(("folder", "card"), zip(FOLDERS, [model_card, teacher_card], strict=True))
+@pytest.mark.parametrize(("folder", "card"), zip(TAGGING, [model_card, teacher_card], strict=True))
 def test_card_is_what_the_results_of_the_run_make(folder, card):
     expected = card(read_results(STUDENT / "results.json"), name="hub_cards/retainmix-beats-tiny")
     assert ModelCard.load(folder / "README.md").content == expected.content
@@ -87,6 +94,15 @@ def test_python_of_the_card_runs_as_it_stands_in_the_root_of_a_checkout(folder, 
         exec(block, {})
     score, threshold = capsys.readouterr().out.split("\n")[:2]
     assert float(score.strip("[]")) > float(threshold)
+
+
+def test_card_of_the_pretrained_encoder_is_what_its_record_makes():
+    record = json.loads((PRETRAINED / "pretraining.json").read_text())
+    expected = pretrained_card(record, f"hub_cards/{PRETRAINED.name}")
+    assert ModelCard.load(PRETRAINED / "README.md").content == expected.content
+    model = BeatsModel.from_pretrained(PRETRAINED)
+    assert record["model"] == {"num_parameters": model.num_parameters(), "embedding_layer": 3}
+    assert AnomalyDetector.from_pretrained(PRETRAINED).embedder.layers == [3]
 
 
 def test_card_of_the_base_size_model_is_that_of_its_record_and_claims_no_number():
