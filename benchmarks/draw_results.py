@@ -1,11 +1,11 @@
-"""Draw the pictures of docs/results.md, and write its tables of students, from the measured rows beside this file.
+"""Draw the pictures of docs/results.md, and write tables of it, from the measured rows beside this file.
 
     python benchmarks/draw_results.py --output_dir pictures
 
 `learning_curve.png`: layers of the pre-trained encoder over the steps (`pretraining.csv`). `layer_curves.png`: frozen
 teacher, students and oracle over the layers (`students.csv`, the `scores.csv` of a queue of students).
-`snr_curves.png`: the systems of the shipped model over the SNR (its `results.json`). `students_<backend>.md`: every
-run at the layer that is best for it.
+`snr_curves.png`: the systems of the shipped model over the SNR (its `results.json`). `pretraining.md`: the whitened
+scores over the steps. `students_<backend>.md`: every run at the layer that is best for it.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from student_table import Row, data_of, run_label, student_table
+from result_tables import STATISTICS, Row, data_of, learning_table, run_label, student_table
 
 from modeling_retainmix import csv_files
 from modeling_retainmix.evaluation.results import read_results
@@ -24,7 +24,6 @@ from modeling_retainmix.hub.score_picture import draw_scores
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "hub_cards" / "retainmix-beats-tiny" / "results.json"
-STATISTICS = "log_mel_statistics"
 LINES = {"knn": "-", "whitened": "--"}
 
 
@@ -114,7 +113,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         args.output_dir.mkdir(parents=True, exist_ok=True)
-        draw_learning_curve(_read(args.pretraining), args.output_dir / "learning_curve.png")
+        steps = _read(args.pretraining)
+        draw_learning_curve(steps, args.output_dir / "learning_curve.png")
+        (args.output_dir / "pretraining.md").write_text(f"{learning_table(steps, 'whitened')}\n", encoding="utf-8")
         students = _read(args.students)
         draw_layer_curves(students, args.output_dir / "layer_curves.png")
         for backend in LINES:

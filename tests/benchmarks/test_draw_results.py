@@ -57,7 +57,7 @@ def test_pictures_are_drawn_from_the_files(draw, tmp_path):
     draw.main(["--output_dir", str(out), *files])
     names = {path.name for path in out.iterdir()}
     pictures = {"learning_curve.png", "layer_curves.png", "snr_curves.png"}
-    assert names == {*pictures, "students_knn.md", "students_whitened.md"}
+    assert names == {*pictures, "pretraining.md", "students_knn.md", "students_whitened.md"}
     assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
     assert (out / "students_knn.md").read_text() == draw.student_table(
         draw._read(tmp_path / "students.csv"), "knn"

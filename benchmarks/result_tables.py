@@ -1,4 +1,4 @@
-"""The table of students: what each run of `student_queue.py` scores at its best layer, beside the frozen systems."""
+"""Tables of docs/results.md: the pre-training by its steps, and each run of `student_queue.py` at its best layer."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,11 +7,39 @@ import numpy as np
 from modeling_retainmix import markdown
 
 Row = Mapping[str, str]  # of scores.csv
+STATISTICS = "log_mel_statistics"
 
 
 def data_of(rows: Sequence[Row]) -> list[str]:
     """Return the data that were scored, the factory first."""
     return sorted({row["data"] for row in rows}, key=lambda name: (name != "factory", name))
+
+
+def learning_table(rows: Sequence[Row], backend: str) -> str:
+    """Return what a backend scores over a pre-training, in %: each step at its best layer, then log-mel statistics.
+
+    Columns: the factory over all SNRs, every real machine over its conditions, and their mean.
+    """
+    rows = [row for row in rows if row["backend"] == backend and row["system"] in ("frozen_teacher", STATISTICS)]
+    names = data_of(rows)
+    cells: dict[tuple[str, str, str], dict[str, list[float]]] = {}
+    for row in rows:
+        if row["data"] != "factory" or row["condition"] == "all SNRs":
+            found = cells.setdefault((row["system"], row["step"], row["layer"]), {})
+            found.setdefault(row["data"], []).append(float(row["score"]))
+    means = {about: [float(np.mean(found[name])) for name in names] for about, found in cells.items()}
+    lines = []
+    for step in sorted({row["step"] for row in rows}, key=int):
+        layers = [about for about in means if about[:2] == ("frozen_teacher", step)]
+        best = max(layers, key=lambda about: np.mean(means[about]))
+        lines.append([step, best[2], *_with_mean(means[best])])
+    spectrum = next(values for about, values in means.items() if about[0] == STATISTICS)
+    lines.append(["log-mel statistics", "-", *_with_mean(spectrum)])
+    return markdown.table(["Steps", "Layer", *names, "Mean"], lines, align="l" + "r" * (len(names) + 2))
+
+
+def _with_mean(values: Sequence[float]) -> list[str]:
+    return [f"{value:.1f}" for value in (*values, float(np.mean(values)))]
 
 
 def student_table(rows: Sequence[Row], backend: str) -> str:

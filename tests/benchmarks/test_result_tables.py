@@ -1,4 +1,4 @@
-"""The table of students: layers, gains and spread over seeds."""
+"""The tables of the results: the best layer, gains and spread over seeds."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ CONDITIONS = {"factory": ("low SNRs", "all SNRs", "Mismatch 0 dB"), "drill": ("c
 
 def test_table_shows_each_run_at_its_best_layer_with_its_gain_and_its_spread_over_seeds(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
-    from student_table import student_table
+    from result_tables import student_table
 
     def scored(system, recipe, seed, layer, low, everywhere, drill):
         values = {"low SNRs": low, "all SNRs": everywhere, "Mismatch 0 dB": 60.0, "clean": drill, "0 dB": drill + 2}
@@ -41,4 +41,29 @@ def test_table_shows_each_run_at_its_best_layer_with_its_gain_and_its_spread_ove
         ["frozen teacher", "0", "50.0 ± 0.0", same, same, "71.0 ± 0.0", "65.5 ± 0.0", "-"],
         ["both_0db, 9 steps", "1", "57.0 ± 1.4", "65.0 ± 0.0", same, "71.0 ± 0.0", "68.0 ± 0.0", "+6.0 ± 1.4"],
         ["log mel", "-", "52.0 ± 0.0", "61.0 ± 0.0", same, "72.0 ± 0.0", "66.5 ± 0.0", "-"],
+    ]
+
+
+def test_table_of_a_pretraining_shows_each_step_at_its_best_layer(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from result_tables import learning_table
+
+    def scored(system, step, layer, factory, drill):
+        about = {"step": str(step), "system": system, "layer": str(layer), "backend": "whitened"}
+        scores = {("factory", "low SNRs"): 1.0, ("factory", "all SNRs"): factory, ("drill", "clean"): drill}
+        return [{**about, "data": d, "condition": c, "score": f"{score}"} for (d, c), score in scores.items()]
+
+    found = []
+    for step, gain in ((16, 2.0), (8, 0.0)):
+        found += scored("frozen_teacher", step, 0, 50.0 + gain, 60.0)
+        found += scored("frozen_teacher", step, 1, 52.0 + gain, 61.0)
+        found += scored("log_mel_statistics", step, 0, 55.0, 65.0) + scored("log_mel", step, 0, 99.0, 99.0)
+    found.append({**found[0], "backend": "knn", "score": "99.0"})
+    table = learning_table(found, "whitened").split("\n")
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    assert lines[0] == ["Steps", "Layer", "factory", "drill", "Mean"]
+    assert lines[2:] == [
+        ["8", "1", "52.0", "61.0", "56.5"],
+        ["16", "1", "54.0", "61.0", "57.5"],
+        ["log-mel statistics", "-", "55.0", "65.0", "60.0"],
     ]
