@@ -47,6 +47,7 @@ def draw_learning_curve(rows: Sequence[Row], path: Path) -> None:
         curve = _curve(means, (data, STATISTICS, "0", "whitened"))
         axes.plot(*curve, color="0.4", linestyle=":", label="log-mel statistics")
         axes.set_xscale("log", base=2)
+        axes.set_xticks(curve[0], [f"{step}" for step in curve[0]], minor=False)
         axes.set_xlabel("step")
     _finish(figure, panels, path)
 
