@@ -28,7 +28,7 @@ def test_when_folders_are_given_then_they_are_scored_with_the_trained_model(
     results = read_results(tmp_path / "out" / "results.json")
     assert list(results["protocol"]["clips"]) == ["press"]
     assert results["protocol"]["noise_segments_reused"] == 0
-    assert [row["name"] for row in results["rows"]][5] == "RetainMix"
+    assert [row["name"] for row in results["rows"]][6:8] == ["RetainMix", "RetainMix, whitened"]
     assert "3 source references, 3 target references" in capsys.readouterr().out
 
     for module in (run_data, benchmark_sources):
@@ -40,7 +40,7 @@ def test_when_folders_are_given_then_they_are_scored_with_the_trained_model(
     assert again["rows"] == results["rows"]
     run(tmp_path, cache_dir, *scored, "--embedding_layer", "2")
     other = read_results(tmp_path / "again" / "results.json")
-    assert [row["layer"] for row in other["rows"]][4:] == [2, 2, 2] and other["model"]["embedding_layer"] == 2
+    assert [row["layer"] for row in other["rows"]][4:] == [2] * 6 and other["model"]["embedding_layer"] == 2
 
 
 @pytest.mark.slow
