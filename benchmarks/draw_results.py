@@ -10,15 +10,17 @@ scores over the steps. `students_<backend>.md`: every run at the layer that is b
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from result_tables import STATISTICS, Row, data_of, learning_table, run_label, student_table
+from result_tables import Row, data_of, learning_table, mean_by, run_label, student_table
+from student_scores import TEACHER
 
 from modeling_retainmix import csv_files
+from modeling_retainmix.evaluation.compared_systems import LOG_MEL_STATISTICS
 from modeling_retainmix.evaluation.results import read_results
 from modeling_retainmix.hub.score_picture import draw_scores
 
@@ -27,24 +29,15 @@ RESULTS = HERE.parent / "hub_cards" / "retainmix-beats-tiny" / "results.json"
 LINES = {"knn": "-", "whitened": "--"}
 
 
-def mean_by(rows: Iterable[Row], *columns: str) -> dict[tuple[str, ...], float]:
-    """Average scores over everything but some columns; of the factory's conditions the mean over all SNRs is taken."""
-    found: dict[tuple[str, ...], list[float]] = {}
-    for row in rows:
-        if row["data"] != "factory" or row["condition"] == "all SNRs":
-            found.setdefault(tuple(row[name] for name in columns), []).append(float(row["score"]))
-    return {key: float(np.mean(scores)) for key, scores in found.items()}
-
-
 def draw_learning_curve(rows: Sequence[Row], path: Path) -> None:
     """Draw each layer's whitened score over the steps, a panel for the factory and each real machine."""
     figure, panels = _panels(data_of(rows))
     means = mean_by(rows, "data", "system", "layer", "backend", "step")
     for data, axes in panels.items():
-        for layer in sorted({row["layer"] for row in rows if row["system"] == "frozen_teacher"}):
-            curve = _curve(means, (data, "frozen_teacher", layer, "whitened"))
+        for layer in sorted({row["layer"] for row in rows if row["system"] == TEACHER}):
+            curve = _curve(means, (data, TEACHER, layer, "whitened"))
             axes.plot(*curve, marker="o", markersize=4, label=f"layer {layer}")
-        curve = _curve(means, (data, STATISTICS, "0", "whitened"))
+        curve = _curve(means, (data, LOG_MEL_STATISTICS, "0", "whitened"))
         axes.plot(*curve, color="0.4", linestyle=":", label="log-mel statistics")
         axes.set_xscale("log", base=2)
         axes.set_xticks(curve[0], [f"{step}" for step in curve[0]], minor=False)
@@ -61,6 +54,7 @@ def draw_layer_curves(rows: Sequence[Row], path: Path) -> None:
     means = {key: float(np.mean(scores)) for key, scores in by_seed.items()}
     names = list(dict.fromkeys((row["system"], row["recipe"], row["steps"]) for row in rows))
     colors = {name: f"C{place}" for place, name in enumerate(name for name in names if "log_mel" not in name[0])}
+    levels = mean_by([row for row in rows if row["system"] == LOG_MEL_STATISTICS], "data", "backend")
     for data, axes in panels.items():
         for backend, line in LINES.items():
             for name, color in colors.items():
@@ -68,9 +62,8 @@ def draw_layer_curves(rows: Sequence[Row], path: Path) -> None:
                 if layers:  # the oracle is of the factory alone
                     label = f"{run_label(*name)}{', whitened' * (backend == 'whitened')}"
                     axes.plot(layers, scores, line, color=color, marker="o", markersize=3, label=label)
-            level = mean_by([row for row in rows if row["system"] == STATISTICS], "data", "backend")[data, backend]
             label = f"log-mel statistics{', whitened' * (backend == 'whitened')}"
-            axes.axhline(level, color="0.4", linestyle=line, linewidth=0.8, label=label)
+            axes.axhline(levels[data, backend], color="0.4", linestyle=line, linewidth=0.8, label=label)
         axes.set_xlabel("layer")
     _finish(figure, panels, path)
 

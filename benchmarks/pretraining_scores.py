@@ -15,6 +15,7 @@ from typing import Any
 
 from safetensors.torch import load_file
 from student_scores import Scorer
+from torch.optim.swa_utils import AveragedModel
 from transformers import AutoConfig, AutoFeatureExtractor
 
 from modeling_retainmix import csv_files
@@ -25,7 +26,6 @@ from modeling_retainmix.training.recipe import parse_arguments
 
 SIZE = Path(__file__).with_name("student_queue.yaml")
 COLUMNS = ("step", "system", "layer", "backend", "data", "condition", "score")
-_COUNT = "n_averaged"  # beside the weights in what AveragedModel saves
 
 
 def load_averaged(checkpoint: Path, run: Path) -> BeatsModel:
@@ -36,9 +36,9 @@ def load_averaged(checkpoint: Path, run: Path) -> BeatsModel:
     """
     if not (run / BEST_NAME / "config.json").is_file():
         raise FileNotFoundError(f"{run / BEST_NAME} does not exist: the run writes it at its first probe")
-    encoder = BeatsModel(AutoConfig.from_pretrained(run / BEST_NAME))
-    weights = load_file(checkpoint / AVERAGE_NAME)
-    encoder.load_state_dict({k.removeprefix("module."): v for k, v in weights.items() if k != _COUNT})
+    average = AveragedModel(BeatsModel(AutoConfig.from_pretrained(run / BEST_NAME)))
+    average.load_state_dict(load_file(checkpoint / AVERAGE_NAME))
+    encoder: BeatsModel = average.module
     return encoder.eval()
 
 

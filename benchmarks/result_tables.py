@@ -1,13 +1,14 @@
 """Tables of docs/results.md: the pre-training by its steps, and each run of `student_queue.py` at its best layer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from student_scores import STUDENT, TEACHER
 
 from modeling_retainmix import markdown
+from modeling_retainmix.evaluation.compared_systems import LOG_MEL_STATISTICS
 
 Row = Mapping[str, str]  # of scores.csv
-STATISTICS = "log_mel_statistics"
 
 
 def data_of(rows: Sequence[Row]) -> list[str]:
@@ -15,26 +16,33 @@ def data_of(rows: Sequence[Row]) -> list[str]:
     return sorted({row["data"] for row in rows}, key=lambda name: (name != "factory", name))
 
 
+def mean_by(rows: Iterable[Row], *columns: str) -> dict[tuple[str, ...], float]:
+    """Average scores over everything but some columns; of the factory's conditions the mean over all SNRs is taken."""
+    found: dict[tuple[str, ...], list[float]] = {}
+    for row in rows:
+        if row["data"] != "factory" or row["condition"] == "all SNRs":
+            found.setdefault(tuple(row[name] for name in columns), []).append(float(row["score"]))
+    return {key: float(np.mean(scores)) for key, scores in found.items()}
+
+
 def learning_table(rows: Sequence[Row], backend: str) -> str:
     """Return what a backend scores over a pre-training, in %: each step at its best layer, then log-mel statistics.
 
     Columns: the factory over all SNRs, every real machine over its conditions, and their mean.
     """
-    rows = [row for row in rows if row["backend"] == backend and row["system"] in ("frozen_teacher", STATISTICS)]
     names = data_of(rows)
-    cells: dict[tuple[str, str, str], dict[str, list[float]]] = {}
-    for row in rows:
-        if row["data"] != "factory" or row["condition"] == "all SNRs":
-            found = cells.setdefault((row["system"], row["step"], row["layer"]), {})
-            found.setdefault(row["data"], []).append(float(row["score"]))
-    means = {about: [float(np.mean(found[name])) for name in names] for about, found in cells.items()}
+    means = mean_by([row for row in rows if row["backend"] == backend], "system", "step", "layer", "data")
+
+    def scores(system: str, step: str, layer: str) -> list[float]:
+        return [means[system, step, layer, name] for name in names]
+
+    steps = sorted({step for system, step, _, _ in means if system == TEACHER}, key=int)
     lines = []
-    for step in sorted({row["step"] for row in rows}, key=int):
-        layers = [about for about in means if about[:2] == ("frozen_teacher", step)]
-        best = max(layers, key=lambda about: np.mean(means[about]))
-        lines.append([step, best[2], *_with_mean(means[best])])
-    spectrum = next(values for about, values in means.items() if about[0] == STATISTICS)
-    lines.append(["log-mel statistics", "-", *_with_mean(spectrum)])
+    for step in steps:
+        layers = sorted({layer for system, other, layer, _ in means if (system, other) == (TEACHER, step)})
+        best = max(layers, key=lambda layer: np.mean(scores(TEACHER, step, layer)))
+        lines.append([step, best, *_with_mean(scores(TEACHER, step, best))])
+    lines.append(["log-mel statistics", "-", *_with_mean(scores(LOG_MEL_STATISTICS, steps[0], "0"))])
     return markdown.table(["Steps", "Layer", *names, "Mean"], lines, align="l" + "r" * (len(names) + 2))
 
 
@@ -45,8 +53,9 @@ def _with_mean(values: Sequence[float]) -> list[str]:
 def student_table(rows: Sequence[Row], backend: str) -> str:
     """Return what a backend scores, in %: a row per run at the layer whose mean over the data is the best.
 
-    The last columns are the mean over the data, and over the low SNRs of the factory the difference to the frozen
-    teacher at the same layer. Runs of one recipe and length are one row, ± the standard deviation over seeds.
+    The last columns are the mean over the data, where a system was scored on all of them, and over the low SNRs of the
+    factory the difference to the frozen teacher at the same layer. Runs of one recipe and length are one row, ± the
+    standard deviation over seeds.
     """
     rows = [row for row in rows if row["backend"] == backend]
     real = [name for name in data_of(rows) if name != "factory"]
@@ -58,15 +67,16 @@ def student_table(rows: Sequence[Row], backend: str) -> str:
         cells.setdefault(about, {}).setdefault(column, []).append(float(row["score"]))
     means = {about: {name: float(np.mean(values)) for name, values in found.items()} for about, found in cells.items()}
     for found in means.values():
-        found["mean"] = float(np.mean([found["all SNRs"], *(found[name] for name in real if name in found)]))
+        if all(name in found for name in real):  # the oracle is of the factory alone
+            found["mean"] = float(np.mean([found["all SNRs"], *(found[name] for name in real)]))
     runs: dict[tuple[str, ...], dict[str, list[dict[str, float]]]] = {}
     for (*run, seed, layer), found in means.items():
-        frozen = means.get(("frozen_teacher", "frozen", "0", seed, layer), {})
-        gain = {"gain": found["low SNRs"] - frozen["low SNRs"]} if run[0] == "student" and frozen else {}
+        frozen = means.get((TEACHER, "frozen", "0", seed, layer), {})
+        gain = {"gain": found["low SNRs"] - frozen["low SNRs"]} if run[0] == STUDENT and frozen else {}
         runs.setdefault(tuple(run), {}).setdefault(layer, []).append(found | gain)
     lines = []
     for run, layers in runs.items():
-        layer = max(layers, key=lambda name: np.mean([found["mean"] for found in layers[name]]))
+        layer = max(layers, key=lambda name: np.mean([found.get("mean", found["all SNRs"]) for found in layers[name]]))
         values = [_spread([one[name] for one in layers[layer] if name in one]) for name in (*columns, "mean")]
         gain = _spread([one["gain"] for one in layers[layer] if "gain" in one], "+")
         lines.append([run_label(*run), "-" if "log_mel" in run[0] else layer, *values, gain])
@@ -83,4 +93,4 @@ def _spread(values: Sequence[float], sign: str = "") -> str:
 
 def run_label(system: str, recipe: str, steps: str) -> str:
     """Return the name of a run in tables and legends."""
-    return f"{recipe}, {int(steps)} steps" if system == "student" else system.replace("_", " ")
+    return f"{recipe}, {int(steps)} steps" if system == STUDENT else system.replace("_", " ")

@@ -131,16 +131,10 @@ def _card(
     has_picture: bool,
 ) -> ModelCard:
     """Build the card of the model that `row` of the results belongs to; None: it was not scored."""
-    scores = {}
-    if row is not None:
-        scores = {
-            "table": markdown_table(results["rows"], results["protocol"]),
-            "protocol": protocol_sentence(results["protocol"]),
-            "machines": machine_table(row, results["protocol"]),
-            "provenance": provenance_table(results),
-            "picture": PICTURE if has_picture else None,
-        }
-    scored = {} if row is None else {"metrics": ["dcase_score"], "eval_results": eval_results(results, row)}
+    scores = {} if row is None else score_sections(results, row, has_picture)
+    scored: dict[str, Any] = (
+        {} if row is None else {"metrics": ["dcase_score"], "eval_results": eval_results(results, row)}
+    )
     card_data = front_matter(name, license, base_model, TAGS, datasets=results["data"].get("datasets"), **scored)
     return render_card(
         template,
@@ -157,12 +151,19 @@ def _card(
     )
 
 
-def front_matter(name: str, license: str, base_model: str | None, tags: list[str], **content: Any) -> ModelCardData:
+def front_matter(
+    name: str,
+    license: str,
+    base_model: str | None,
+    tags: list[str],
+    pipeline_tag: str = "audio-classification",
+    **content: Any,
+) -> ModelCardData:
     """Build the front matter that the cards of models and detectors share; `content` is added to it."""
     return ModelCardData(
         license=license,
         library_name="transformers",
-        pipeline_tag="audio-classification",
+        pipeline_tag=pipeline_tag,
         base_model=base_model,
         tags=tags,
         model_name=name,
@@ -228,19 +229,24 @@ def eval_results(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[Eva
     ]
 
 
-def provenance_table(results: Mapping[str, Any]) -> str:
-    """Return where, with what and in which time a run's results were made, as a table."""
+def score_sections(results: Mapping[str, Any], row: Mapping[str, Any], has_picture: bool) -> dict[str, Any]:
+    """Return what the card of a scored model shows: the table, the row by machine type, and how both were made."""
     durations = {f"seconds, {stage}": seconds for stage, seconds in results["duration_seconds"].items()}
-    return key_value_table(
-        {
-            "created": results["created"],
-            "commit": results["commit"],
-            **results["hardware"],
-            **results["versions"],
-            **durations,
-            "peak memory in GiB": results["peak_memory_gib"],
-        }
-    )
+    provenance = {
+        "created": results["created"],
+        "commit": results["commit"],
+        **results["hardware"],
+        **results["versions"],
+        **durations,
+        "peak memory in GiB": results["peak_memory_gib"],
+    }
+    return {
+        "table": markdown_table(results["rows"], results["protocol"]),
+        "protocol": protocol_sentence(results["protocol"]),
+        "machines": machine_table(row, results["protocol"]),
+        "provenance": key_value_table(provenance),
+        "picture": PICTURE if has_picture else None,
+    }
 
 
 def training_aims(settings: Mapping[str, Any]) -> str:

@@ -14,16 +14,10 @@ from modeling_retainmix.hub.card import (
     eval_results,
     front_matter,
     key_value_table,
-    provenance_table,
     render_card,
+    score_sections,
 )
-from modeling_retainmix.hub.result_tables import (
-    TEACHER_AT_SAME_LAYER,
-    machine_table,
-    markdown_table,
-    protocol_sentence,
-    row_of,
-)
+from modeling_retainmix.hub.result_tables import TEACHER_AT_SAME_LAYER, row_of
 from modeling_retainmix.hub.score_picture import PICTURE, draw_scores
 
 
@@ -60,19 +54,14 @@ def pretrained_card(
         The card.
     """
     content: dict[str, Any] = {"probe": probe_table(record["scores"])}
-    scored = {}
+    scored: dict[str, Any] = {}
     if results is not None:
         row = row_of(results, TEACHER_AT_SAME_LAYER)
         scored = {"metrics": ["dcase_score"], "eval_results": eval_results(results, row)}
-        content |= {
-            "table": markdown_table(results["rows"], results["protocol"]),
-            "protocol": protocol_sentence(results["protocol"]),
-            "machines": machine_table(row, results["protocol"]),
-            "provenance": provenance_table(results),
-            "picture": PICTURE if has_picture else None,
-        }
-    card_data = front_matter(name, "apache-2.0", None, TAGS, **scored)
-    card_data.pipeline_tag = "feature-extraction"  # it has no classes
+        content |= score_sections(results, row, has_picture)
+    # Whose the recordings of a user are, the record does not say.
+    license = "apache-2.0" if "factory_version" in record["data"] else "unknown"
+    card_data = front_matter(name, license, None, TAGS, pipeline_tag="feature-extraction", **scored)
     settings = record["settings"]
     first = settings["tokenizer_model"] is None
     return render_card(
@@ -91,14 +80,18 @@ def pretrained_card(
 
 
 def probe_table(scores: Mapping[str, float]) -> str:
-    """Return scores named `probe_<backend>_layer_<k>` as a table: a row per layer, a column per backend."""
+    """Return scores of a probe as a table: a row per layer, and one of log-mel statistics, a column per backend.
+
+    Args:
+        scores: {"probe_<backend>_layer_<k>" or "probe_<backend>_log_mel_statistics": score in %}.
+    """
     found: dict[str, dict[str, str]] = {}
     for name, score in scores.items():
-        match = re.fullmatch(r"probe_(\w+)_layer_(\d+)", name)
+        match = re.fullmatch(r"probe_(\w+?)_(?:layer_(\d+)|log_mel_statistics)", name)
         if match:
-            found.setdefault(match[2], {})[match[1]] = f"{score:.1f}"
+            found.setdefault(match[2] or "log-mel statistics", {})[match[1]] = f"{score:.1f}"
+    if not found:
+        return "No probe was run."
     backends = list(dict.fromkeys(backend for row in found.values() for backend in row))
     lines = [[layer, *(row.get(backend, "-") for backend in backends)] for layer, row in found.items()]
-    return (
-        markdown.table(["Layer", *backends], lines, align="l" + "r" * len(backends)) if lines else "No probe was run."
-    )
+    return markdown.table(["Layer", *backends], lines, align="l" + "r" * len(backends))

@@ -9,7 +9,7 @@ import torch
 from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, MachineBenchmark, with_snr
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation.embeddings import BenchmarkEmbeddings, embed_mixtures
-from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embedders_by_key
+from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embedders_by_key, log_mel_statistics
 from modeling_retainmix.evaluation.scores import score_benchmark
 
 BACKENDS = {
@@ -54,11 +54,14 @@ class LayerProbe:
             feature_extractor: of the encoder.
 
         Returns:
-            {"probe_<backend>_layer_<k>": harmonic mean of the official scores of all subsets, in percent}.
+            {"probe_<backend>_layer_<k>": harmonic mean of the official scores of all subsets, in percent}, and that of
+            log-mel statistics as "probe_<backend>_log_mel_statistics".
         """
         layers = tuple(range(encoder.config.num_hidden_layers + 1))
         named = NamedEncoder("probe", encoder, feature_extractor, layers)
-        embed = embedders_by_key([named], self.device)(tuple((named.name, layer) for layer in layers))
+        spectrum = log_mel_statistics(feature_extractor)
+        views = [*((named.name, layer) for layer in layers), (spectrum.name, 0)]
+        embed = embedders_by_key([named, spectrum], self.device)(tuple(views))
         kept: dict[str, BenchmarkEmbeddings] = {}
 
         def embed_machine(machine: MachineBenchmark) -> BenchmarkEmbeddings:
@@ -70,7 +73,8 @@ class LayerProbe:
         for backend, settings in BACKENDS.items():
             results = score_benchmark(self.benchmark, self.protocol, embed_machine, settings)
             for layer in layers:
-                scores[f"probe_{backend}_layer_{layer}"] = 100.0 * results["probe", layer].hmean_all
+                scores[f"probe_{backend}_layer_{layer}"] = 100.0 * results[named.name, layer].hmean_all
+            scores[f"probe_{backend}_{spectrum.name}"] = 100.0 * results[spectrum.name, 0].hmean_all
         return scores
 
 

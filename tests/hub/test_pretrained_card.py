@@ -7,9 +7,18 @@ from modeling_retainmix.hub.result_tables import markdown_table
 
 RECORD = {
     "step": 4000,
-    "scores": {"probe_knn_layer_0": 55.04, "probe_knn_layer_1": 61.0, "probe_whitened_layer_1": 62.5},
+    "scores": {
+        "probe_knn_layer_0": 55.04,
+        "probe_knn_layer_1": 61.0,
+        "probe_whitened_layer_1": 62.5,
+        "probe_knn_log_mel_statistics": 58.0,
+    },
     "settings": {"tokenizer_model": None, "statistics_weight": 0.5, "mask_ratio": 0.75},
-    "data": {"training": "recordings with noise of <b>hall</b>", "training_machine_clips": 7},
+    "data": {
+        "training": "recordings with noise of <b>hall</b>",
+        "training_machine_clips": 7,
+        "training_noise_clips": 5,
+    },
     "model": {"num_parameters": 2_000_000, "embedding_layer": 1},
 }
 
@@ -17,17 +26,19 @@ RECORD = {
 def test_without_results_the_card_shows_the_probe_the_settings_and_the_data():
     text = str(pretrained_card(RECORD, "plant/encoder"))
     assert "| 0 | 55.0 | - |" in text and "| 1 | 61.0 | 62.5 |" in text
+    assert "| log-mel statistics | 58.0 | - |" in text and "7 clips of machines and\n  5 of noise" in text
+    assert "license: unknown" in text and "pipeline_tag: feature-extraction" in text
     assert "2,000,000 parameters; the detector reads layer 1." in text and "4000 steps" in text
     assert "| mask_ratio | 0.75 |" in text and "| training_machine_clips | 7 |" in text
     assert "--model plant/encoder" in text and 'from_pretrained("plant/encoder")' in text
-    assert "random-projection codes" in text and "also tells level" in text
+    assert "random-projection codes" in text and "also predicts level" in text
     assert "model-index" not in text and "Official score of each system" not in text and "<b>" not in text
 
 
 def test_second_iteration_and_no_statistics_are_told_apart():
     settings = {**RECORD["settings"], "tokenizer_model": "first", "statistics_weight": 0.0}
     text = str(pretrained_card({**RECORD, "settings": settings}, "second"))
-    assert "codes of another encoder's tokens" in text and "also tells level" not in text
+    assert "codes of another encoder's tokens" in text and "also predicts level" not in text
 
 
 def test_with_results_the_card_shows_the_table_and_the_frozen_rows_scores(tmp_path, results):

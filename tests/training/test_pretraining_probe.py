@@ -8,7 +8,7 @@ from tiny_pretraining import ENCODER
 
 from modeling_retainmix.data.benchmark import KINDS, build_benchmark
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsModel
-from modeling_retainmix.evaluation.score_encoders import NamedEncoder, score_encoders
+from modeling_retainmix.evaluation.score_encoders import NamedEncoder, log_mel_statistics, score_encoders
 from modeling_retainmix.training.pretraining_probe import (
     BACKENDS,
     LayerProbe,
@@ -50,13 +50,16 @@ def encoder():
 def test_scores_are_those_of_the_benchmark_for_every_layer_and_backend(benchmark, encoder):
     protocol, extractor = probe_protocol("small", SECONDS, 0.0), BeatsFeatureExtractor()
     scores = LayerProbe(benchmark, protocol, batch_size=16)(encoder, extractor)
-    assert len(scores) == 6
+    assert len(scores) == 8
     for backend, settings in BACKENDS.items():
         named = NamedEncoder("one", encoder, extractor, (0, 1, 2))
-        results = score_encoders(benchmark, protocol, [named], settings=settings, show_progress=False)
+        both = [named, log_mel_statistics(extractor)]
+        results = score_encoders(benchmark, protocol, both, settings=settings, show_progress=False)
         for layer in range(3):
             expected = 100 * results["one", layer].hmean_all
             assert scores[f"probe_{backend}_layer_{layer}"] == pytest.approx(expected, abs=1e-9)
+        expected = 100 * results["log_mel_statistics", 0].hmean_all
+        assert scores[f"probe_{backend}_log_mel_statistics"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_when_probed_then_the_encoder_stays_as_it_is(benchmark, encoder):
