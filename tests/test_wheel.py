@@ -207,7 +207,7 @@ def test_when_demo_recipe_runs_from_an_empty_folder_then_every_stage_leaves_its_
     for name in ("model.safetensors", "config.json", "preprocessor_config.json", "results.json", "README.md"):
         assert (output / name).exists()
     rows = json.loads((output / "results.json").read_text())["rows"]
-    assert len(rows) == 8
+    assert len(rows) == 12
 
     load = (
         "import modeling_retainmix\n"
