@@ -1,7 +1,8 @@
 """From waveforms to pooled embeddings of chosen layers, in one batched forward of an encoder.
 
-A layer is an index into `hidden_states`, or the name of what needs no encoder: "log-mel", the statistics of each patch
-of the features with the clip's mean taken away, and "level", that mean of the clip as recorded.
+A layer is an index into `hidden_states`; the name of what needs no encoder: "log-mel", the statistics of each patch
+of the features with the clip's mean taken away, and "level", that mean of the clip as recorded; or "change-K", by how
+much the tokens of layer K change from one to the next.
 """
 
 import bisect
@@ -22,7 +23,14 @@ from modeling_retainmix.detection.pooling import (
     pool_tokens,
     values_per_band,
 )
-from modeling_retainmix.detection.vector_layout import LEVEL, LOG_MEL, Layer, VectorLayout
+from modeling_retainmix.detection.vector_layout import (
+    BLOCK_NAMES,
+    LEVEL,
+    LOG_MEL,
+    Layer,
+    VectorLayout,
+    changing_layer,
+)
 from modeling_retainmix.encoders.configuration_log_mel import NUM_STATISTICS, LogMelConfig
 from modeling_retainmix.encoders.fbank import FFT_SIZE, FRAME_LENGTH, FRAME_SHIFT, SAMPLING_RATE, mel_filters
 from modeling_retainmix.encoders.feature_extraction_beats import BeatsFeatureExtractor
@@ -113,8 +121,22 @@ def _check_depth(layer: Layer | tuple[Layer, ...] | None, config: Any, name: str
     return depth
 
 
+def _ordered(layers: Iterable[Layer]) -> list[Layer]:
+    """Blocks in the order in which they lie in a vector, those of changes last; what is no block is left out."""
+    chosen = set(layers)
+    ascending = sorted(layer for layer in chosen if isinstance(layer, int))
+    changes = sorted((layer for layer in chosen if changing_layer(layer) is not None), key=lambda one: _indices([one]))
+    return [*ascending, *(name for name in (LOG_MEL, LEVEL) if name in chosen), *changes]
+
+
+def _indices(layers: Iterable[Layer]) -> list[int]:
+    """Indices into `hidden_states` that these blocks need, ascending."""
+    needed = (layer if isinstance(layer, int) else changing_layer(layer) for layer in layers)
+    return sorted({index for index in needed if index is not None})
+
+
 def _depth(layers: Iterable[Layer]) -> int:
-    return max((layer for layer in layers if isinstance(layer, int)), default=0)
+    return max(_indices(layers), default=0)
 
 
 def _built_layers(depth: int, config: Any) -> int:
@@ -125,15 +147,33 @@ def _built_layers(depth: int, config: Any) -> int:
 def layout_of(layers: Sequence[Layer], config: Any, pooling: PoolingMode = "time_mean") -> VectorLayout:
     """Return how the embeddings of these layers of an encoder lie in one vector.
 
-    Blocks are scaled if one of them is not a layer: its values are of another unit.
+    Blocks are scaled if one of them is not a layer: its values are of another unit. Changes lie behind the others.
     """
     width: int = config.hidden_size
     sizes: dict[Layer, int] = {LOG_MEL: NUM_STATISTICS * config.patch_size, LEVEL: 1}
     return VectorLayout(
         tuple(values_per_band(pooling, sizes.get(layer, width)) for layer in layers),
         config.num_mel_patches if keeps_bands(pooling) else 1,
-        is_scaled=len(layers) > 1 and any(layer in sizes for layer in layers),
+        is_scaled=len(layers) > 1 and any(isinstance(layer, str) for layer in layers),
+        num_changes=sum(changing_layer(layer) is not None for layer in layers),
     )
+
+
+def token_changes(tokens: torch.Tensor, num_freq: int) -> torch.Tensor:
+    """Return by how much tokens change from one time column to the next, |x_t - x_(t-1)|.
+
+    The mean over time of a clip forgets how fast its sound fluctuates; the mean of its changes holds it. The first
+    column, which none precedes, is as the second one; of a single column the changes are 0.
+
+    Args:
+        tokens: [batch, T * F, D]; token index = time * F + frequency.
+        num_freq: F, patches along the frequency axis.
+
+    Returns:
+        [batch, T * F, D], none negative.
+    """
+    before_first = torch.cat([tokens[:, num_freq:], tokens], dim=1)[:, :num_freq]  # no branch, so it can be exported
+    return (tokens - torch.cat([before_first, tokens[:, :-num_freq]], dim=1)).abs()
 
 
 class Embedder:
@@ -146,15 +186,15 @@ class Embedder:
         model: an encoder of transformers whose config has `num_mel_patches`, `num_prefix_tokens` and `patch_size` and
             whose `hidden_states[k]` is the output of layer k.
         feature_extractor: its feature extractor, with `extract_features` and `frame_mask`.
-        layers: indices into `hidden_states`, "log-mel" and "level".
+        layers: indices into `hidden_states`, "log-mel", "level", and "change-K" of an index K.
         device: where to compute.
         pooling: mode of `pool_tokens`.
         pooling_p, rdp_gamma: exponents p and gamma of `pool_tokens`.
         max_frequency: in Hz; mel bins that reach higher are set to 0, the mean of the extractor. None: all are read.
 
     Attributes:
-        layers: the layers, ascending, and then the others.
-        indices: those that are indices into `hidden_states`.
+        layers: the layers, ascending, then "log-mel", "level" and the changes, ascending.
+        indices: into `hidden_states`, of the layers and of those that change.
         layout: of their embeddings, end to end as `join` lays them.
         clip_level: of the feature extractor; None: clips are heard as recorded.
 
@@ -174,13 +214,12 @@ class Embedder:
         max_frequency: float | None = None,
     ) -> None:
         chosen, depth = set(layers), model.config.num_hidden_layers
-        self.indices = sorted(layer for layer in chosen if isinstance(layer, int))
-        self.layers: list[Layer] = [*self.indices, *(name for name in (LOG_MEL, LEVEL) if name in chosen)]
+        self.layers = _ordered(chosen)
+        self.indices = _indices(chosen)
         is_known = len(self.layers) == len(chosen) and all(0 <= index <= depth for index in self.indices)
         if not self.layers or not is_known:
             raise ValueError(
-                f"layers={list(chosen)} is not valid for a model of {depth} layers: use 0 to {depth}, {LOG_MEL!r} or "
-                f"{LEVEL!r}"
+                f"layers={list(chosen)} is not valid for a model of {depth} layers: use 0 to {depth}, {BLOCK_NAMES}"
             )
         self.device = torch.device(device)
         self.model = _cut(model, _built_layers(_depth(self.layers), model.config)).to(self.device).eval()
@@ -244,14 +283,20 @@ class Embedder:
         config, hidden = self.model.config, dict[Layer, torch.Tensor]()
         if self.indices:
             hidden_states = self.model(features, output_hidden_states=self.indices).hidden_states
-            hidden |= {layer: hidden_states[layer][:, config.num_prefix_tokens :].float() for layer in self.indices}
+            tokens = {index: hidden_states[index][:, config.num_prefix_tokens :].float() for index in self.indices}
+            for layer in self.layers:
+                changing = changing_layer(layer)
+                if isinstance(layer, int):
+                    hidden[layer] = tokens[layer]
+                elif changing is not None:
+                    hidden[layer] = token_changes(tokens[changing], config.num_mel_patches)
         if LOG_MEL in self.layers:
             hidden[LOG_MEL] = patch_statistics(self._in_band(features, 0.0, is_real), config.patch_size)
         if LEVEL in self.layers:
             recorded = self.feature_extractor.log_mel(waveforms)[..., : self._read_bins]
             level = mean_level(recorded, is_real.to(self.device))
-            tokens = features.shape[1] // config.patch_size * config.num_mel_patches
-            hidden[LEVEL] = level[:, None, None].expand(-1, tokens, -1)
+            num_tokens = features.shape[1] // config.patch_size * config.num_mel_patches
+            hidden[LEVEL] = level[:, None, None].expand(-1, num_tokens, -1)
         return hidden
 
     def _in_band(self, features: torch.Tensor, level: float | None, is_real: torch.Tensor) -> torch.Tensor:

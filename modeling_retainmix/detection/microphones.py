@@ -11,6 +11,7 @@ import torch
 from modeling_retainmix.detection.backends.base import Backend, References
 from modeling_retainmix.detection.backends.build import build_backend
 from modeling_retainmix.detection.backends.fusion import SmallestStandardized
+from modeling_retainmix.detection.backends.grouped import grouped_backends
 from modeling_retainmix.detection.settings import DetectorSettings
 
 
@@ -61,7 +62,7 @@ def build_backends(settings: DetectorSettings, references: References) -> dict[s
 
     def backends(vectors: References) -> dict[str, Backend]:
         values = settings.to_dict()
-        return {domain: build_backend(settings.backend, vectors, domain, values) for domain in vectors.domains}
+        return dict(grouped_backends(vectors, lambda part, name: build_backend(settings.backend, part, name, values)))
 
     def residual_backends(far_weight: float) -> dict[str, Backend]:
         residuals = replace(references, vectors=residual(references.vectors, far_weight))

@@ -15,7 +15,7 @@ from modeling_retainmix.detection.backends.mahalanobis import Covariance
 from modeling_retainmix.detection.backends.whitened import LeftOutCovariance
 from modeling_retainmix.detection.nearest_search import Metric
 from modeling_retainmix.detection.pooling import DEFAULT_GAMMA, DEFAULT_P, PoolingMode, keeps_bands
-from modeling_retainmix.detection.vector_layout import Layer
+from modeling_retainmix.detection.vector_layout import CHANGE, LEVEL, LOG_MEL, Layer, is_block
 from modeling_retainmix.detection.windows import Reduction, Windows
 from modeling_retainmix.encoders.known_keys import near_miss
 
@@ -38,6 +38,7 @@ _BOUNDS = {  # smallest and largest valid value
     "hop_seconds": (0.01, 600),
     "max_frequency": (500, 8000),
 }
+_BLOCKS = [LOG_MEL, LEVEL, f"{CHANGE}K"]
 _SEARCH_OPTIONS = (
     "k",
     "metric",
@@ -137,6 +138,8 @@ class DetectorSettings:
             except StrictDataclassFieldValidationError as error:
                 raise _not_valid(field.name, value, *_valid_values(field.type)) from error
             _check_bounds(field.name, value)
+            if field.name == "layer":
+                _check_blocks(value, field.type)
         if self.backend not in BACKENDS:
             raise _not_valid("backend", self.backend, list(BACKENDS))
         read, defaults = backend_options(self.backend), {field.name: field.default for field in fields(self)}
@@ -196,12 +199,21 @@ def _valid_values(kind: Any) -> tuple[list[str], list[str]]:
         return list(BACKENDS), []
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     texts = [text for one in kinds if get_origin(one) is Literal for text in get_args(one)]
+    texts += _BLOCKS if str in kinds else []  # of `layer` alone
     others = ["a number" if float in kinds else "a whole number"] if int in kinds else []
     if any(get_origin(one) is tuple for one in kinds):
         others.append("several of these")
     if NoneType in kinds:
         others.append("None")
     return texts, others
+
+
+def _check_blocks(layer: Any, kind: Any) -> None:
+    unknown = [
+        one for one in (layer if isinstance(layer, tuple) else (layer,)) if one is not None and not is_block(one)
+    ]
+    if unknown:
+        raise _not_valid("layer", unknown[0], *_valid_values(kind))
 
 
 def _check_bounds(name: str, value: Any) -> None:

@@ -1,14 +1,27 @@
 """What lies where in a pooled vector: blocks end to end, one for each layer that is read, each of frequency bands."""
 
+import re
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
-ExtraBlock = Literal["log-mel", "level"]
-LOG_MEL: ExtraBlock = "log-mel"
-LEVEL: ExtraBlock = "level"
-Layer = int | ExtraBlock  # an index into `hidden_states`, or what is computed of the features alone
+LOG_MEL = "log-mel"
+LEVEL = "level"
+CHANGE = "change-"
+# An index into `hidden_states`; what is computed of the features alone; or "change-K", from token to token of layer K
+Layer = int | str
+BLOCK_NAMES = f'"{LOG_MEL}", "{LEVEL}" or "{CHANGE}K" with the index K of a layer'
+
+
+def changing_layer(layer: Layer) -> int | None:
+    """Return K of the block "change-K"; None: the block is another one."""
+    found = re.fullmatch(rf"{CHANGE}(\d+)", layer, re.ASCII) if isinstance(layer, str) else None
+    return None if found is None else int(found[1])
+
+
+def is_block(layer: Layer) -> bool:
+    """Whether this names a block, of a model that is deep enough."""
+    return isinstance(layer, int) or layer in (LOG_MEL, LEVEL) or changing_layer(layer) is not None
 
 
 @dataclass(frozen=True)
@@ -19,11 +32,27 @@ class VectorLayout:
         widths: values of a cell in each block; blocks share the D values in these proportions.
         num_bands: bands of every block.
         is_scaled: whether blocks are of unlike units, and are divided by their spread before they are compared.
+        num_changes: of the last blocks, how many hold changes, which are compared apart from the others
+            (`GroupedBackend`).
     """
 
     widths: tuple[int, ...] = (1,)
     num_bands: int = 1
     is_scaled: bool = False
+    num_changes: int = 0
+
+    @property
+    def groups(self) -> list["VectorLayout"]:
+        """Layouts of the parts that are compared apart: one, or that of the changes behind that of the rest."""
+        still = len(self.widths) - self.num_changes
+        parts = [widths for widths in (self.widths[:still], self.widths[still:]) if widths]
+        return [VectorLayout(widths, self.num_bands) for widths in parts]
+
+    def split_groups(self, vectors: torch.Tensor) -> list[torch.Tensor]:
+        """Split vectors [..., D] into those of the groups."""
+        blocks = self.blocks(vectors)
+        still = len(blocks) - self.num_changes
+        return [torch.cat(part, dim=-1) for part in (blocks[:still], blocks[still:]) if part]
 
     def blocks(self, vectors: torch.Tensor) -> list[torch.Tensor]:
         """Split vectors [..., D] into their blocks.

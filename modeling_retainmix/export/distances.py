@@ -1,11 +1,13 @@
 """Distances of the backends as modules of tensors alone, which an exported graph holds."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 
 from modeling_retainmix.detection.backends.base import Backend
+from modeling_retainmix.detection.backends.grouped import GroupedBackend
 from modeling_retainmix.detection.backends.knn import KnnBackend
 from modeling_retainmix.detection.backends.mahalanobis import MahalanobisBackend
 from modeling_retainmix.detection.backends.whitened import WhitenedBackend
@@ -94,6 +96,21 @@ class MahalanobisDistance(nn.Module):
         return self.axes(queries).norm(dim=1).float()
 
 
+class GroupedDistance(nn.Module):
+    """The distance of `GroupedBackend`."""
+
+    def __init__(self, backend: GroupedBackend) -> None:
+        super().__init__()
+        modules: list[Any] = [distance_module(member) for member in backend.members]
+        self.members = nn.ModuleList(modules)
+        self.scales, self.layout = backend.scales, backend.layout
+
+    def forward(self, queries: torch.Tensor) -> torch.Tensor:
+        """Distances [n] float32 of queries [n, D]."""
+        parts = zip(self.members, self.layout.split_groups(queries), self.scales, strict=True)
+        return torch.stack([member(part) / scale for member, part, scale in parts]).sum(dim=0)
+
+
 def _neighbor_distance(backend: KnnBackend) -> NeighborDistance:
     return NeighborDistance(backend.bank, backend.k, backend.metric)
 
@@ -102,6 +119,7 @@ _MODULES: dict[type[Backend], Callable[..., nn.Module]] = {
     KnnBackend: _neighbor_distance,
     WhitenedBackend: WhitenedDistance,
     MahalanobisBackend: MahalanobisDistance,
+    GroupedBackend: GroupedDistance,
 }
 
 

@@ -231,7 +231,7 @@ def _detail(detector: AnomalyDetector, source: AudioSource, judgement: Judgement
 def _describe_model(detector: AnomalyDetector) -> str:
     """Name the encoder, without the folder that it was loaded from, or say that there is none."""
     model, layers = detector.embedder.model, detector.embedder.layers
-    if isinstance(model, LogMelModel) or not any(isinstance(layer, int) for layer in layers):
+    if isinstance(model, LogMelModel) or not detector.embedder.indices:
         names = ["log-mel statistics"] if layers != [LEVEL] else []
         return f"{' and '.join([*names, *([LEVEL] if LEVEL in layers else [])])} (no encoder)"
     count = sum(parameter.numel() for parameter in model.parameters())

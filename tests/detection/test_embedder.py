@@ -1,11 +1,13 @@
 """Embeddings equal the pooled hidden states of the whole model, and no layer above the highest one is computed."""
 
+import numpy as np
 import pytest
 import torch
 
 from modeling_retainmix import BeatsFeatureExtractor
-from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.embedder import Embedder, token_changes
 from modeling_retainmix.detection.pooling import pool_tokens
+from modeling_retainmix.encoders import EatConfig, EatFeatureExtractor, EatModel
 from modeling_retainmix.encoders.modeling_log_mel import patch_statistics
 
 
@@ -153,7 +155,55 @@ def test_when_high_bins_are_not_read_then_the_level_does_not_hear_them(tiny_mode
         torch.testing.assert_close(embedder.embed(both)[layer], values, rtol=2e-2, atol=2e-2)
 
 
-@pytest.mark.parametrize("layers", [[], [4], [0, "loudness"]])
+def changes_one_by_one(tokens, num_freq):
+    grid = tokens.unflatten(1, (-1, num_freq)).double().numpy()
+    changes = np.zeros_like(grid)
+    for column in range(1, grid.shape[1]):
+        changes[:, column] = abs(grid[:, column] - grid[:, column - 1])
+    if grid.shape[1] > 1:
+        changes[:, 0] = changes[:, 1]
+    return changes
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5])
+def test_changes_are_the_differences_of_successive_columns(columns):
+    tokens = torch.randn(2, columns * 8, 6, generator=torch.Generator().manual_seed(columns))
+    actual = token_changes(tokens, 8).unflatten(1, (columns, 8))
+    np.testing.assert_allclose(actual.numpy(), changes_one_by_one(tokens, 8), rtol=1e-5, atol=1e-6)
+
+
+def test_changes_are_pooled_behind_the_other_blocks_and_read_their_layer_alone(
+    tiny_model, feature_extractor, waveforms
+):
+    embedder = Embedder(tiny_model, feature_extractor, ["change-2", "level", 1, "change-1"])
+    assert embedder.layers == [1, "level", "change-1", "change-2"] and embedder.indices == [1, 2]
+    assert embedder.layout.num_changes == 2 and embedder.layout.is_scaled
+    tokens, pooled = embedder.tokens(waveforms), embedder.embed(waveforms)
+    assert set(pooled) == set(embedder.layers)
+    expected = changes_one_by_one(tokens.hidden[1], 8).mean(axis=1).reshape(3, -1)
+    np.testing.assert_allclose(pooled["change-1"].numpy(), expected, rtol=1e-4, atol=1e-5)
+    alone = Embedder(tiny_model, feature_extractor, ["change-2"])
+    assert alone.model.config.num_hidden_layers == 2
+    torch.testing.assert_close(alone.embed(waveforms)["change-2"], pooled["change-2"])
+
+
+def test_changes_hear_no_padding():
+    """Behind a steady hum the padding begins, which would be the greatest change of all."""
+    torch.manual_seed(0)
+    config = EatConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
+    embedder = Embedder(EatModel(config), EatFeatureExtractor(), ["change-0"])
+    tokens = embedder.tokens(0.1 * torch.sin(torch.arange(48_000) * 0.157)[None])
+    real = int(tokens.real_columns.sum()) * 8
+    changes = tokens.hidden["change-0"]
+    assert 0 < real < changes.shape[1]
+    expected = changes[:, :real].unflatten(1, (-1, 8)).mean(dim=1).flatten(1)
+    torch.testing.assert_close(embedder.pool(tokens)["change-0"], expected)
+    assert changes[:, real : real + 8].mean() > 2 * expected.mean()
+
+
+@pytest.mark.parametrize("layers", [[], [4], [0, "loudness"], ["change-4"], ["change-x"], ["change--1"]])
 def test_when_a_layer_does_not_exist_then_error_lists_what_does(tiny_model, feature_extractor, layers):
-    with pytest.raises(ValueError, match="is not valid for a model of 3 layers: use 0 to 3, 'log-mel' or 'level'"):
+    with pytest.raises(
+        ValueError, match='is not valid for a model of 3 layers: use 0 to 3, "log-mel", "level" or "cha'
+    ):
         Embedder(tiny_model, feature_extractor, layers)

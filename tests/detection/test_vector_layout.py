@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from modeling_retainmix.detection.vector_layout import VectorLayout
+from modeling_retainmix.detection.vector_layout import VectorLayout, changing_layer, is_block
 
 JOINED = VectorLayout((3, 2), num_bands=2, is_scaled=True)
 GENERATOR = torch.Generator().manual_seed(0)
@@ -53,3 +53,25 @@ def test_when_vectors_do_not_divide_then_error_names_the_sizes():
         JOINED.blocks(VECTORS[:, :9])
     with pytest.raises(ValueError, match="vectors of 3 features do not divide into 2 bands"):
         JOINED.bands(VECTORS[:, :5])
+
+
+def test_blocks_of_changes_are_a_group_behind_the_others():
+    layout = VectorLayout((3, 2, 1), num_bands=2, is_scaled=True, num_changes=2)
+    assert layout.groups == [VectorLayout((3,), 2), VectorLayout((2, 1), 2)]
+    vectors = torch.arange(24.0).view(2, 12)
+    assert [part.tolist() for part in layout.split_groups(vectors)] == [
+        vectors[:, :6].tolist(),
+        vectors[:, 6:].tolist(),
+    ]
+    assert JOINED.groups == [VectorLayout((3, 2), 2)] and len(JOINED.split_groups(VECTORS)) == 1
+
+
+@pytest.mark.parametrize("layer", [0, 12, "log-mel", "level", "change-0", "change-12"])
+def test_blocks_are_known_by_their_names(layer):
+    assert is_block(layer)
+    assert changing_layer(layer) == (int(layer[7:]) if str(layer).startswith("change-") else None)
+
+
+@pytest.mark.parametrize("layer", ["", "change-", "change-a", "change--1", "change-1 ", "change-٣", "loudness"])
+def test_other_names_are_no_blocks(layer):
+    assert not is_block(layer) and changing_layer(layer) is None

@@ -7,12 +7,12 @@ three (lower 95 % bound of the paired difference above -1 point), or it is log-m
 
 Example:
     python -m modeling_retainmix.evaluation.studies.detector_choice --real_data DIR --output choice.csv \
-        --models hub_cards/retainmix-beats-tiny hub_cards/retainmix-beats-tiny-teacher
+        --models hub_cards/retainmix-beats-tiny hub_cards/retainmix-beats-tiny-teacher log-mel
 """
 
 import argparse
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,9 @@ from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.factory import FACTORY_VERSION
 from modeling_retainmix.detection.domain_scores import DomainScores
-from modeling_retainmix.detection.embedder import Embedder, layout_of
+from modeling_retainmix.detection.embedder import Embedder, embedding_layer, layout_of, load_encoder
 from modeling_retainmix.detection.settings import DetectorSettings
-from modeling_retainmix.detection.vector_layout import LEVEL, LOG_MEL, Layer, VectorLayout
+from modeling_retainmix.detection.vector_layout import CHANGE, LEVEL, LOG_MEL, Layer, VectorLayout
 from modeling_retainmix.evaluation.bootstrap import official_scores
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
 from modeling_retainmix.evaluation.scores import ClipScores
@@ -98,19 +98,30 @@ class ChoiceEncoder:
 
 
 def load_choice_encoder(name: str, device: str, with_log_mel: bool) -> ChoiceEncoder:
-    """Load an encoder and list what is read of it."""
+    """Load an encoder and list what is read of it; of "log-mel", which has no layers, the statistics' changes."""
+    if name == LOG_MEL:
+        keys: tuple[Layer, ...] = (0, f"{CHANGE}0")
+        model, extractor = load_encoder(LOG_MEL, keys)
+        of_statistics = Representation(f"{AS_RECORDED} + their changes", keys, layout_of(keys, model.config))
+        return ChoiceEncoder(Embedder(model, extractor, keys, device), (of_statistics,))
     loadable = loadable_name(name)
     extractor, config = AutoFeatureExtractor.from_pretrained(loadable), AutoConfig.from_pretrained(loadable)
     layers = range(config.num_hidden_layers + 1)
-    embedder = Embedder(load_pretrained(AutoModel, loadable), extractor, [*layers, LOG_MEL, LEVEL], device)
+    changes = [f"{CHANGE}{layer}" for layer in layers]
+    embedder = Embedder(load_pretrained(AutoModel, loadable), extractor, [*layers, LOG_MEL, LEVEL, *changes], device)
     short = Path(name).name
     combined: list[tuple[str, tuple[Layer, ...]]] = []
     if with_log_mel:
         combined += [(LOG_MEL_STATISTICS, (LOG_MEL,)), (f"{LOG_MEL_STATISTICS} + level", (LOG_MEL, LEVEL))]
     combined += [(f"{short}, layer {layer}", (layer,)) for layer in layers]
-    for layer in layers[:2]:
+    for layer in sorted({*layers[:2], embedding_layer(config)}):
         joined = f"{short}, layer {layer} + {LOG_MEL_STATISTICS}"
         combined += [(joined, (layer, LOG_MEL)), (f"{joined} + level", (layer, LOG_MEL, LEVEL))]
+    heard = f"{LOG_MEL_STATISTICS} + level"
+    for layer, change in enumerate(changes):
+        combined.append((f"{short}, changes of layer {layer} + {heard}", (LOG_MEL, LEVEL, change)))
+    own = embedding_layer(config)
+    combined.append((f"{short}, layer {own} and its changes + {heard}", (own, LOG_MEL, LEVEL, changes[own])))
     listed = [Representation(title, keys, layout_of(keys, config)) for title, keys in combined]
     if with_log_mel:
         layout = VectorLayout(num_bands=config.num_mel_patches)
@@ -175,7 +186,9 @@ def factory_cells(args: argparse.Namespace, seed: int, embedder: Embedder) -> It
                 yield Cell("factory", unit, condition, references, tests, *labels, key=key)
 
 
-def score_cell(cell: Cell, representations: Sequence[Representation]) -> list[dict[str, Any]]:
+def score_cell(
+    cell: Cell, representations: Sequence[Representation], backends: Collection[str] = tuple(BACKENDS)
+) -> list[dict[str, Any]]:
     """Score a cell by every representation, backend and number of references: rows of the CSV, scores in %."""
     rows: list[dict[str, Any]] = []
     counts = FACTORY_COUNTS if cell.group == "factory" else REAL_COUNTS
@@ -188,6 +201,8 @@ def score_cell(cell: Cell, representations: Sequence[Representation]) -> list[di
             references = representation.vectors(cell.references)[chosen]
             tests = representation.vectors(cell.tests)
             for backend, settings in BACKENDS.items():
+                if backend not in backends or (backend == "varmin" and len(representation.layout.groups) > 1):
+                    continue  # "varmin" takes no groups
                 scores = DomainScores(
                     settings, references, torch.arange(len(chosen)), is_target, representation.layout
                 )
@@ -261,9 +276,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--real_data", required=True, help="folder of the real machines and of `noise`")
-    parser.add_argument("--models", nargs="+", required=True, help="folders or Hub names of encoders")
+    parser.add_argument("--models", nargs="+", required=True, help="folders or Hub names of encoders, or log-mel")
     parser.add_argument("--output", required=True, help="CSV file of all single scores; `.times.csv` beside it")
     parser.add_argument("--factory_version", type=int, default=FACTORY_VERSION)
+    parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS), help="default: all")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="of the factory")
     parser.add_argument("--cache_dir", default=str(Path(HF_HOME) / "retainmix"), help="folder of the factory's tables")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -279,7 +295,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ]
         for cells in sources:
             for cell in tqdm(cells, desc=Path(name).name, unit="cell", disable=None):
-                rows += score_cell(cell, encoder.representations)
+                rows += score_cell(cell, encoder.representations, args.backends)
             csv_files.write_records(args.output, rows)  # after every set: partial work is kept
         times += [
             {"representation": one.name, "milliseconds": round(milliseconds_per_clip(encoder, one), 2)}

@@ -103,11 +103,11 @@ def test_command_writes_rows_of_real_sets_and_factory_and_times(factory_folders,
     monkeypatch.setattr(detector_choice, "BACKENDS", {name: BACKENDS[name] for name in ("knn", "whitened")})
     encoder, tables = map(str, factory_folders)
     output = tmp_path / "choice.csv"
-    arguments = ["--real_data", str(tmp_path), "--models", encoder, "--output", str(output), "--seeds", "0"]
+    arguments = ["--real_data", str(tmp_path), "--models", encoder, "log-mel", "--output", str(output), "--seeds", "0"]
     main([*arguments, "--cache_dir", tables, "--device", "cpu"])
     with open(output, newline="") as file:
         rows = list(csv.DictReader(file))
-    representations = 4 + 3 + 4
+    representations = 4 + 3 + 2 * 3 + 3 + 1 + 1  # log-mel, layers, joined, changes, all of them, changes of log-mel
     counts = {"fan": 2 * 4 * 3 - 1, "factory": 6 * 9 * 3}
     for group, count in counts.items():
         assert sum(row["group"] == group for row in rows) == count * representations * 2
