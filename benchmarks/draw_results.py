@@ -5,7 +5,7 @@
 `learning_curve.png`: layers of the pre-trained encoder over the steps (`pretraining.csv`). `layer_curves.png`: frozen
 teacher, students and oracle over the layers (`students.csv`, the `scores.csv` of a queue of students).
 `snr_curves.png`: the systems of the shipped model over the SNR (its `results.json`). `pretraining.md`: the whitened
-scores over the steps. `students_<backend>.md`: every run at the layer that is best for it.
+scores over the steps. `students_<backend>.md`: every run at the layer that is best for it ("changes": where scored).
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from result_tables import Row, data_of, learning_table, mean_by, run_label, student_table
-from student_scores import TEACHER
+from student_scores import CHANGES, TEACHER
 
 from modeling_retainmix import csv_files
 from modeling_retainmix.evaluation.compared_systems import LOG_MEL_STATISTICS
@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         (args.output_dir / "pretraining.md").write_text(f"{learning_table(steps, 'whitened')}\n", encoding="utf-8")
         students = _read(args.students)
         draw_layer_curves(students, args.output_dir / "layer_curves.png")
-        for backend in LINES:
+        for backend in [*LINES, *({CHANGES} & {row["backend"] for row in students})]:
             table = student_table(students, backend)
             (args.output_dir / f"students_{backend}.md").write_text(f"{table}\n", encoding="utf-8")
         draw_scores(read_results(args.results), args.output_dir / "snr_curves.png")

@@ -1,5 +1,7 @@
 """Official scores of every layer of an encoder, by nearest neighbor and whitened: what `student_queue.py` files.
 
+"changes" are the scores of a layer's changes beside log-mel statistics and level, all whitened (`GroupedBackend`).
+
 On the validation machines of the procedural factory: low SNRs and all SNRs (harmonic means over the subsets), and
 Mismatch at 0 dB. On real machines, where there are any: clean, and at each SNR the mean over draws of the noise, whose
 kind differs between references and tests in every third draw.
@@ -7,7 +9,7 @@ kind differs between references and tests in every third draw.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +21,9 @@ import torch
 from modeling_retainmix.data.benchmark import PROTOCOLS, SUBSETS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.detection.domain_scores import DomainScores
+from modeling_retainmix.detection.embedder import layout_of
+from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.detection.vector_layout import CHANGE, LEVEL, LOG_MEL, Layer, VectorLayout
 from modeling_retainmix.evaluation.embeddings import EmbedFunction, embed_mixtures, embed_oracle
 from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embed_together, log_mel_mean, log_mel_statistics
 from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, WHITENED, score_benchmark
@@ -30,9 +35,50 @@ from modeling_retainmix.training.run_arguments import RunArguments
 BACKENDS = {"knn": NEAREST_REFERENCE, "whitened": WHITENED}
 REAL_SNR_DB = (-5.0, 0.0, 10.0)
 NUM_DRAWS = 6  # two of each subset
+CHANGES = "changes"  # among the backends: the changes of a layer, beside log-mel statistics and level
 STUDENT, TEACHER, ORACLE = "student", "frozen_teacher", "oracle"
 
 Row = dict[str, Any]
+View = tuple[str, int, str]  # system, layer, backend
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What of a clip is compared in a view, and how.
+
+    Attributes:
+        blocks: whose embeddings lie end to end.
+        settings: of the detector.
+        layout: of the vector.
+    """
+
+    blocks: tuple[Layer, ...]
+    settings: DetectorSettings
+    layout: VectorLayout = VectorLayout()  # noqa: RUF009
+
+    def vectors(self, system: str, embeddings: Mapping[Any, Any]) -> Any:
+        """Return the vectors of the blocks of `embed_together`: [clips, D], or such a tensor of each cell."""
+        parts = [embeddings[system, block] for block in self.blocks]
+        if isinstance(parts[0], Mapping):
+            return {cell: torch.cat([part[cell] for part in parts], dim=1) for cell in parts[0]}
+        return torch.cat(parts, dim=1)
+
+
+def comparisons(encoders: Sequence[NamedEncoder]) -> dict[View, Comparison]:
+    """List what is compared of encoders: every layer by every backend, and its changes but for the oracle.
+
+    An average of two embeddings holds no changes of a mixture.
+    """
+    views: dict[View, Comparison] = {}
+    for encoder in encoders:
+        for layer in encoder.layers:
+            for backend, settings in BACKENDS.items():
+                views[encoder.name, layer, backend] = Comparison((layer,), settings)
+            if encoder.name in (STUDENT, TEACHER):
+                blocks = (LOG_MEL, LEVEL, f"{CHANGE}{layer}")
+                layout = layout_of(blocks, encoder.model.config)
+                views[encoder.name, layer, CHANGES] = Comparison(blocks, WHITENED, layout)
+    return views
 
 
 class Scorer:
@@ -76,7 +122,7 @@ class Scorer:
         protocol, machines = _benchmark(run, args)
         rows = factory_rows(encoders, machines, protocol, args)
         for real in self.sets:
-            rows += real_rows(real, self.noise, _embedder(encoders, args))
+            rows += real_rows(real, self.noise, encoders, _embedder(encoders, args))
         return rows
 
 
@@ -88,37 +134,35 @@ def factory_rows(
     embed_clips: Any = embed_mixtures,
 ) -> list[Row]:
     """Score encoders on procedural machines; every backend compares the same embeddings."""
-    embed = _embedder(encoders, args)
-    settings = {
-        (encoder.name, layer, backend): chosen
-        for encoder in encoders
-        for layer in encoder.layers
-        for backend, chosen in BACKENDS.items()
-    }
+    views, embed = comparisons(encoders), _embedder(encoders, args)
 
     def embed_machine(machine: MachineBenchmark) -> dict[Any, Any]:
         embeddings = embed_clips(machine, protocol, embed, batch_size=args.per_device_eval_batch_size)
-        return {(*view, backend): cells for view, cells in embeddings.items() for backend in BACKENDS}
+        return {view: compared.vectors(view[0], embeddings) for view, compared in views.items()}
 
+    settings = {view: compared.settings for view, compared in views.items()}
+    layouts = {view: compared.layout for view, compared in views.items()}
     rows = []
-    for view, scores in score_benchmark(machines, protocol, embed_machine, settings).items():
+    for view, scores in score_benchmark(machines, protocol, embed_machine, settings, layouts).items():
         conditions = {"low SNRs": scores.hmean_low, "all SNRs": scores.hmean_all}
         conditions["Mismatch 0 dB"] = scores.official("Mismatch", 0)
         rows += [_row(view, "factory", condition, score) for condition, score in conditions.items()]
     return rows
 
 
-def real_rows(real: RealSet, noise: Mapping[str, list[np.ndarray]], embed: EmbedFunction) -> list[Row]:
-    """Score what a function embeds on one real machine."""
+def real_rows(
+    real: RealSet, noise: Mapping[str, list[np.ndarray]], encoders: Sequence[NamedEncoder], embed: EmbedFunction
+) -> list[Row]:
+    """Score encoders, which a function embeds, on one real machine."""
+    views = comparisons(encoders)
     embedder: Any = SimpleNamespace(embed=embed)
-    found: dict[tuple[Any, str], list[float]] = {}
+    found: dict[tuple[View, str], list[float]] = {}
 
     def add(condition: str, waveforms: Sequence[np.ndarray]) -> None:
         references, tests = real.split(real.embed(embedder, waveforms))
-        for key, vectors in references.items():
-            for backend, settings in BACKENDS.items():
-                score = official_score(real, settings, vectors, tests[key])
-                found.setdefault(((*key, backend), condition), []).append(score)
+        for view, compared in views.items():
+            score = official_score(real, compared, *(compared.vectors(view[0], part) for part in (references, tests)))
+            found.setdefault((view, condition), []).append(score)
 
     add("clean", real.waveforms)
     for snr_db in REAL_SNR_DB:
@@ -128,17 +172,24 @@ def real_rows(real: RealSet, noise: Mapping[str, list[np.ndarray]], embed: Embed
     return [_row(view, real.name, condition, float(np.mean(scores))) for (view, condition), scores in found.items()]
 
 
-def official_score(real: RealSet, settings: Any, references: torch.Tensor, tests: torch.Tensor) -> float:
+def official_score(real: RealSet, compared: Comparison, references: torch.Tensor, tests: torch.Tensor) -> float:
     """Return the official score of one real machine, as a fraction."""
     is_target = torch.from_numpy(real.is_target_domain[real.is_reference])
-    scores = DomainScores(settings, references, torch.arange(len(references)), is_target).scores(tests)
+    scores = DomainScores(
+        compared.settings, references, torch.arange(len(references)), is_target, compared.layout
+    ).scores(tests)
     test = ~real.is_reference
     domains = np.where(real.is_target_domain[test], "target", "source").tolist()
     return float(dcase_score(scores, real.is_anomaly[test].astype(int), domains)["official_score"])
 
 
 def _embedder(encoders: Sequence[NamedEncoder], args: RetainMixTrainingArguments) -> EmbedFunction:
-    return embed_together([(encoder, encoder.layers) for encoder in encoders], args.device)
+    views = comparisons(encoders)
+    blocks = {
+        encoder.name: dict.fromkeys(b for view in views if view[0] == encoder.name for b in views[view].blocks)
+        for encoder in encoders
+    }
+    return embed_together([(encoder, list(blocks[encoder.name])) for encoder in encoders], args.device)
 
 
 def _benchmark(
@@ -153,7 +204,7 @@ def _layers(model: Any) -> tuple[int, ...]:
     return tuple(range(model.config.num_hidden_layers + 1))
 
 
-def _row(view: tuple[str, int, str], data: str, condition: str, score: float) -> Row:
+def _row(view: View, data: str, condition: str, score: float) -> Row:
     system, layer, backend = view
     return {
         "system": system,

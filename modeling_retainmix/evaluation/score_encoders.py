@@ -15,6 +15,7 @@ from modeling_retainmix.data.benchmark import KINDS, BenchmarkProtocol, MachineB
 from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.pooling import pool_tokens
 from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.detection.vector_layout import Layer
 from modeling_retainmix.encoders import LogMelConfig
 from modeling_retainmix.encoders.feature_extraction_encoder import mean_level, set_clip_level
 from modeling_retainmix.encoders.modeling_log_mel import patch_statistics
@@ -172,9 +173,9 @@ def embedders_by_key(
 
 
 def embed_together(
-    encoders: Sequence[tuple[NamedEncoder, Sequence[int]]], device: torch.device | str = "cpu"
+    encoders: Sequence[tuple[NamedEncoder, Sequence[Layer]]], device: torch.device | str = "cpu"
 ) -> EmbedFunction:
-    """Return one embedder of layers of several encoders; those with equal feature extractors share the features.
+    """Return one embedder of blocks of several encoders; those with equal feature extractors share the features.
 
     Returns:
         Waveforms [batch, samples] -> {(name, layer): [batch, dim] float32}. A second argument, alike, gives

@@ -81,7 +81,7 @@ def score_benchmark(
     protocol: BenchmarkProtocol,
     embed_machine: Callable[[MachineBenchmark], BenchmarkEmbeddings],
     settings: DetectorSettings | Mapping[Hashable, DetectorSettings] = NEAREST_REFERENCE,
-    layout: VectorLayout = VectorLayout(),  # noqa: B008
+    layout: VectorLayout | Mapping[Hashable, VectorLayout] = VectorLayout(),  # noqa: B008
 ) -> dict[Hashable, BenchmarkScores]:
     """Score all subsets as a detector with these settings does.
 
@@ -93,7 +93,7 @@ def score_benchmark(
         settings: how clips are compared; layers, pooling and windows are not read from them. By default the
             anomaly score of a test clip is its distance to the nearest reference (Eq. 2). A mapping gives those of
             every view.
-        layout: blocks and bands of an embedding.
+        layout: blocks and bands of an embedding. A mapping gives those of every view.
 
     Returns:
         Scores for every view that `embed_machine` returns.
@@ -107,10 +107,11 @@ def score_benchmark(
         machines.append(machine)
         for view, cells in embed_machine(machine).items():
             chosen = settings[view] if isinstance(settings, Mapping) else settings
+            blocks = layout[view] if isinstance(layout, Mapping) else layout
             for subset, (reference_kind, test_kind) in SUBSETS.items():
                 for snr_db in protocol.snr_db:
                     references, tests = cells[reference_kind, snr_db], cells[test_kind, snr_db]
-                    scores = _anomaly_scores(machine, references, tests, chosen, layout)
+                    scores = _anomaly_scores(machine, references, tests, chosen, blocks)
                     collected.setdefault(view, {}).setdefault((subset, snr_db), []).append(scores)
     return {
         view: _official_scores(

@@ -42,6 +42,14 @@ def test_table_shows_each_run_at_its_best_layer_with_its_gain_and_its_spread_ove
         ["both_0db, 9 steps", "1", "57.0 ± 1.4", "65.0 ± 0.0", same, "71.0 ± 0.0", "68.0 ± 0.0", "+6.0 ± 1.4"],
         ["log mel", "-", "52.0 ± 0.0", "61.0 ± 0.0", same, "72.0 ± 0.0", "66.5 ± 0.0", "-"],
     ]
+    by_backend = {"changes": 0.0, "whitened": 5.0}
+    other = [
+        {**row, "backend": backend, "score": str(float(row["score"]) + more)}
+        for row in found
+        for backend, more in by_backend.items()
+    ]
+    changes = [line.split("|") for line in student_table([*found, *other], "changes").split("\n")]
+    assert changes[3][4].strip() == "65.0 ± 0.0" and changes[4][4].strip() == "66.0 ± 0.0"  # log-mel is whitened
 
 
 def test_table_of_a_pretraining_shows_each_step_at_its_best_layer(monkeypatch):

@@ -98,10 +98,13 @@ def unbroken(home, tmp_path_factory):
 @pytest.mark.system
 def test_when_the_queue_has_run_then_every_layer_is_scored_beside_the_frozen_systems(unbroken):
     scored = rows(unbroken)
-    views = 2 * (3 + 2)  # backends; conditions of the factory and of the real machine
+    conditions = 3 + 2  # of the factory and of the real machine
     students = {row["run"]: [r for r in scored if r["run"] == row["run"]] for row in scored}
     assert list(students) == ["frozen-0-0", *STUDENTS]
-    assert [len(found) for found in students.values()] == [LAYERS * (views + 6) + 2 * views, *2 * [LAYERS * views]]
+    of_a_layer = 3 * conditions  # two backends and changes; the oracle has two backends and the factory alone
+    log_mel = 2 * 2 * conditions
+    counts = [LAYERS * (of_a_layer + 2 * 3) + log_mel, *2 * [LAYERS * of_a_layer]]
+    assert [len(found) for found in students.values()] == counts
     frozen = {row["system"] for row in students["frozen-0-0"]}
     assert frozen == {"frozen_teacher", "log_mel", "log_mel_statistics", "oracle"}
     assert all(0 <= float(row["score"]) <= 100 for row in scored)
