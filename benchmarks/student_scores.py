@@ -1,6 +1,6 @@
 """Official scores of every layer of an encoder, by nearest neighbor and whitened: what `student_queue.py` files.
 
-"changes" are the scores of a layer's changes beside log-mel statistics and level, all whitened (`GroupedBackend`).
+"changes" are the scores of a layer's changes beside log-mel statistics as recorded, both whitened (`GroupedBackend`).
 
 On the validation machines of the procedural factory: low SNRs and all SNRs (harmonic means over the subsets), and
 Mismatch at 0 dB. On real machines, where there are any: clean, and at each SNR the mean over draws of the noise, whose
@@ -23,7 +23,7 @@ from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.embedder import layout_of
 from modeling_retainmix.detection.settings import DetectorSettings
-from modeling_retainmix.detection.vector_layout import CHANGE, LEVEL, LOG_MEL, Layer, VectorLayout
+from modeling_retainmix.detection.vector_layout import CHANGE, RECORDED, Layer, VectorLayout
 from modeling_retainmix.evaluation.embeddings import EmbedFunction, embed_mixtures, embed_oracle
 from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embed_together, log_mel_mean, log_mel_statistics
 from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, WHITENED, score_benchmark
@@ -35,7 +35,7 @@ from modeling_retainmix.training.run_arguments import RunArguments
 BACKENDS = {"knn": NEAREST_REFERENCE, "whitened": WHITENED}
 REAL_SNR_DB = (-5.0, 0.0, 10.0)
 NUM_DRAWS = 6  # two of each subset
-CHANGES = "changes"  # among the backends: the changes of a layer, beside log-mel statistics and level
+CHANGES = "changes"  # among the backends: the changes of a layer, beside log-mel statistics as recorded
 STUDENT, TEACHER, ORACLE = "student", "frozen_teacher", "oracle"
 
 Row = dict[str, Any]
@@ -75,7 +75,7 @@ def comparisons(encoders: Sequence[NamedEncoder]) -> dict[View, Comparison]:
             for backend, settings in BACKENDS.items():
                 views[encoder.name, layer, backend] = Comparison((layer,), settings)
             if encoder.name in (STUDENT, TEACHER):
-                blocks = (LOG_MEL, LEVEL, f"{CHANGE}{layer}")
+                blocks = (RECORDED, f"{CHANGE}{layer}")
                 layout = layout_of(blocks, encoder.model.config)
                 views[encoder.name, layer, CHANGES] = Comparison(blocks, WHITENED, layout)
     return views

@@ -1,8 +1,8 @@
 """From waveforms to pooled embeddings of chosen layers, in one batched forward of an encoder.
 
 A layer is an index into `hidden_states`; the name of what needs no encoder: "log-mel", the statistics of each patch
-of the features with the clip's mean taken away, and "level", that mean of the clip as recorded; or "change-K", by how
-much the tokens of layer K change from one to the next.
+of the features with the clip's mean taken away, "level", that mean of the clip as recorded, and "recorded", the
+statistics with that mean; or "change-K", by how much the tokens of layer K change from one to the next.
 """
 
 import bisect
@@ -25,8 +25,10 @@ from modeling_retainmix.detection.pooling import (
 )
 from modeling_retainmix.detection.vector_layout import (
     BLOCK_NAMES,
+    EXTRA_BLOCKS,
     LEVEL,
     LOG_MEL,
+    RECORDED,
     Layer,
     VectorLayout,
     changing_layer,
@@ -126,7 +128,7 @@ def _ordered(layers: Iterable[Layer]) -> list[Layer]:
     chosen = set(layers)
     ascending = sorted(layer for layer in chosen if isinstance(layer, int))
     changes = sorted((layer for layer in chosen if changing_layer(layer) is not None), key=lambda one: _indices([one]))
-    return [*ascending, *(name for name in (LOG_MEL, LEVEL) if name in chosen), *changes]
+    return [*ascending, *(name for name in EXTRA_BLOCKS if name in chosen), *changes]
 
 
 def _indices(layers: Iterable[Layer]) -> list[int]:
@@ -150,7 +152,8 @@ def layout_of(layers: Sequence[Layer], config: Any, pooling: PoolingMode = "time
     Blocks are scaled if one of them is not a layer: its values are of another unit. Changes lie behind the others.
     """
     width: int = config.hidden_size
-    sizes: dict[Layer, int] = {LOG_MEL: NUM_STATISTICS * config.patch_size, LEVEL: 1}
+    statistics = NUM_STATISTICS * config.patch_size
+    sizes: dict[Layer, int] = {LOG_MEL: statistics, LEVEL: 1, RECORDED: statistics}
     return VectorLayout(
         tuple(values_per_band(pooling, sizes.get(layer, width)) for layer in layers),
         config.num_mel_patches if keeps_bands(pooling) else 1,
@@ -186,14 +189,14 @@ class Embedder:
         model: an encoder of transformers whose config has `num_mel_patches`, `num_prefix_tokens` and `patch_size` and
             whose `hidden_states[k]` is the output of layer k.
         feature_extractor: its feature extractor, with `extract_features` and `frame_mask`.
-        layers: indices into `hidden_states`, "log-mel", "level", and "change-K" of an index K.
+        layers: indices into `hidden_states`, "log-mel", "level", "recorded", and "change-K" of an index K.
         device: where to compute.
         pooling: mode of `pool_tokens`.
         pooling_p, rdp_gamma: exponents p and gamma of `pool_tokens`.
         max_frequency: in Hz; mel bins that reach higher are set to 0, the mean of the extractor. None: all are read.
 
     Attributes:
-        layers: the layers, ascending, then "log-mel", "level" and the changes, ascending.
+        layers: the layers, ascending, then "log-mel", "level", "recorded" and the changes, ascending.
         indices: into `hidden_states`, of the layers and of those that change.
         layout: of their embeddings, end to end as `join` lays them.
         clip_level: of the feature extractor; None: clips are heard as recorded.
@@ -297,6 +300,9 @@ class Embedder:
             level = mean_level(recorded, is_real.to(self.device))
             num_tokens = features.shape[1] // config.patch_size * config.num_mel_patches
             hidden[LEVEL] = level[:, None, None].expand(-1, num_tokens, -1)
+        if RECORDED in self.layers:
+            recorded = self._in_band(self.feature_extractor.log_mel(waveforms), None, is_real)
+            hidden[RECORDED] = patch_statistics(recorded, config.patch_size)
         return hidden
 
     def _in_band(self, features: torch.Tensor, level: float | None, is_real: torch.Tensor) -> torch.Tensor:

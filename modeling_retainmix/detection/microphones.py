@@ -62,7 +62,11 @@ def build_backends(settings: DetectorSettings, references: References) -> dict[s
 
     def backends(vectors: References) -> dict[str, Backend]:
         values = settings.to_dict()
-        return dict(grouped_backends(vectors, lambda part, name: build_backend(settings.backend, part, name, values)))
+
+        def build(part: References, domain: str) -> Backend:
+            return build_backend(settings.backend, part, domain, values)
+
+        return dict(grouped_backends(vectors, build, settings.change_weight))
 
     def residual_backends(far_weight: float) -> dict[str, Backend]:
         residuals = replace(references, vectors=residual(references.vectors, far_weight))

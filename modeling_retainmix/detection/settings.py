@@ -15,7 +15,7 @@ from modeling_retainmix.detection.backends.mahalanobis import Covariance
 from modeling_retainmix.detection.backends.whitened import LeftOutCovariance
 from modeling_retainmix.detection.nearest_search import Metric
 from modeling_retainmix.detection.pooling import DEFAULT_GAMMA, DEFAULT_P, PoolingMode, keeps_bands
-from modeling_retainmix.detection.vector_layout import CHANGE, LEVEL, LOG_MEL, Layer, is_block
+from modeling_retainmix.detection.vector_layout import CHANGE, EXTRA_BLOCKS, Layer, is_block
 from modeling_retainmix.detection.windows import Reduction, Windows
 from modeling_retainmix.encoders.known_keys import near_miss
 
@@ -33,12 +33,13 @@ _BOUNDS = {  # smallest and largest valid value
     "k": (1, math.inf),
     "memmixup_neighbors": (1, math.inf),
     "memmixup_alpha": (0, 1),
+    "change_weight": (1e-6, 100),
     "far_weight": (1e-6, 100),
     "window_seconds": (0.01, 600),
     "hop_seconds": (0.01, 600),
     "max_frequency": (500, 8000),
 }
-_BLOCKS = [LOG_MEL, LEVEL, f"{CHANGE}K"]
+_BLOCKS = [*EXTRA_BLOCKS, f"{CHANGE}K"]
 _SEARCH_OPTIONS = (
     "k",
     "metric",
@@ -59,6 +60,8 @@ class DetectorSettings:
             statistics of the log-mel features (`patch_statistics`) with the clip's mean taken away, and "level" that
             mean, as recorded; with one of them, every block is divided by the spread of its references
             (`VectorLayout.divisors`).
+        change_weight: of the distance between changes, beside that of the other blocks. The default was chosen on
+            validation machines and real ones among 0.25, 0.5 and 1 (`docs/detector.md`).
         pooling: mode of `pool_tokens`, of the tokens of each window.
         pooling_p: exponent of pooling="time_generalized_mean".
         rdp_gamma: exponent of pooling="time_rdp", 0 for the mean; 16 to 20 were best for BEATs and 1 for EAT
@@ -104,6 +107,7 @@ class DetectorSettings:
     """
 
     layer: Layer | tuple[Layer, ...] | None = None
+    change_weight: float | int = 0.5
     pooling: PoolingMode = "time_mean"
     pooling_p: float | int = DEFAULT_P
     rdp_gamma: float | int = DEFAULT_GAMMA

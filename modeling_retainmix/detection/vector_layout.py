@@ -7,10 +7,12 @@ import torch
 
 LOG_MEL = "log-mel"
 LEVEL = "level"
+RECORDED = "recorded"
+EXTRA_BLOCKS = (LOG_MEL, LEVEL, RECORDED)  # in the order in which they lie in a vector
 CHANGE = "change-"
 # An index into `hidden_states`; what is computed of the features alone; or "change-K", from token to token of layer K
 Layer = int | str
-BLOCK_NAMES = f'"{LOG_MEL}", "{LEVEL}" or "{CHANGE}K" with the index K of a layer'
+BLOCK_NAMES = f'"{LOG_MEL}", "{LEVEL}", "{RECORDED}" or "{CHANGE}K" with the index K of a layer'
 
 
 def changing_layer(layer: Layer) -> int | None:
@@ -21,7 +23,7 @@ def changing_layer(layer: Layer) -> int | None:
 
 def is_block(layer: Layer) -> bool:
     """Whether this names a block, of a model that is deep enough."""
-    return isinstance(layer, int) or layer in (LOG_MEL, LEVEL) or changing_layer(layer) is not None
+    return isinstance(layer, int) or layer in EXTRA_BLOCKS or changing_layer(layer) is not None
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import torch
 from modeling_retainmix import BeatsFeatureExtractor
 from modeling_retainmix.detection.embedder import Embedder, token_changes
 from modeling_retainmix.detection.pooling import pool_tokens
-from modeling_retainmix.encoders import EatConfig, EatFeatureExtractor, EatModel
-from modeling_retainmix.encoders.modeling_log_mel import patch_statistics
+from modeling_retainmix.encoders import EatConfig, EatFeatureExtractor, EatModel, LogMelConfig
+from modeling_retainmix.encoders.modeling_log_mel import LogMelModel, patch_statistics
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +139,17 @@ def test_joined_statistics_are_the_same_beside_any_clip_level(tiny_model, wavefo
     for level in (-0.15, 0.3):
         for name in ("log-mel", "level"):
             torch.testing.assert_close(blocks[level][name], blocks[None][name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("limit", [None, 4000])
+@pytest.mark.parametrize("level", [None, -0.15])
+def test_recorded_statistics_are_those_of_the_log_mel_model(tiny_model, waveforms, level, limit):
+    extractor = BeatsFeatureExtractor(clip_level=level)
+    embedder = Embedder(tiny_model, extractor, ["recorded", 1, "level", "log-mel"], max_frequency=limit)
+    assert embedder.layers == [1, "log-mel", "level", "recorded"]
+    expected = Embedder(LogMelModel(LogMelConfig()), BeatsFeatureExtractor(), [0], max_frequency=limit)
+    actual = embedder.embed(waveforms)["recorded"]
+    torch.testing.assert_close(actual, expected.embed(waveforms)[0], rtol=1e-5, atol=1e-5)
 
 
 def test_when_high_bins_are_not_read_then_the_level_does_not_hear_them(tiny_model, waveforms):

@@ -94,6 +94,7 @@ def test_when_the_hop_is_longer_than_the_window_then_error_names_both():
         ("memmixup_alpha", [-0.1, 2.0, nan]),
         ("microphones", ["far", None]),
         ("far_weight", [0.0, -1.0, 1e3, inf, nan, "a"]),
+        ("change_weight", [0.0, -1.0, 1e3, inf, nan, "a"]),
         ("window_seconds", [0.0, -1.0, 601.0, inf, nan, "10"]),
         ("hop_seconds", [0.0, 0.009, 20.0, inf, nan]),
         ("reduce", ["median"]),
@@ -121,7 +122,8 @@ def test_when_a_value_is_not_valid_then_error_names_field_and_value(name, values
         ({"max_frequency": "all"}, "use a number or None"),
         (
             {"layer": "loglmel"},
-            "did you mean 'log-mel'? Use 'log-mel', 'level', 'change-K', a whole number, several of these or None",
+            "did you mean 'log-mel'? Use 'log-mel', 'level', 'recorded', 'change-K', a whole number, several of these "
+            "or None",
         ),
     ],
 )

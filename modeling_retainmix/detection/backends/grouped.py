@@ -14,18 +14,16 @@ Build = Callable[[References, str], Backend]
 class GroupedBackend(Backend):
     """Distances of the groups of a layout, each in units of what normal clips have, joined as one distance.
 
-    d = sum over groups of d_g / m_g, where m_g is the median over the references, each scored without its recording,
-    of the distance d_g to the nearer domain. m_g is one for both domains, so that these compare as before. Without a
-    reference that can be left out, or with copies alone, m_g is 1. One covariance of all blocks would let noise in one
-    group hide a fault in the other, and a root of summed squares lets the larger one decide: both did worse.
+    d = sum over groups of w_g d_g / m_g, where m_g is the median over the references, each scored without its
+    recording, of the distance d_g to the nearer domain, and w_g is 1, but `change_weight` for changes. m_g is one for
+    both domains, so that these compare as before; without a reference that can be left out, or with copies alone, it
+    is 1. One covariance of all blocks would let noise in one group hide a fault in the other, and a root of summed
+    squares lets the larger one decide: both did worse.
 
     Args:
         members: a backend of this domain for each group, in the order of the layout.
-        scales: m_g of each.
+        scales: m_g / w_g of each.
         layout: of a whole vector.
-
-    Attributes:
-        uses_neighbors: as the members do.
     """
 
     method = "sum of two distances, in units of those of normal clips"
@@ -64,12 +62,13 @@ class GroupedBackend(Backend):
         return torch.stack([one / scale for one, scale in zip(distances, self.scales, strict=True)]).sum(dim=0)
 
 
-def grouped_backends(references: References, build: Build) -> Mapping[str, Backend]:
+def grouped_backends(references: References, build: Build, change_weight: float = 1.0) -> Mapping[str, Backend]:
     """Fit a backend to every domain: one of each group where the layout has several.
 
     Args:
         references: of all domains.
         build: fits the backend to references and a domain.
+        change_weight: of the group of changes.
 
     Returns:
         {domain: backend}, source first.
@@ -91,7 +90,8 @@ def grouped_backends(references: References, build: Build) -> Mapping[str, Backe
             "blocks of changes are compared apart, in units of normal distances, which this backend standardizes or "
             "makes negative: use backend='whitened' or 'knn', or read no 'change-K'"
         )
-    scales = [_typical_distance(list(group.values())) for group in members]
+    weights = [1.0, change_weight]  # changes are the last group
+    scales = [_typical_distance(list(group.values())) / weight for group, weight in zip(members, weights, strict=True)]
     return {
         domain: GroupedBackend([group[domain] for group in members], scales, layout) for domain in references.domains
     }

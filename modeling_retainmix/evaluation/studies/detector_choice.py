@@ -33,7 +33,15 @@ from modeling_retainmix.data.factory import FACTORY_VERSION
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.embedder import Embedder, embedding_layer, layout_of, load_encoder
 from modeling_retainmix.detection.settings import DetectorSettings
-from modeling_retainmix.detection.vector_layout import CHANGE, LEVEL, LOG_MEL, Layer, VectorLayout
+from modeling_retainmix.detection.vector_layout import (
+    CHANGE,
+    EXTRA_BLOCKS,
+    LEVEL,
+    LOG_MEL,
+    RECORDED,
+    Layer,
+    VectorLayout,
+)
 from modeling_retainmix.evaluation.bootstrap import official_scores
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
 from modeling_retainmix.evaluation.scores import ClipScores
@@ -76,11 +84,8 @@ class Representation:
 
     def vectors(self, embeddings: Embeddings) -> torch.Tensor:
         """Return the vectors, [clips, D]."""
-        if self.name in (LOG_MEL_MEAN, AS_RECORDED):  # the level that the statistics lack goes back to every bin
-            levels = embeddings[LEVEL]
-            statistics = embeddings[LOG_MEL].unflatten(1, (levels.shape[1], 3, -1))
-            means, others = statistics[:, :, :1] + levels[:, :, None, None], statistics[:, :, 1:]
-            return (means if self.name == LOG_MEL_MEAN else torch.cat([means, others], dim=2)).flatten(1)
+        if self.name == LOG_MEL_MEAN:  # the first statistic of each band
+            return embeddings[RECORDED].unflatten(1, (self.layout.num_bands, 3, -1))[:, :, 0].flatten(1)
         return torch.cat([embeddings[layer] for layer in self.layers], dim=1)
 
 
@@ -108,7 +113,7 @@ def load_choice_encoder(name: str, device: str, with_log_mel: bool) -> ChoiceEnc
     extractor, config = AutoFeatureExtractor.from_pretrained(loadable), AutoConfig.from_pretrained(loadable)
     layers = range(config.num_hidden_layers + 1)
     changes = [f"{CHANGE}{layer}" for layer in layers]
-    embedder = Embedder(load_pretrained(AutoModel, loadable), extractor, [*layers, LOG_MEL, LEVEL, *changes], device)
+    embedder = Embedder(load_pretrained(AutoModel, loadable), extractor, [*layers, *EXTRA_BLOCKS, *changes], device)
     short = Path(name).name
     combined: list[tuple[str, tuple[Layer, ...]]] = []
     if with_log_mel:
@@ -117,15 +122,14 @@ def load_choice_encoder(name: str, device: str, with_log_mel: bool) -> ChoiceEnc
     for layer in sorted({*layers[:2], embedding_layer(config)}):
         joined = f"{short}, layer {layer} + {LOG_MEL_STATISTICS}"
         combined += [(joined, (layer, LOG_MEL)), (f"{joined} + level", (layer, LOG_MEL, LEVEL))]
-    heard = f"{LOG_MEL_STATISTICS} + level"
     for layer, change in enumerate(changes):
-        combined.append((f"{short}, changes of layer {layer} + {heard}", (LOG_MEL, LEVEL, change)))
+        combined.append((f"{short}, changes of layer {layer} + {AS_RECORDED}", (RECORDED, change)))
     own = embedding_layer(config)
-    combined.append((f"{short}, layer {own} and its changes + {heard}", (own, LOG_MEL, LEVEL, changes[own])))
+    combined.append((f"{short}, layer {own} and its changes + {AS_RECORDED}", (own, RECORDED, changes[own])))
     listed = [Representation(title, keys, layout_of(keys, config)) for title, keys in combined]
     if with_log_mel:
         layout = VectorLayout(num_bands=config.num_mel_patches)
-        listed = [Representation(name, (LOG_MEL, LEVEL), layout) for name in (LOG_MEL_MEAN, AS_RECORDED)] + listed
+        listed = [Representation(name, (RECORDED,), layout) for name in (LOG_MEL_MEAN, AS_RECORDED)] + listed
     return ChoiceEncoder(embedder, tuple(listed))
 
 

@@ -49,6 +49,18 @@ def test_distance_is_the_sum_of_the_groups_in_units_of_references_left_out(backe
         np.testing.assert_allclose(one.leave_one_out().numpy(), left_out[domain][one.rows], rtol=1e-5)
 
 
+def test_changes_count_by_their_weight():
+    references, queries = drawn()
+    distances = {
+        weight: grouped_backends(references, KnnBackend, weight)["source"].distance(queries) for weight in (1, 2, 4)
+    }
+    torch.testing.assert_close(distances[4] - distances[2], 2 * (distances[2] - distances[1]))
+    settings = DetectorSettings(backend="knn", normalization="none", change_weight=4)
+    parts = references.vectors, references.recording_index, references.is_target_domain
+    scores = DomainScores(settings, *parts, LAYOUT).distances(queries)[:, 0]
+    torch.testing.assert_close(scores, distances[4])
+
+
 def test_no_group_decides_by_the_size_of_its_features():
     references, queries = drawn()
     louder = References(
