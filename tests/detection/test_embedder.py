@@ -215,6 +215,6 @@ def test_changes_hear_no_padding():
 @pytest.mark.parametrize("layers", [[], [4], [0, "loudness"], ["change-4"], ["change-x"], ["change--1"]])
 def test_when_a_layer_does_not_exist_then_error_lists_what_does(tiny_model, feature_extractor, layers):
     with pytest.raises(
-        ValueError, match='is not valid for a model of 3 layers: use 0 to 3, "log-mel", "level" or "cha'
+        ValueError, match='is not valid for a model of 3 layers: use 0 to 3, "log-mel", "level", "recorded" or "ch'
     ):
         Embedder(tiny_model, feature_extractor, layers)
