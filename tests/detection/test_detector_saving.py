@@ -101,7 +101,10 @@ def test_when_settings_are_given_for_a_saved_detector_then_error_names_them(tiny
 
 
 def test_when_a_setting_is_unknown_then_error_lists_those_that_exist(tiny_checkpoint):
-    for name, message in (("layr", "did you mean layer[?] Use layer, pooling, "), ("depth", "use layer, pooling, ")):
+    for name, message in (
+        ("layr", "did you mean layer[?] Use layer, change_weight, "),
+        ("depth", "use layer, change_weight, "),
+    ):
         with pytest.raises(ValueError, match=f"{name} is not a setting: {message}"):
             AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", **{name: 1})
 
