@@ -295,14 +295,14 @@ class Embedder:
                     hidden[layer] = token_changes(tokens[changing], config.num_mel_patches)
         if LOG_MEL in self.layers:
             hidden[LOG_MEL] = patch_statistics(self._in_band(features, 0.0, is_real), config.patch_size)
-        if LEVEL in self.layers:
-            recorded = self.feature_extractor.log_mel(waveforms)[..., : self._read_bins]
-            level = mean_level(recorded, is_real.to(self.device))
-            num_tokens = features.shape[1] // config.patch_size * config.num_mel_patches
-            hidden[LEVEL] = level[:, None, None].expand(-1, num_tokens, -1)
-        if RECORDED in self.layers:
-            recorded = self._in_band(self.feature_extractor.log_mel(waveforms), None, is_real)
-            hidden[RECORDED] = patch_statistics(recorded, config.patch_size)
+        if LEVEL in self.layers or RECORDED in self.layers:
+            recorded = self.feature_extractor.log_mel(waveforms)
+            if LEVEL in self.layers:
+                level = mean_level(recorded[..., : self._read_bins], is_real.to(self.device))
+                num_tokens = features.shape[1] // config.patch_size * config.num_mel_patches
+                hidden[LEVEL] = level[:, None, None].expand(-1, num_tokens, -1)
+            if RECORDED in self.layers:
+                hidden[RECORDED] = patch_statistics(self._in_band(recorded, None, is_real), config.patch_size)
         return hidden
 
     def _in_band(self, features: torch.Tensor, level: float | None, is_real: torch.Tensor) -> torch.Tensor:

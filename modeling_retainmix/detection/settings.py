@@ -59,9 +59,11 @@ class DetectorSettings:
             of the encoder's config, or its last layer. "log-mel" beside them, as in (1, "log-mel"), joins the
             statistics of the log-mel features (`patch_statistics`) with the clip's mean taken away, and "level" that
             mean, as recorded; with one of them, every block is divided by the spread of its references
-            (`VectorLayout.divisors`).
-        change_weight: of the distance between changes, beside that of the other blocks. The default was chosen on
-            validation machines and real ones among 0.25, 0.5 and 1 (`docs/detector.md`).
+            (`VectorLayout.divisors`). "recorded" is the statistics with that mean, in one block. "change-K" is by how
+            much the tokens of layer K change from one to the next (`token_changes`), and is compared apart from the
+            other blocks (`GroupedBackend`).
+        change_weight: of the distance between changes, beside that of the other blocks. The default was chosen among
+            0.25, 0.5 and 1, on validation machines and real ones.
         pooling: mode of `pool_tokens`, of the tokens of each window.
         pooling_p: exponent of pooling="time_generalized_mean".
         rdp_gamma: exponent of pooling="time_rdp", 0 for the mean; 16 to 20 were best for BEATs and 1 for EAT
