@@ -6,7 +6,7 @@ import numpy as np
 from student_scores import CHANGES, STUDENT, TEACHER
 
 from modeling_retainmix import markdown
-from modeling_retainmix.evaluation.compared_systems import LOG_MEL_STATISTICS
+from modeling_retainmix.evaluation.compared_systems import LOG_MEL, LOG_MEL_STATISTICS
 
 Row = Mapping[str, str]  # of scores.csv
 
@@ -55,10 +55,10 @@ def student_table(rows: Sequence[Row], backend: str) -> str:
 
     The last columns are the mean over the data, where a system was scored on all of them, and over the low SNRs of the
     factory the difference to the frozen teacher at the same layer. Runs of one recipe and length are one row, ± the
-    standard deviation over seeds. Log-mel, which is no layer that changes, is whitened in the table of changes.
+    standard deviation over seeds. The log-mel mean, which does not change, is whitened in the table of changes.
     """
-    of_log_mel = "whitened" if backend == CHANGES else backend
-    rows = [row for row in rows if row["backend"] == (of_log_mel if "log_mel" in row["system"] else backend)]
+    of_mean = "whitened" if backend == CHANGES else backend
+    rows = [row for row in rows if row["backend"] == (of_mean if row["system"] == LOG_MEL else backend)]
     real = [name for name in data_of(rows) if name != "factory"]
     columns = ["low SNRs", "all SNRs", "Mismatch 0 dB", *real]
     cells: dict[tuple[str, ...], dict[str, list[float]]] = {}

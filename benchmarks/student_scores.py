@@ -1,6 +1,7 @@
 """Official scores of every layer of an encoder, by nearest neighbor and whitened: what `student_queue.py` files.
 
-"changes" are the scores of a layer's changes beside log-mel statistics as recorded, both whitened (`GroupedBackend`).
+"changes" are the scores of a layer and log-mel statistics as recorded with the changes of both (`joined_blocks`),
+whitened; of log-mel, those of its statistics and their changes.
 
 On the validation machines of the procedural factory: low SNRs and all SNRs (harmonic means over the subsets), and
 Mismatch at 0 dB. On real machines, where there are any: clean, and at each SNR the mean over draws of the noise, whose
@@ -23,9 +24,12 @@ from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.embedder import layout_of
 from modeling_retainmix.detection.settings import DetectorSettings
-from modeling_retainmix.detection.vector_layout import CHANGE, RECORDED, Layer, VectorLayout
+from modeling_retainmix.detection.vector_layout import CHANGE_RECORDED, RECORDED, Layer, VectorLayout, joined_blocks
+from modeling_retainmix.encoders.configuration_log_mel import LogMelConfig
+from modeling_retainmix.encoders.modeling_log_mel import LogMelModel
+from modeling_retainmix.evaluation.compared_systems import LOG_MEL_STATISTICS
 from modeling_retainmix.evaluation.embeddings import EmbedFunction, embed_mixtures, embed_oracle
-from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embed_together, log_mel_mean, log_mel_statistics
+from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embed_together, log_mel_mean
 from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, WHITENED, score_benchmark
 from modeling_retainmix.evaluation.studies.choice_sets import RealSet, read_noise, read_real_sets
 from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score
@@ -35,7 +39,7 @@ from modeling_retainmix.training.run_arguments import RunArguments
 BACKENDS = {"knn": NEAREST_REFERENCE, "whitened": WHITENED}
 REAL_SNR_DB = (-5.0, 0.0, 10.0)
 NUM_DRAWS = 6  # two of each subset
-CHANGES = "changes"  # among the backends: the changes of a layer, beside log-mel statistics as recorded
+CHANGES = "changes"  # among the backends: what changes, beside what stays
 STUDENT, TEACHER, ORACLE = "student", "frozen_teacher", "oracle"
 
 Row = dict[str, Any]
@@ -65,17 +69,18 @@ class Comparison:
 
 
 def comparisons(encoders: Sequence[NamedEncoder]) -> dict[View, Comparison]:
-    """List what is compared of encoders: every layer by every backend, and its changes but for the oracle.
+    """List what is compared of encoders: every layer by every backend, and with its changes.
 
-    An average of two embeddings holds no changes of a mixture.
+    The oracle has no changes, as an average of two embeddings holds none of a mixture, and the log-mel mean has none.
     """
     views: dict[View, Comparison] = {}
     for encoder in encoders:
         for layer in encoder.layers:
             for backend, settings in BACKENDS.items():
                 views[encoder.name, layer, backend] = Comparison((layer,), settings)
-            if encoder.name in (STUDENT, TEACHER):
-                blocks = (RECORDED, f"{CHANGE}{layer}")
+            if encoder.model is not None and encoder.name != ORACLE:
+                of_log_mel = (RECORDED, CHANGE_RECORDED)
+                blocks = of_log_mel if encoder.name == LOG_MEL_STATISTICS else joined_blocks(layer)
                 layout = layout_of(blocks, encoder.model.config)
                 views[encoder.name, layer, CHANGES] = Comparison(blocks, WHITENED, layout)
     return views
@@ -104,8 +109,9 @@ class Scorer:
 
     def teacher(self, model: Any, extractor: Any, run: RunArguments, args: RetainMixTrainingArguments) -> list[Row]:
         """Score the frozen teacher and the log-mel mean and statistics; arguments and result as in `student`."""
-        spectra = [log_mel_mean(extractor), log_mel_statistics(extractor)]
-        return self._rows([NamedEncoder(TEACHER, model, extractor, _layers(model)), *spectra], run, args)
+        statistics = NamedEncoder(LOG_MEL_STATISTICS, LogMelModel(LogMelConfig()).eval(), extractor, (0,))
+        encoders = [NamedEncoder(TEACHER, model, extractor, _layers(model)), log_mel_mean(extractor), statistics]
+        return self._rows(encoders, run, args)
 
     def frozen(self, model: Any, extractor: Any, run: RunArguments, args: RetainMixTrainingArguments) -> list[Row]:
         """Score as `teacher` does, and the oracle, which real machines do not have."""

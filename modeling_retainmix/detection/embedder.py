@@ -2,7 +2,8 @@
 
 A layer is an index into `hidden_states`; the name of what needs no encoder: "log-mel", the statistics of each patch
 of the features with the clip's mean taken away, "level", that mean of the clip as recorded, and "recorded", the
-statistics with that mean; or "change-K", by how much the tokens of layer K change from one to the next.
+statistics with that mean; or "change-K" and "change-recorded", by how much the tokens of layer K or those statistics
+change from one to the next.
 """
 
 import bisect
@@ -25,6 +26,7 @@ from modeling_retainmix.detection.pooling import (
 )
 from modeling_retainmix.detection.vector_layout import (
     BLOCK_NAMES,
+    CHANGE_RECORDED,
     EXTRA_BLOCKS,
     LEVEL,
     LOG_MEL,
@@ -127,14 +129,18 @@ def _ordered(layers: Iterable[Layer]) -> list[Layer]:
     """Blocks in the order in which they lie in a vector, those of changes last; what is no block is left out."""
     chosen = set(layers)
     ascending = sorted(layer for layer in chosen if isinstance(layer, int))
-    changes = sorted((layer for layer in chosen if changing_layer(layer) is not None), key=lambda one: _indices([one]))
-    return [*ascending, *(name for name in EXTRA_BLOCKS if name in chosen), *changes]
+    extra = [name for name in EXTRA_BLOCKS if name in chosen]
+    still: list[Layer] = [*ascending, *extra]
+    changing = {changed: layer for layer in chosen if (changed := changing_layer(layer)) is not None}
+    if not changing:
+        return still
+    return [*still, *(changing[changed] for changed in _ordered(changing))]
 
 
 def _indices(layers: Iterable[Layer]) -> list[int]:
     """Indices into `hidden_states` that these blocks need, ascending."""
     needed = (layer if isinstance(layer, int) else changing_layer(layer) for layer in layers)
-    return sorted({index for index in needed if index is not None})
+    return sorted({index for index in needed if isinstance(index, int)})
 
 
 def _depth(layers: Iterable[Layer]) -> int:
@@ -153,7 +159,7 @@ def layout_of(layers: Sequence[Layer], config: Any, pooling: PoolingMode = "time
     """
     width: int = config.hidden_size
     statistics = NUM_STATISTICS * config.patch_size
-    sizes: dict[Layer, int] = {LOG_MEL: statistics, LEVEL: 1, RECORDED: statistics}
+    sizes: dict[Layer, int] = {LOG_MEL: statistics, LEVEL: 1, RECORDED: statistics, CHANGE_RECORDED: statistics}
     return VectorLayout(
         tuple(values_per_band(pooling, sizes.get(layer, width)) for layer in layers),
         config.num_mel_patches if keeps_bands(pooling) else 1,
@@ -189,14 +195,15 @@ class Embedder:
         model: an encoder of transformers whose config has `num_mel_patches`, `num_prefix_tokens` and `patch_size` and
             whose `hidden_states[k]` is the output of layer k.
         feature_extractor: its feature extractor, with `extract_features` and `frame_mask`.
-        layers: indices into `hidden_states`, "log-mel", "level", "recorded", and "change-K" of an index K.
+        layers: indices into `hidden_states`, "log-mel", "level", "recorded", "change-recorded", and "change-K" of an
+            index K.
         device: where to compute.
         pooling: mode of `pool_tokens`.
         pooling_p, rdp_gamma: exponents p and gamma of `pool_tokens`.
         max_frequency: in Hz; mel bins that reach higher are set to 0, the mean of the extractor. None: all are read.
 
     Attributes:
-        layers: the layers, ascending, then "log-mel", "level", "recorded" and the changes, ascending.
+        layers: the layers, ascending, then "log-mel", "level" and "recorded", and the changes in the same order.
         indices: into `hidden_states`, of the layers and of those that change.
         layout: of their embeddings, end to end as `join` lays them.
         clip_level: of the feature extractor; None: clips are heard as recorded.
@@ -291,18 +298,22 @@ class Embedder:
                 changing = changing_layer(layer)
                 if isinstance(layer, int):
                     hidden[layer] = tokens[layer]
-                elif changing is not None:
+                elif isinstance(changing, int):
                     hidden[layer] = token_changes(tokens[changing], config.num_mel_patches)
         if LOG_MEL in self.layers:
             hidden[LOG_MEL] = patch_statistics(self._in_band(features, 0.0, is_real), config.patch_size)
-        if LEVEL in self.layers or RECORDED in self.layers:
+        if not {LEVEL, RECORDED, CHANGE_RECORDED}.isdisjoint(self.layers):
             recorded = self.feature_extractor.log_mel(waveforms)
             if LEVEL in self.layers:
                 level = mean_level(recorded[..., : self._read_bins], is_real.to(self.device))
                 num_tokens = features.shape[1] // config.patch_size * config.num_mel_patches
                 hidden[LEVEL] = level[:, None, None].expand(-1, num_tokens, -1)
-            if RECORDED in self.layers:
-                hidden[RECORDED] = patch_statistics(self._in_band(recorded, None, is_real), config.patch_size)
+            if RECORDED in self.layers or CHANGE_RECORDED in self.layers:
+                statistics = patch_statistics(self._in_band(recorded, None, is_real), config.patch_size)
+                if RECORDED in self.layers:
+                    hidden[RECORDED] = statistics
+                if CHANGE_RECORDED in self.layers:
+                    hidden[CHANGE_RECORDED] = token_changes(statistics, config.num_mel_patches)
         return hidden
 
     def _in_band(self, features: torch.Tensor, level: float | None, is_real: torch.Tensor) -> torch.Tensor:

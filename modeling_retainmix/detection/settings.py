@@ -15,7 +15,7 @@ from modeling_retainmix.detection.backends.mahalanobis import Covariance
 from modeling_retainmix.detection.backends.whitened import LeftOutCovariance
 from modeling_retainmix.detection.nearest_search import Metric
 from modeling_retainmix.detection.pooling import DEFAULT_GAMMA, DEFAULT_P, PoolingMode, keeps_bands
-from modeling_retainmix.detection.vector_layout import CHANGE, EXTRA_BLOCKS, Layer, is_block
+from modeling_retainmix.detection.vector_layout import CHANGE, CHANGE_RECORDED, EXTRA_BLOCKS, Layer, is_block
 from modeling_retainmix.detection.windows import Reduction, Windows
 from modeling_retainmix.encoders.known_keys import near_miss
 
@@ -39,7 +39,7 @@ _BOUNDS = {  # smallest and largest valid value
     "hop_seconds": (0.01, 600),
     "max_frequency": (500, 8000),
 }
-_BLOCKS = [*EXTRA_BLOCKS, f"{CHANGE}K"]
+_BLOCKS = [*EXTRA_BLOCKS, CHANGE_RECORDED, f"{CHANGE}K"]
 _SEARCH_OPTIONS = (
     "k",
     "metric",
@@ -60,8 +60,8 @@ class DetectorSettings:
             statistics of the log-mel features (`patch_statistics`) with the clip's mean taken away, and "level" that
             mean, as recorded; with one of them, every block is divided by the spread of its references
             (`VectorLayout.divisors`). "recorded" is the statistics with that mean, in one block. "change-K" is by how
-            much the tokens of layer K change from one to the next (`token_changes`), and is compared apart from the
-            other blocks (`GroupedBackend`).
+            much the tokens of layer K change from one to the next (`token_changes`), and "change-recorded" by how much
+            those statistics do; both are compared apart from the other blocks (`GroupedBackend`).
         change_weight: of the distance between changes, beside that of the other blocks. The default was chosen among
             0.25, 0.5 and 1, on validation machines and real ones.
         pooling: mode of `pool_tokens`, of the tokens of each window.

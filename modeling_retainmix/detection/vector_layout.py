@@ -10,20 +10,29 @@ LEVEL = "level"
 RECORDED = "recorded"
 EXTRA_BLOCKS = (LOG_MEL, LEVEL, RECORDED)  # in the order in which they lie in a vector
 CHANGE = "change-"
-# An index into `hidden_states`; what is computed of the features alone; or "change-K", from token to token of layer K
+CHANGE_RECORDED = f"{CHANGE}{RECORDED}"
+# An index into `hidden_states`; what is computed of the features alone; or "change-K", from token to token of layer K,
+# and "change-recorded", of the statistics
 Layer = int | str
-BLOCK_NAMES = f'"{LOG_MEL}", "{LEVEL}", "{RECORDED}" or "{CHANGE}K" with the index K of a layer'
+BLOCK_NAMES = f'"{LOG_MEL}", "{LEVEL}", "{RECORDED}", "{CHANGE}{RECORDED}" or "{CHANGE}K" with the index K of a layer'
 
 
-def changing_layer(layer: Layer) -> int | None:
-    """Return K of the block "change-K"; None: the block is another one."""
-    found = re.fullmatch(rf"{CHANGE}(\d+)", layer, re.ASCII) if isinstance(layer, str) else None
-    return None if found is None else int(found[1])
+def changing_layer(layer: Layer) -> Layer | None:
+    """Return of what the block "change-K" or "change-recorded" holds changes; None: the block is another one."""
+    found = re.fullmatch(rf"{CHANGE}(\d+|{RECORDED})", layer, re.ASCII) if isinstance(layer, str) else None
+    if found is None:
+        return None
+    return RECORDED if found[1] == RECORDED else int(found[1])
 
 
 def is_block(layer: Layer) -> bool:
     """Whether this names a block, of a model that is deep enough."""
     return isinstance(layer, int) or layer in EXTRA_BLOCKS or changing_layer(layer) is not None
+
+
+def joined_blocks(layer: int) -> tuple[Layer, ...]:
+    """Return a layer, log-mel statistics as recorded, and the changes of both: the blocks that tell faults best."""
+    return (layer, RECORDED, f"{CHANGE}{layer}", CHANGE_RECORDED)
 
 
 @dataclass(frozen=True)

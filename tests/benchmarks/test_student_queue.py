@@ -102,7 +102,7 @@ def test_when_the_queue_has_run_then_every_layer_is_scored_beside_the_frozen_sys
     students = {row["run"]: [r for r in scored if r["run"] == row["run"]] for row in scored}
     assert list(students) == ["frozen-0-0", *STUDENTS]
     of_a_layer = 3 * conditions  # two backends and changes; the oracle has two backends and the factory alone
-    log_mel = 2 * 2 * conditions
+    log_mel = (2 * 2 + 1) * conditions  # the statistics have changes
     counts = [LAYERS * (of_a_layer + 2 * 3) + log_mel, *2 * [LAYERS * of_a_layer]]
     assert [len(found) for found in students.values()] == counts
     frozen = {row["system"] for row in students["frozen-0-0"]}

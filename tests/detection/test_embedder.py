@@ -7,6 +7,7 @@ import torch
 from modeling_retainmix import BeatsFeatureExtractor
 from modeling_retainmix.detection.embedder import Embedder, token_changes
 from modeling_retainmix.detection.pooling import pool_tokens
+from modeling_retainmix.detection.vector_layout import joined_blocks
 from modeling_retainmix.encoders import EatConfig, EatFeatureExtractor, EatModel, LogMelConfig
 from modeling_retainmix.encoders.modeling_log_mel import LogMelModel, patch_statistics
 
@@ -198,6 +199,18 @@ def test_changes_are_pooled_behind_the_other_blocks_and_read_their_layer_alone(
     torch.testing.assert_close(alone.embed(waveforms)["change-2"], pooled["change-2"])
 
 
+def test_changes_of_the_statistics_lie_behind_those_of_layers(tiny_model, feature_extractor, waveforms):
+    embedder = Embedder(tiny_model, feature_extractor, ["change-recorded", "change-1", "recorded", 1])
+    assert embedder.layers == [1, "recorded", "change-1", "change-recorded"] == list(joined_blocks(1))
+    tokens, pooled = embedder.tokens(waveforms), embedder.embed(waveforms)
+    expected = changes_one_by_one(tokens.hidden["recorded"], 8).mean(axis=1).reshape(3, -1)
+    np.testing.assert_allclose(pooled["change-recorded"].numpy(), expected, rtol=1e-4, atol=1e-5)
+    assert embedder.layout.num_changes == 2 and embedder.join(pooled).shape[1] == 2 * 8 * (24 + 48)
+    alone = Embedder(tiny_model, feature_extractor, ["change-recorded"])
+    assert alone.indices == [] and alone.layout.num_changes == 1
+    torch.testing.assert_close(alone.embed(waveforms)["change-recorded"], pooled["change-recorded"])
+
+
 def test_changes_hear_no_padding():
     """Behind a steady hum the padding begins, which would be the greatest change of all."""
     torch.manual_seed(0)
@@ -215,6 +228,6 @@ def test_changes_hear_no_padding():
 @pytest.mark.parametrize("layers", [[], [4], [0, "loudness"], ["change-4"], ["change-x"], ["change--1"]])
 def test_when_a_layer_does_not_exist_then_error_lists_what_does(tiny_model, feature_extractor, layers):
     with pytest.raises(
-        ValueError, match='is not valid for a model of 3 layers: use 0 to 3, "log-mel", "level", "recorded" or "ch'
+        ValueError, match='is not valid for a model of 3 layers: use 0 to 3, "log-mel", "level", "recorded", "change-r'
     ):
         Embedder(tiny_model, feature_extractor, layers)

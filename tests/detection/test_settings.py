@@ -122,8 +122,8 @@ def test_when_a_value_is_not_valid_then_error_names_field_and_value(name, values
         ({"max_frequency": "all"}, "use a number or None"),
         (
             {"layer": "loglmel"},
-            "did you mean 'log-mel'? Use 'log-mel', 'level', 'recorded', 'change-K', a whole number, several of these "
-            "or None",
+            "did you mean 'log-mel'? Use 'log-mel', 'level', 'recorded', 'change-recorded', 'change-K', a whole "
+            "number, several of these or None",
         ),
     ],
 )

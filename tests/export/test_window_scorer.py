@@ -29,7 +29,7 @@ def scorer(detector, references):
 @pytest.mark.parametrize("pooling", ["time_mean", "time_mean_std", "time_generalized_mean", "time_rdp", "mean"])
 @pytest.mark.parametrize("name", ["log-mel", "beats", "eat"])
 def test_when_a_window_is_scored_then_the_detector_gives_the_same(encoders, references, clips, name, pooling):
-    layer = None if name == "log-mel" else (1, "log-mel", "level", "recorded", "change-2")
+    layer = None if name == "log-mel" else (1, "log-mel", "level", "recorded", "change-2", "change-recorded")
     detector = AnomalyDetector.from_pretrained(
         encoders[name], device="cpu", layer=layer, pooling=pooling, backend="whitened", max_frequency=6000
     )

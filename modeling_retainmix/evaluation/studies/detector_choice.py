@@ -35,12 +35,14 @@ from modeling_retainmix.detection.embedder import Embedder, embedding_layer, lay
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.vector_layout import (
     CHANGE,
+    CHANGE_RECORDED,
     EXTRA_BLOCKS,
     LEVEL,
     LOG_MEL,
     RECORDED,
     Layer,
     VectorLayout,
+    joined_blocks,
 )
 from modeling_retainmix.evaluation.bootstrap import official_scores
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
@@ -113,7 +115,8 @@ def load_choice_encoder(name: str, device: str, with_log_mel: bool) -> ChoiceEnc
     extractor, config = AutoFeatureExtractor.from_pretrained(loadable), AutoConfig.from_pretrained(loadable)
     layers = range(config.num_hidden_layers + 1)
     changes = [f"{CHANGE}{layer}" for layer in layers]
-    embedder = Embedder(load_pretrained(AutoModel, loadable), extractor, [*layers, *EXTRA_BLOCKS, *changes], device)
+    read = [*layers, *EXTRA_BLOCKS, *changes, CHANGE_RECORDED]
+    embedder = Embedder(load_pretrained(AutoModel, loadable), extractor, read, device)
     short = Path(name).name
     combined: list[tuple[str, tuple[Layer, ...]]] = []
     if with_log_mel:
@@ -126,6 +129,7 @@ def load_choice_encoder(name: str, device: str, with_log_mel: bool) -> ChoiceEnc
         combined.append((f"{short}, changes of layer {layer} + {AS_RECORDED}", (RECORDED, change)))
     own = embedding_layer(config)
     combined.append((f"{short}, layer {own} and its changes + {AS_RECORDED}", (own, RECORDED, changes[own])))
+    combined.append((f"{short}, layer {own} + {AS_RECORDED}, with the changes of both", joined_blocks(own)))
     listed = [Representation(title, keys, layout_of(keys, config)) for title, keys in combined]
     if with_log_mel:
         layout = VectorLayout(num_bands=config.num_mel_patches)

@@ -107,7 +107,7 @@ def test_command_writes_rows_of_real_sets_and_factory_and_times(factory_folders,
     main([*arguments, "--cache_dir", tables, "--device", "cpu"])
     with open(output, newline="") as file:
         rows = list(csv.DictReader(file))
-    representations = 4 + 3 + 2 * 3 + 3 + 1 + 1  # log-mel, layers, joined, changes, all of them, changes of log-mel
+    representations = 4 + 3 + 2 * 3 + 3 + 2 + 1  # log-mel, layers, joined, changes, all of them, changes of log-mel
     counts = {"fan": 2 * 4 * 3 - 1, "factory": 6 * 9 * 3}
     for group, count in counts.items():
         assert sum(row["group"] == group for row in rows) == count * representations * 2
