@@ -22,14 +22,11 @@ import torch
 from modeling_retainmix.data.benchmark import PROTOCOLS, SUBSETS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.detection.domain_scores import DomainScores
-from modeling_retainmix.detection.embedder import layout_of
 from modeling_retainmix.detection.settings import DetectorSettings
-from modeling_retainmix.detection.vector_layout import CHANGE_RECORDED, RECORDED, Layer, VectorLayout, joined_blocks
-from modeling_retainmix.encoders.configuration_log_mel import LogMelConfig
-from modeling_retainmix.encoders.modeling_log_mel import LogMelModel
-from modeling_retainmix.evaluation.compared_systems import LOG_MEL_STATISTICS
+from modeling_retainmix.detection.vector_layout import Layer, VectorLayout
+from modeling_retainmix.evaluation.compared_systems import LOG_MEL
 from modeling_retainmix.evaluation.embeddings import EmbedFunction, embed_mixtures, embed_oracle
-from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embed_together, log_mel_mean
+from modeling_retainmix.evaluation.score_encoders import NamedEncoder, embed_together, log_mel_mean, log_mel_statistics
 from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, WHITENED, score_benchmark
 from modeling_retainmix.evaluation.studies.choice_sets import RealSet, read_noise, read_real_sets
 from modeling_retainmix.metrics.dcase_score.dcase_score import dcase_score
@@ -78,11 +75,9 @@ def comparisons(encoders: Sequence[NamedEncoder]) -> dict[View, Comparison]:
         for layer in encoder.layers:
             for backend, settings in BACKENDS.items():
                 views[encoder.name, layer, backend] = Comparison((layer,), settings)
-            if encoder.model is not None and encoder.name != ORACLE:
-                of_log_mel = (RECORDED, CHANGE_RECORDED)
-                blocks = of_log_mel if encoder.name == LOG_MEL_STATISTICS else joined_blocks(layer)
-                layout = layout_of(blocks, encoder.model.config)
-                views[encoder.name, layer, CHANGES] = Comparison(blocks, WHITENED, layout)
+            if encoder.name not in (ORACLE, LOG_MEL):
+                blocks = encoder.joined(layer)
+                views[encoder.name, layer, CHANGES] = Comparison(blocks, WHITENED, encoder.layout(blocks))
     return views
 
 
@@ -109,9 +104,8 @@ class Scorer:
 
     def teacher(self, model: Any, extractor: Any, run: RunArguments, args: RetainMixTrainingArguments) -> list[Row]:
         """Score the frozen teacher and the log-mel mean and statistics; arguments and result as in `student`."""
-        statistics = NamedEncoder(LOG_MEL_STATISTICS, LogMelModel(LogMelConfig()).eval(), extractor, (0,))
-        encoders = [NamedEncoder(TEACHER, model, extractor, _layers(model)), log_mel_mean(extractor), statistics]
-        return self._rows(encoders, run, args)
+        spectra = [log_mel_mean(extractor), log_mel_statistics(extractor)]
+        return self._rows([NamedEncoder(TEACHER, model, extractor, _layers(model)), *spectra], run, args)
 
     def frozen(self, model: Any, extractor: Any, run: RunArguments, args: RetainMixTrainingArguments) -> list[Row]:
         """Score as `teacher` does, and the oracle, which real machines do not have."""

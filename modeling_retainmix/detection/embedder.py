@@ -34,6 +34,7 @@ from modeling_retainmix.detection.vector_layout import (
     Layer,
     VectorLayout,
     changing_layer,
+    joined_blocks,
 )
 from modeling_retainmix.encoders.configuration_log_mel import NUM_STATISTICS, LogMelConfig
 from modeling_retainmix.encoders.fbank import FFT_SIZE, FRAME_LENGTH, FRAME_SHIFT, SAMPLING_RATE, mel_filters
@@ -80,6 +81,18 @@ def chosen_layers(layer: Layer | tuple[Layer, ...] | None, config: Any) -> tuple
     if layer is None:
         return (embedding_layer(config),)
     return layer if isinstance(layer, tuple) else (layer,)
+
+
+def default_blocks(config: Any, backend: str) -> tuple[Layer, ...]:
+    """Return what a detector reads of an encoder if it is told nothing: what its backend was chosen or published with.
+
+    That is `joined_blocks` under "whitened", the statistics alone where these are the encoder; under every other
+    backend the layer alone.
+    """
+    layer = embedding_layer(config)
+    if backend != "whitened" or isinstance(config, LogMelConfig):
+        return (layer,)
+    return joined_blocks(layer)
 
 
 def embedding_layer(config: Any) -> int:

@@ -15,7 +15,13 @@ from modeling_retainmix.audio import AudioSource
 from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.detection.clip_embedding import ClipEmbeddings, embed_clips
 from modeling_retainmix.detection.cut_recordings import describe_cuts
-from modeling_retainmix.detection.embedder import Embedder, chosen_layers, load_encoder
+from modeling_retainmix.detection.embedder import (
+    Embedder,
+    chosen_layers,
+    default_blocks,
+    embedding_layer,
+    load_encoder,
+)
 from modeling_retainmix.detection.groups import describe_one_session, recording_groups
 from modeling_retainmix.detection.inputs import check_normal, clip_sources, reference_domains
 from modeling_retainmix.detection.level_cells import CELL
@@ -61,6 +67,8 @@ class ScoringDetector:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size}: use at least 1 window")
+        if settings.layer is None:
+            settings = replace(settings, layer=default_blocks(model.config, settings.backend))
         self.settings = settings
         self.batch_size = batch_size
         self.embedder = Embedder(
@@ -114,7 +122,10 @@ class ScoringDetector:
 
         def read() -> Any:
             chosen, names = (DetectorSettings(**settings), []) if file is None else read_settings(file)
-            detector = cls(*load_encoder(name, chosen.layer, revision, trust_remote_code), chosen, device, batch_size)
+            model, extractor = load_encoder(name, chosen.layer, revision, trust_remote_code)
+            if file is not None and chosen.layer is None:  # saved before the layers were written down
+                chosen = replace(chosen, layer=embedding_layer(model.config))
+            detector = cls(model, extractor, chosen, device, batch_size)
             if file is not None:
                 layout, config = detector.embedder.layout, detector.embedder.model.config
                 num_bands = (config.num_mel_patches, config.num_mel_bins // CELL)

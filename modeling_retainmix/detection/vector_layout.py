@@ -1,6 +1,7 @@
 """What lies where in a pooled vector: blocks end to end, one for each layer that is read, each of frequency bands."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +34,19 @@ def is_block(layer: Layer) -> bool:
 def joined_blocks(layer: int) -> tuple[Layer, ...]:
     """Return a layer, log-mel statistics as recorded, and the changes of both: the blocks that tell faults best."""
     return (layer, RECORDED, f"{CHANGE}{layer}", CHANGE_RECORDED)
+
+
+def describe_blocks(layers: Sequence[Layer]) -> str:
+    """Name blocks in a sentence: "layer 4, log-mel statistics as recorded, changes of layer 4"."""
+    names = {LOG_MEL: "log-mel statistics", RECORDED: "log-mel statistics as recorded", LEVEL: LEVEL}
+
+    def describe(layer: Layer) -> str:
+        changing = changing_layer(layer)
+        if changing is not None:
+            return f"changes of {'log-mel statistics' if changing == RECORDED else describe(changing)}"
+        return names.get(str(layer), f"layer {layer}")
+
+    return ", ".join(describe(layer) for layer in layers)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 LayerRule = Literal["same", "best", "last"]
+# How a row compares clips: all alike, as a table is told; whitened; or as the detector's default does, what is heard
+# joined with log-mel statistics and the changes of both
+Comparison = Literal["plain", "whitened", "joined"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,9 @@ class ComparedSystem:
         layer: the layer of the trained model ("same"), the one that is best on validation machines ("best"), or the
             last one; None: the features have no layers.
         oracle: average the embeddings of clean clip and noise instead of embedding their mixture (Table 3).
-        whitened: compare clips by `backend="whitened"`, the detector's default, whatever backend the other rows have.
+        comparison: "plain", by the backend that a table is told; "whitened", by `backend="whitened"` whatever the
+            others have; "joined", whitened, and joined with log-mel statistics as recorded and the changes of both
+            (`joined_blocks`), as a detector compares clips by default; of log-mel, its statistics and their changes.
     """
 
     key: str
@@ -29,7 +34,7 @@ class ComparedSystem:
     encoder: str
     layer: LayerRule | None
     oracle: bool = False
-    whitened: bool = False
+    comparison: Comparison = "plain"
 
 
 LOG_MEL = "log_mel"
@@ -89,21 +94,31 @@ _PLAIN = (
 )
 
 
-def whitened(key: str) -> str:
-    """Return the key of the row that compares the same embeddings by `backend="whitened"`."""
-    return f"{key}_whitened"
+def compared(key: str, comparison: Comparison) -> str:
+    """Return the key of the row that compares the same system in another way."""
+    return key if comparison == "plain" else f"{key}_{comparison}"
 
 
-def _with_whitened(system: ComparedSystem) -> tuple[ComparedSystem, ComparedSystem]:
-    other = replace(system, key=whitened(system.key), label=f"{system.label}, whitened", whitened=True)
-    return system, other
+def plain(key: str) -> str:
+    """Return the key of the system's first row."""
+    return key.removesuffix("_whitened").removesuffix("_joined")
 
 
-SYSTEMS = tuple(one for system in _PLAIN for one in _with_whitened(system))
-# What every table shows beside its encoders: the spectrum under their backend, and whitened.
+def _compared(system: ComparedSystem) -> list[ComparedSystem]:
+    # Time means and averages hold no changes; the best layer is chosen by what the layers hold themselves.
+    can_join = system.encoder != LOG_MEL and not system.oracle and system.layer != "best"
+    ways: list[Comparison] = ["whitened", *(["joined"] if can_join else [])]  # type: ignore[list-item]
+    others = [
+        replace(system, key=compared(system.key, way), label=f"{system.label}, {way}", comparison=way) for way in ways
+    ]
+    return [system, *others]
+
+
+SYSTEMS = tuple(one for system in _PLAIN for one in _compared(system))
+# What every table shows beside its encoders: the spectrum under their backend, whitened, and with its changes.
 LOG_MEL_ROWS = tuple(system.key for system in SYSTEMS if system.encoder in (LOG_MEL, LOG_MEL_STATISTICS))
 BY_KEY = {system.key: system for system in SYSTEMS}
 
 # The table of one run
 _OF_A_RUN = (LOG_MEL, LOG_MEL_STATISTICS, FROZEN_SAME, FROZEN_BEST, TRAINED_MODEL, ORACLE)
-RUN_SYSTEMS = tuple(one for system in _PLAIN if system.key in _OF_A_RUN for one in _with_whitened(system))
+RUN_SYSTEMS = tuple(one for system in _PLAIN if system.key in _OF_A_RUN for one in _compared(system))

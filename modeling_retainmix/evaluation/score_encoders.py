@@ -12,13 +12,12 @@ import torch
 from tqdm.auto import tqdm
 
 from modeling_retainmix.data.benchmark import KINDS, BenchmarkProtocol, MachineBenchmark
-from modeling_retainmix.detection.embedder import Embedder
-from modeling_retainmix.detection.pooling import pool_tokens
+from modeling_retainmix.detection.embedder import Embedder, layout_of
 from modeling_retainmix.detection.settings import DetectorSettings
-from modeling_retainmix.detection.vector_layout import Layer
-from modeling_retainmix.encoders import LogMelConfig
-from modeling_retainmix.encoders.feature_extraction_encoder import mean_level, set_clip_level
-from modeling_retainmix.encoders.modeling_log_mel import patch_statistics
+from modeling_retainmix.detection.vector_layout import CHANGE_RECORDED, RECORDED, Layer, VectorLayout, joined_blocks
+from modeling_retainmix.detection.vector_layout import LOG_MEL as CENTRED
+from modeling_retainmix.encoders import LogMelConfig, LogMelModel
+from modeling_retainmix.encoders.feature_extraction_encoder import mean_level
 from modeling_retainmix.evaluation.compared_systems import LOG_MEL, LOG_MEL_STATISTICS
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache, Tensors
 from modeling_retainmix.evaluation.embeddings import (
@@ -63,8 +62,24 @@ class NamedEncoder:
             digest.update(values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
 
-    def identity(self, layer: int, oracle: bool) -> dict[str, Any]:
-        """Return what the embeddings of a layer depend on beside the clips."""
+    def joined(self, layer: int) -> tuple[Layer, ...]:
+        """Return the blocks that are joined with a layer (`joined_blocks`); of log-mel the statistics alone.
+
+        Raises:
+            ValueError: a mean over time holds no changes.
+        """
+        if self.model is not None:
+            return joined_blocks(layer)
+        if self.spectrum == "mean":
+            raise ValueError("the log-mel mean has no changes to join: compare log_mel_statistics")
+        return RECORDED, CHANGE_RECORDED
+
+    def layout(self, blocks: Sequence[Layer]) -> VectorLayout:
+        """Return how the embeddings of blocks lie in one vector."""
+        return layout_of(blocks, LogMelConfig() if self.model is None else self.model.config)
+
+    def identity(self, layer: Layer, oracle: bool) -> dict[str, Any]:
+        """Return what the embeddings of a layer or another block depend on beside the clips."""
         return {
             "encoder": self.fingerprint,
             "features": self.feature_extractor.to_json_string(),
@@ -90,7 +105,7 @@ def score_encoders(
     encoders: Sequence[NamedEncoder],
     oracle: bool = False,
     settings: DetectorSettings = NEAREST_REFERENCE,
-    whitened: Collection[tuple[str, int]] = (),
+    compared: Collection[tuple[str, int, str]] = (),
     cache: EmbeddingCache | None = None,
     device: torch.device | str = "cpu",
     batch_size: int = 64,
@@ -107,7 +122,8 @@ def score_encoders(
         encoders: with names that differ.
         oracle: average the embeddings of clean clip and noise (Table 3) instead of embedding the mixture.
         settings: how embeddings are compared, see `score_benchmark`.
-        whitened: (name, layer) of what is compared by `scores.WHITENED` as well.
+        compared: (name, layer, comparison) of what is compared in other ways as well: "whitened", by
+            `scores.WHITENED`, or "joined", so with `NamedEncoder.joined`.
         cache: embeddings that are there are not computed again; None: nothing is kept.
         device: where to compute.
         batch_size: clips of one forward.
@@ -115,12 +131,18 @@ def score_encoders(
         show_progress: show the bar.
 
     Returns:
-        {(name, layer): scores}, and those of `whitened` as (name, layer, "whitened").
+        {(name, layer): scores}, and those of `compared` under their own keys.
     """
+    by_name = {encoder.name: encoder for encoder in encoders}
+    blocks = {
+        view: by_name[name].joined(layer) if comparison == "joined" else (layer,)
+        for view in compared
+        for name, layer, comparison in [view]
+    }
+    plain: list[tuple[str, Layer]] = [(encoder.name, layer) for encoder in encoders for layer in encoder.layers]
+    read = dict.fromkeys([*plain, *((view[0], block) for view, parts in blocks.items() for block in parts)])
     identities: dict[Hashable, Mapping[str, Any]] = {
-        (encoder.name, layer): encoder.identity(layer, oracle) if cache else {}
-        for encoder in encoders
-        for layer in encoder.layers
+        (name, block): by_name[name].identity(block, oracle) if cache else {} for name, block in read
     }
     has_clip_level = any(encoder.feature_extractor.clip_level is not None for encoder in encoders)
     embed_clips = partial(embed_oracle, has_clip_level=has_clip_level) if oracle else embed_mixtures
@@ -141,11 +163,18 @@ def score_encoders(
 
     def embed_machine(machine: MachineBenchmark) -> BenchmarkEmbeddings:
         found = fetch(machine)
-        return found | {(*view, "whitened"): found[view] for view in whitened}
+        others: BenchmarkEmbeddings = {
+            view: {cell: torch.cat([found[view[0], block][cell] for block in parts], dim=1) for cell in cells}
+            for view, parts in blocks.items()
+            for cells in [found[view[0], parts[0]]]
+        }
+        return {**{view: found[view] for view in plain}, **others}
 
     machines = tqdm(benchmark, desc=description, disable=None if show_progress else True)
-    by_view = dict.fromkeys(identities, settings) | {(*view, "whitened"): WHITENED for view in whitened}
-    return score_benchmark(machines, protocol, embed_machine, by_view)
+    by_view: dict[Hashable, DetectorSettings] = {**dict.fromkeys(plain, settings), **dict.fromkeys(blocks, WHITENED)}
+    layouts: dict[Hashable, VectorLayout] = dict.fromkeys(plain, VectorLayout())
+    layouts |= {view: by_name[view[0]].layout(parts) for view, parts in blocks.items()}
+    return score_benchmark(machines, protocol, embed_machine, by_view, layouts)
 
 
 def _named(embeddings: BenchmarkEmbeddings) -> dict[Hashable, Tensors]:
@@ -164,7 +193,7 @@ def embedders_by_key(
 
     @cache_results  # a cut encoder is a copy: make it once for all machine types
     def embedder(keys: tuple[Any, ...]) -> EmbedFunction:
-        layers: dict[str, list[int]] = {}
+        layers: dict[str, list[Layer]] = {}
         for name, layer in keys:
             layers.setdefault(name, []).append(layer)
         return embed_together([(by_name[name], wanted) for name, wanted in layers.items()], device)
@@ -184,7 +213,7 @@ def embed_together(
     groups: dict[str, tuple[Any, list[tuple[str, _EmbedFeatures]]]] = {}
     for encoder, layers in encoders:
         extractor = encoder.feature_extractor
-        embed: _EmbedFeatures = _SPECTRA[encoder.spectrum]
+        embed = _embed_spectrum(encoder, layers, device)
         if encoder.model is not None:
             embed = Embedder(encoder.model, extractor, layers, device).embed
         groups.setdefault(extractor.to_json_string(), (extractor, []))[1].append((encoder.name, embed))
@@ -216,14 +245,13 @@ def _features(extractor: Any, waveforms: torch.Tensor, level_of: torch.Tensor | 
 _EmbedFeatures = Callable[[torch.Tensor, torch.Tensor], dict[Hashable, torch.Tensor]]
 
 
-def _log_mel_mean(waveforms: torch.Tensor, features: torch.Tensor) -> dict[Hashable, torch.Tensor]:
-    return {0: features.mean(dim=1)}
-
-
-def _log_mel_statistics(waveforms: torch.Tensor, features: torch.Tensor) -> dict[Hashable, torch.Tensor]:
-    tokens = patch_statistics(set_clip_level(features, 0.0), _PATCH_SIZE)
-    return {0: pool_tokens(tokens, features.shape[2] // _PATCH_SIZE)}
-
-
-_PATCH_SIZE = LogMelConfig().patch_size
-_SPECTRA: dict[str, _EmbedFeatures] = {"mean": _log_mel_mean, "statistics": _log_mel_statistics}
+def _embed_spectrum(encoder: NamedEncoder, blocks: Sequence[Layer], device: torch.device | str) -> _EmbedFeatures:
+    """Embed what has no weights; layer 0 of the statistics has the clip's mean taken away."""
+    if encoder.spectrum == "mean":
+        return lambda waveforms, features: {0: features.mean(dim=1)}
+    names: dict[Hashable, Layer] = {CENTRED if block == 0 else block: block for block in blocks}
+    read = [CENTRED if block == 0 else block for block in blocks]
+    embedder = Embedder(LogMelModel(LogMelConfig()).eval(), encoder.feature_extractor, read, device)
+    return lambda waveforms, features: {
+        names[block]: values for block, values in embedder.embed(waveforms, features).items()
+    }

@@ -14,6 +14,7 @@ from modeling_retainmix.evaluation.compared_systems import (
     TEACHER,
     TRAINED_MODEL,
     ComparedSystem,
+    Comparison,
 )
 from modeling_retainmix.evaluation.results import result_row
 from modeling_retainmix.evaluation.score_encoders import (
@@ -31,7 +32,7 @@ class SystemScores:
 
     Attributes:
         rows: {key of the system: (layer, scores)}, in the order of the systems; layer None: there are no layers.
-        by_layer: {(name of the encoder, layer): scores} of everything that was read, neither whitened nor averaged.
+        by_layer: {(name of the encoder, layer): scores} of every layer that was read, in the plain comparison.
     """
 
     rows: dict[str, tuple[int | None, BenchmarkScores]]
@@ -73,13 +74,13 @@ def score_systems(
             evaluation if wanted else (),
             encoders=[replace(known[name], layers=tuple(sorted(k for n, k in wanted if n == name))) for name in names],
             oracle=oracle,
-            whitened={views[system.key] for system in chosen if system.whitened},
+            compared={(*views[system.key], system.comparison) for system in chosen if system.comparison != "plain"},
             description="oracle" if oracle else "evaluation machines",
             **options,
         )
     rows = {}
     for system in systems:
-        view: Hashable = (*views[system.key], "whitened") if system.whitened else views[system.key]
+        view = views[system.key] if system.comparison == "plain" else (*views[system.key], system.comparison)
         rows[system.key] = layers[system.key], scores[system.oracle][view]
     read = {*(views[system.key] for system in systems if not system.oracle), *every}
     return SystemScores(rows, {view: scores[False][view] for view in read})
@@ -90,22 +91,21 @@ def _best_layers(
     teacher: NamedEncoder,
     validation: Sequence[MachineBenchmark],
     options: Mapping[str, Any],
-) -> dict[bool, int]:
-    """Return {whitened: the teacher's best layer} of the systems that want it."""
-    wanted = {system.whitened for system in systems if system.layer == "best"}
+) -> dict[Comparison, int]:
+    """Return {comparison: the teacher's best layer} of the systems that want it."""
+    wanted = {system.comparison for system in systems if system.layer == "best"}
     if not wanted:
         return {}
     views = [(teacher.name, layer) for layer in teacher.layers]
     scores = score_encoders(
         validation,
         encoders=[teacher],
-        whitened=views if True in wanted else (),
+        compared=[(*view, way) for view in views for way in wanted if way != "plain"],
         description="validation machines",
         **options,
     )
     return {
-        whitened: best_layer({view: scores[(*view, "whitened") if whitened else view] for view in views})
-        for whitened in wanted
+        way: best_layer({view: scores[view if way == "plain" else (*view, way)] for view in views}) for way in wanted
     }
 
 
@@ -159,11 +159,11 @@ def table_rows(
 
 
 def _layer(
-    system: ComparedSystem, encoders: Mapping[str, NamedEncoder], layer: int, best: Mapping[bool, int]
+    system: ComparedSystem, encoders: Mapping[str, NamedEncoder], layer: int, best: Mapping[Comparison, int]
 ) -> int | None:
     if system.layer == "last":
         return encoders[system.encoder].layers[-1]
-    return {"same": layer, "best": best.get(system.whitened), None: None}[system.layer]
+    return {"same": layer, "best": best.get(system.comparison), None: None}[system.layer]
 
 
 def _all_layers(model: Any) -> tuple[int, ...]:

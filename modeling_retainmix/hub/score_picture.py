@@ -1,6 +1,6 @@
 """The picture of a model card: the official score of every system over the signal-to-noise ratio.
 
-A system has one color: a solid line by the nearest reference, a dashed line whitened.
+A system has one color: a solid line by the nearest reference, a dashed one whitened, a dotted one joined.
 """
 
 import warnings
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 PICTURE = "scores.png"
+
+_LINES = {"_whitened": "--", "_joined": ":"}  # by the ends of keys
 
 
 def draw_scores(results: Mapping[str, Any], path: Path) -> bool:
@@ -44,7 +46,7 @@ def draw_scores(results: Mapping[str, Any], path: Path) -> bool:
                 marker="o",
                 markersize=4,
                 color=f"C{systems.index(_system(row))}",
-                linestyle="--" if row["key"] != _system(row) else "-",
+                linestyle=_LINES.get(row["key"].removeprefix(_system(row)), "-"),
                 label=row["name"],
             )
         axes.axhline(50, color="0.6", linewidth=0.8, linestyle=":")  # chance
@@ -58,4 +60,5 @@ def draw_scores(results: Mapping[str, Any], path: Path) -> bool:
 
 
 def _system(row: Mapping[str, Any]) -> str:
-    return str(row["key"]).removesuffix("_whitened")
+    key = str(row["key"])
+    return next((key.removesuffix(end) for end in _LINES if key.endswith(end)), key)

@@ -16,7 +16,7 @@ from modeling_retainmix.detection.events import Event
 from modeling_retainmix.detection.inputs import clip_sources
 from modeling_retainmix.detection.judgement import Judgement, ThresholdBasis
 from modeling_retainmix.detection.recording_health import Finding
-from modeling_retainmix.detection.vector_layout import LEVEL
+from modeling_retainmix.detection.vector_layout import LEVEL, RECORDED, describe_blocks
 from modeling_retainmix.encoders import LogMelModel
 
 EXCERPT_SECONDS = 10.0
@@ -162,7 +162,7 @@ def collect_findings(
         basis=basis,
         has_groups=detector._fitted().notes.has_groups,
         num_references=len(detector.reference_names),
-        hears_level=detector.embedder.clip_level is None or LEVEL in detector.embedder.layers,
+        hears_level=detector.embedder.clip_level is None or not {LEVEL, RECORDED}.isdisjoint(detector.embedder.layers),
         max_frequency=detector.settings.max_frequency or SAMPLING_RATE / 2,
         model=_describe_model(detector),
         settings=detector.settings.to_dict(),
@@ -231,9 +231,10 @@ def _detail(detector: AnomalyDetector, source: AudioSource, judgement: Judgement
 def _describe_model(detector: AnomalyDetector) -> str:
     """Name the encoder, without the folder that it was loaded from, or say that there is none."""
     model, layers = detector.embedder.model, detector.embedder.layers
-    if isinstance(model, LogMelModel) or not detector.embedder.indices:
-        names = ["log-mel statistics"] if layers != [LEVEL] else []
-        return f"{' and '.join([*names, *([LEVEL] if LEVEL in layers else [])])} (no encoder)"
+    read = describe_blocks(layers)
+    if isinstance(model, LogMelModel):  # whose layer 0 they are
+        return f"{read.replace('layer 0', 'log-mel statistics')} (no encoder)"
+    if not detector.embedder.indices:
+        return f"{read} (no encoder)"
     count = sum(parameter.numel() for parameter in model.parameters())
-    read = f"layer{'' if len(layers) == 1 else 's'} {', '.join(map(str, layers))}"
-    return f"{model.config.model_type} ({count / 1e6:.1f} million parameters), {read}"
+    return f"{model.config.model_type} ({count / 1e6:.1f} million parameters): {read}"

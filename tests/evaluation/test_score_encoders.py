@@ -57,10 +57,37 @@ def test_log_mel_statistics_are_those_of_the_detector(benchmark):
 
 def test_whitened_views_are_scored_beside_the_others_on_the_same_embeddings(benchmark):
     encoder = make_encoder("one", 0)
-    both = score(benchmark, [encoder], whitened=[("one", 2)])
+    both = score(benchmark, [encoder], compared=[("one", 2, "whitened")])
     assert set(both) == {("one", 1), ("one", 2), ("one", 2, "whitened")}
     alone = score(benchmark, [encoder], settings=WHITENED)
     assert both["one", 2, "whitened"].cells == alone["one", 2].cells != both["one", 2].cells
+
+
+@pytest.mark.parametrize("make", [lambda: make_encoder("one", 0), lambda: log_mel_statistics(BeatsFeatureExtractor())])
+def test_joined_views_are_the_scores_of_a_detector_that_reads_all_their_blocks(benchmark, make):
+    encoder = make()
+    layer = encoder.layers[-1]
+    view = (encoder.name, layer, "joined")
+    found = score(benchmark, [encoder], compared=[view])
+    assert set(found) == {view, *((encoder.name, layer) for layer in encoder.layers)}
+    blocks = (layer, "recorded", f"change-{layer}", "change-recorded") if encoder.model else (0, "change-0")
+    model = encoder.model or LogMelModel(LogMelConfig()).eval()
+    embedder = Embedder(model, encoder.feature_extractor, blocks)
+
+    def embed(waveforms):
+        return {view: embedder.join(embedder.embed(waveforms))}
+
+    alone = score_benchmark(
+        benchmark, PROTOCOL, lambda m: embed_mixtures(m, PROTOCOL, embed), WHITENED, embedder.layout
+    )
+    for cell, values in alone[view].clips.scores.items():
+        np.testing.assert_allclose(found[view].clips.scores[cell], values, rtol=1e-5)
+        assert not np.allclose(found[view[:2]].clips.scores[cell], values)
+
+
+def test_a_mean_over_time_has_no_changes_to_join(benchmark):
+    with pytest.raises(ValueError, match="the log-mel mean has no changes to join: compare log_mel_statistics"):
+        score(benchmark, [log_mel_mean(BeatsFeatureExtractor())], compared=[(LOG_MEL, 0, "joined")])
 
 
 def test_when_a_cache_is_given_then_scores_are_equal_and_no_clip_is_embedded_again(benchmark, tmp_path, monkeypatch):

@@ -9,7 +9,8 @@ from modeling_retainmix.evaluation.compared_systems import (
     SYSTEMS,
     TEACHER,
     TRAINED_MODEL,
-    whitened,
+    compared,
+    plain,
 )
 from modeling_retainmix.evaluation.results import result_row
 from modeling_retainmix.evaluation.score_encoders import log_mel_mean, log_mel_statistics, score_encoders
@@ -34,6 +35,9 @@ def alone(benchmark, encoders):
         for encoder in (*encoders.values(), *spectra):
             scores = score_encoders(benchmark, encoders=[encoder], settings=settings, **OPTIONS)
             mixtures |= {(*view, *name): values for view, values in scores.items()}
+            if settings is WHITENED and encoder.name != "log_mel":
+                views = [(encoder.name, layer, "joined") for layer in encoder.layers]
+                mixtures |= score_encoders(benchmark, encoders=[encoder], compared=views, **OPTIONS)
         scores = score_encoders(benchmark, encoders=[encoders[TEACHER]], oracle=True, settings=settings, **OPTIONS)
         oracle |= {(*view, *name): values for view, values in scores.items()}
     return mixtures, oracle
@@ -44,7 +48,7 @@ def test_every_system_reads_its_encoder_at_the_layer_of_its_rule(benchmark, enco
     systems = [system for system in SYSTEMS if system.encoder in ("log_mel", "log_mel_statistics", *NAMES)]
     found = score_systems(systems, encoders, 1, benchmark, benchmark, whole, **OPTIONS)
     mixtures, oracle = alone
-    plain = {
+    rules = {
         "log_mel": (None, "log_mel", 0),
         "log_mel_statistics": (None, "log_mel_statistics", 0),
         "random_weights": (1, "random_weights", 1),
@@ -55,10 +59,11 @@ def test_every_system_reads_its_encoder_at_the_layer_of_its_rule(benchmark, enco
         "both_0db": (1, "both_0db", 1),
         "oracle": (1, TEACHER, 1),
     }
-    assert list(found.rows) == [name for key in plain for name in (key, whitened(key))]
+    assert list(dict.fromkeys(map(plain, found.rows))) == list(rules)
+    assert list(found.rows) == [system.key for system in systems]
     for key, system in found.rows.items():
-        backend = ("whitened",) if key.endswith("_whitened") else ()
-        rule = plain[key.removesuffix("_whitened")]
+        backend = () if key == plain(key) else (BY_KEY[key].comparison,)
+        rule = rules[plain(key)]
         if rule is None:
             best = best_layer({(TEACHER, k): mixtures[(TEACHER, k, *backend)] for k in (1, 2)})
             rule = (best, TEACHER, best)
@@ -76,14 +81,17 @@ def test_when_no_rule_asks_for_the_best_layer_then_validation_machines_are_not_s
 
 
 def test_rows_of_a_run_have_keys_labels_and_layers(benchmark, encoders, alone):
+    same, best = "frozen_same_layer", "frozen_best_layer"
     teacher, student = encoders[TEACHER], encoders["both_0db"]
     rows = table_rows(
         *(benchmark, benchmark, PROTOCOL, teacher.model, student.model, teacher.feature_extractor, 2, "cpu"),
         show_progress=False,
     )
-    plain = ("frozen_same_layer", "frozen_best_layer", TRAINED_MODEL, "oracle")
-    assert [row["key"] for row in rows] == [*LOG_MEL_ROWS, *(key for one in plain for key in (one, whitened(one)))]
-    assert [row["layer"] for row in rows if "frozen_best" not in row["key"]] == [None] * 4 + [2] * 6
+    joined = {one: (one, compared(one, "whitened"), compared(one, "joined")) for one in (same, TRAINED_MODEL)}
+    others = [[best, compared(best, "whitened")], ["oracle", "oracle_whitened"]]
+    expected = [*LOG_MEL_ROWS, *joined[same], *others[0], *joined[TRAINED_MODEL], *others[1]]
+    assert [row["key"] for row in rows] == expected
+    assert [row["layer"] for row in rows if "frozen_best" not in row["key"]] == [None] * 5 + [2] * 8
     trained = next(row for row in rows if row["key"] == TRAINED_MODEL)
     assert {"key": TRAINED_MODEL, **result_row("RetainMix", alone[0]["both_0db", 2], 2)} == trained
 

@@ -19,7 +19,11 @@ CASES = {  # encoder, settings, domains
     "log-mel, cosine": ("log-mel", {"backend": "knn", "metric": "cosine", "k": 2, "reduce": "mean"}, None),
     "log-mel, whitened": ("log-mel", {"backend": "whitened", "pad": "waveform", "window_seconds": 2.0}, DOMAINS),
     "shipped": (CARD, {"backend": "mahalanobis"}, None),
-    "shipped, joined": (CARD, {"backend": "whitened", "layer": (1, "log-mel", "change-2", "change-recorded")}, DOMAINS),
+    "shipped, joined": (
+        CARD,
+        {"backend": "whitened", "layer": (1, "log-mel", "change-2", "change-recorded")},
+        DOMAINS,
+    ),
     "level": ("beats", {"backend": "knn", "pooling": "time_rdp", "layer": (0, 2), "max_frequency": 6000}, None),
     "eat": ("eat", {"backend": "mahalanobis", "covariance": "shared", "layer": (2, "log-mel", "level")}, DOMAINS),
 }

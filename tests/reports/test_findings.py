@@ -96,7 +96,8 @@ def test_when_references_are_too_few_then_there_are_scores_without_verdicts(mach
 
 
 @pytest.mark.parametrize(
-    ("clip_level", "layer", "hears_level"), [(None, 0, True), (0.0, 0, False), (0.0, (0, "level"), True)]
+    ("clip_level", "layer", "hears_level"),
+    [(None, 0, True), (0.0, 0, False), (0.0, (0, "level"), True), (0.0, "recorded", True)],
 )
 def test_when_clips_are_moved_to_one_level_then_it_is_known_that_loudness_does_not_count(
     machine, clip_level, layer, hears_level
@@ -112,8 +113,9 @@ def test_when_clips_are_moved_to_one_level_then_it_is_known_that_loudness_does_n
     ("layer", "expected"),
     [
         (0, "log-mel statistics (no encoder)"),
-        ((0, "level"), "log-mel statistics and level (no encoder)"),
+        ((0, "level"), "log-mel statistics, level (no encoder)"),
         ("log-mel", "log-mel statistics (no encoder)"),
+        ((0, "change-0"), "log-mel statistics, changes of log-mel statistics (no encoder)"),
     ],
 )
 def test_when_there_is_no_encoder_then_the_model_is_called_what_it_is(machine, layer, expected):
@@ -126,7 +128,7 @@ def test_when_there_is_an_encoder_then_its_size_and_layers_are_named(machine):
     model, settings = BeatsModel(config).eval(), DetectorSettings(layer=(1, 2))
     detector = AnomalyDetector(model, BeatsFeatureExtractor(), settings, "cpu").fit(machine / "train")
     model = collect_findings(detector, machine / "test" / "faulty_0.wav", max_details=0).model
-    assert model.startswith("retainmix_beats (") and model.endswith(" million parameters), layers 1, 2")
+    assert model.startswith("retainmix_beats (") and model.endswith(" million parameters): layer 1, layer 2")
 
 
 def test_when_a_file_has_8_khz_then_its_detail_knows_that_it_ends_at_4_khz(detector, tmp_path):

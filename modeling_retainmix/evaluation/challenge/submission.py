@@ -15,6 +15,7 @@ from modeling_retainmix.csv_files import write_rows
 from modeling_retainmix.data.layouts.challenge_csv import Part, read_table
 from modeling_retainmix.detection.backends.build import BACKENDS
 from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.detection.vector_layout import describe_blocks
 from modeling_retainmix.evaluation.challenge.result_files import (
     DECISION_PREFIX,
     SCORE_PREFIX,
@@ -188,6 +189,7 @@ def _meta(
 ) -> dict[str, Any]:
     settings, model = results["settings"], results["model"]
     layer = model["embedding_layer"] if detector.layer is None else detector.layer
+    read = describe_blocks(layer if isinstance(layer, tuple) else (layer,))
     backend = BACKENDS[detector.backend]
     between_domains = [
         *(["statistics of the references"] if detector.normalization == "references" else []),
@@ -210,7 +212,7 @@ def _meta(
                 ),
                 "front_end": "far channel subtracted in the STFT domain" if detector.microphones == "cancel" else None,
                 "acoustic_features": "log-mel energies",
-                "embeddings": f"{model['name']}, layer {layer}",
+                "embeddings": f"{model['name']}, {read}",
                 "machine_learning_method": backend.method,
                 "aggregation_method": "average",
                 "domain_generalization_method": ", ".join(between_domains) or None,

@@ -11,7 +11,7 @@ from transformers import set_seed
 
 from modeling_retainmix.data.benchmark import KINDS
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsForAudioClassification
-from modeling_retainmix.evaluation.compared_systems import LOG_MEL_ROWS, whitened
+from modeling_retainmix.evaluation.compared_systems import LOG_MEL_ROWS, compared
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache
 from modeling_retainmix.evaluation.paper import tables
 from modeling_retainmix.evaluation.score_encoders import NamedEncoder
@@ -76,11 +76,13 @@ def test_when_two_seeds_are_scored_then_their_rows_accumulate_in_one_summary(tmp
         run(tmp_path, cache_dir, "--teacher", encoders["teacher"], "--models", f"both_0db={encoders['student']}",
             "--seed", seed)  # fmt: skip
     found = layers(tmp_path)
-    for best in ("frozen_best_layer", whitened("frozen_best_layer")):
+    for best in ("frozen_best_layer", compared("frozen_best_layer", "whitened")):
         assert found.pop(f"{best}_seed0") == found.pop(f"{best}_seed1") in (1, 2, 3)
     expected = {"frozen_last_layer": 3}
     expected |= dict.fromkeys(("random_weights", "frozen_same_layer", "both_0db", "oracle"), 2)
-    expected |= {whitened(row): layer for row, layer in expected.items()} | dict.fromkeys(LOG_MEL_ROWS)
+    joined = {compared(row, "joined"): layer for row, layer in expected.items() if row != "oracle"}
+    expected |= {compared(row, "whitened"): layer for row, layer in expected.items()}
+    expected |= joined | dict.fromkeys(LOG_MEL_ROWS)
     assert found == {f"{row}_seed{seed}": layer for row, layer in expected.items() for seed in (0, 1)}
     assert "| Tagging + mixture loss, 0 dB | 2 | 2 |" in capsys.readouterr().out
     random = [json.loads((tmp_path / f"rows/random_weights_seed{seed}.json").read_text())["scores"] for seed in (0, 1)]
