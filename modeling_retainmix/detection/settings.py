@@ -55,13 +55,15 @@ class DetectorSettings:
     """What a detector reads of an encoder and how it compares clips.
 
     Attributes:
-        layer: index into `hidden_states`, or several, whose vectors are laid end to end; None: the `embedding_layer`
-            of the encoder's config, or its last layer. "log-mel" beside them, as in (1, "log-mel"), joins the
-            statistics of the log-mel features (`patch_statistics`) with the clip's mean taken away, and "level" that
-            mean, as recorded; with one of them, every block is divided by the spread of its references
-            (`VectorLayout.divisors`). "recorded" is the statistics with that mean, in one block. "change-K" is by how
-            much the tokens of layer K change from one to the next (`token_changes`), and "change-recorded" by how much
-            those statistics do; both are compared apart from the other blocks (`GroupedBackend`).
+        layer: index into `hidden_states`, or several, whose vectors are laid end to end. None: the `embedding_layer`
+            of the encoder's config, or its last layer; with backend="whitened" as `joined_blocks` joins it with
+            log-mel statistics and the changes of both, with another one alone (`default_blocks`). "log-mel" beside
+            them, as in (1, "log-mel"), joins the statistics of the log-mel features (`patch_statistics`) with the
+            clip's mean taken away, and "level" that mean, as recorded; with one of them, every block is divided by the
+            spread of its references (`VectorLayout.divisors`). "recorded" is the statistics with that mean, in one
+            block. "change-K" is by how much the tokens of layer K change from one to the next (`token_changes`), and
+            "change-recorded" by how much those statistics do; both are compared apart from the other blocks
+            (`GroupedBackend`).
         change_weight: of the distance between changes, beside that of the other blocks. The default was chosen among
             0.25, 0.5 and 1, on validation machines and real ones.
         pooling: mode of `pool_tokens`, of the tokens of each window.

@@ -106,7 +106,7 @@ def test_by_default_scores_are_those_of_the_whitened_log_mel_statistics(referenc
         {"backend": "subband", "layer": (1, 2), "k": 2},
         {"backend": "density", "density_neighbors": 1, "metric": "cosine"},
         {"backend": "pca", "explained_variance": 0.8},
-        {"backend": "whitened", "k": 2},
+        {"backend": "whitened", "layer": (2,), "k": 2},
         {"backend": "mahalanobis", "covariance": "shared"},
         {"backend": "fusion", "density_neighbors": 1},
     ],
@@ -127,6 +127,17 @@ def test_with_every_backend_scores_are_those_of_domain_scores_and_survive_saving
     normalized = load(tiny_checkpoint, **settings).fit(references, RATE, DOMAINS)
     assert normalized.decide(references, RATE, 0.1).sum() == 0
     assert normalized.threshold(0.4, "gamma") < normalized.threshold(0.05, "gamma")
+
+
+@pytest.mark.parametrize(
+    ("backend", "layer"),
+    [("whitened", (2, "recorded", "change-2", "change-recorded")), ("knn", (2,)), ("fusion", (2,))],
+)
+def test_when_no_layer_is_named_then_the_backend_reads_what_it_was_chosen_with(tiny_checkpoint, backend, layer):
+    detector = load(tiny_checkpoint, backend=backend)
+    assert detector.settings.layer == layer and detector.embedder.layers == list(layer)
+    named = load(tiny_checkpoint, backend=backend, layer=1)
+    assert named.settings.layer == 1 and named.embedder.layers == [1]
 
 
 @pytest.mark.parametrize("pooling", ["time_rdp", "time_generalized_mean", "time_mean_std"])
@@ -365,7 +376,7 @@ def test_statistics_need_no_download_and_hear_the_level_unless_it_is_taken_away(
 def test_explanation_adds_up_to_the_squared_score_and_names_the_nearest_reference(
     tiny_checkpoint, references, tests, backend
 ):
-    detector = load(tiny_checkpoint, backend=backend, normalization="none").fit(references, RATE, DOMAINS)
+    detector = load(tiny_checkpoint, backend=backend, layer=2, normalization="none").fit(references, RATE, DOMAINS)
     for test, explanation in zip(tests, detector.explain(tests, RATE), strict=True):
         (score,) = detector.score(test, RATE)
         assert explanation.contributions.shape == explanation.level_deviations.shape == (3, 8)
@@ -374,7 +385,7 @@ def test_explanation_adds_up_to_the_squared_score_and_names_the_nearest_referenc
         nearest = int(explanation.reference.removeprefix("clip "))
         assert explanation.domain == DOMAINS[nearest]
         rows = [row for row, domain in enumerate(DOMAINS) if domain == explanation.domain]
-        alone = [load(tiny_checkpoint).fit(references[row], RATE).score(test, RATE)[0] for row in rows]
+        alone = [load(tiny_checkpoint, layer=2).fit(references[row], RATE).score(test, RATE)[0] for row in rows]
         assert rows[int(np.argmin(alone))] == nearest
         assert explanation.column_seconds == 0.16
 

@@ -19,7 +19,7 @@ RATE = 16000
 def folder(tiny_checkpoint, tmp_path):
     """A saved detector of four references, 8 patches times 24 values each."""
     noise = np.random.default_rng(0).normal(0, 0.1, (4, 8000)).astype(np.float32)
-    AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu").fit(noise, RATE).save_pretrained(tmp_path)
+    AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", layer=2).fit(noise, RATE).save_pretrained(tmp_path)
     return tmp_path
 
 
@@ -35,6 +35,11 @@ def change_json(folder, change) -> None:
 
 def test_untouched_folder_loads_with_its_references(folder):
     assert load(folder).reference_names == [f"clip {index}" for index in range(4)]
+
+
+def test_when_it_was_saved_before_layers_were_named_then_it_reads_the_layer_alone(folder):
+    change_json(folder, lambda content: content["settings"].update(layer=None))
+    assert load(folder).settings.layer == 2 and load(folder).embedder.layers == [2]
 
 
 @pytest.mark.parametrize("pooling", ["mean", "frequency_mean", "time_mean_std", "time_generalized_mean", "time_rdp"])
