@@ -14,15 +14,14 @@ from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClass
 
 from modeling_retainmix import AnomalyDetector, BeatsConfig, BeatsFeatureExtractor, BeatsModel
 from modeling_retainmix.evaluation.results import read_results
-from modeling_retainmix.hub.card import model_card, teacher_card
+from modeling_retainmix.hub.card import model_card
 from modeling_retainmix.hub.pretrained_card import pretrained_card
 from modeling_retainmix.hub.remote_code import add_remote_code
 
 HUB_CARDS = Path(__file__).parents[2] / "hub_cards"
 STUDENT = HUB_CARDS / "retainmix-beats-tiny"
-TAGGING = [STUDENT, HUB_CARDS / "retainmix-beats-tiny-teacher"]
-PRETRAINED = HUB_CARDS / "retainmix-beats-tiny-pretrained"
-FOLDERS = [*TAGGING, PRETRAINED]
+TEACHER = HUB_CARDS / "retainmix-beats-tiny-teacher"
+FOLDERS = [STUDENT, TEACHER]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -33,22 +32,20 @@ def test_model_loads_by_its_folder_and_hears_sound(folder):
     assert tokens.shape == (1, 6 * 8, 192) and tokens.isfinite().all()
 
 
-@pytest.mark.parametrize("folder", TAGGING, ids=lambda folder: folder.name)
-def test_classes_of_a_tagging_model_name_machines_and_noise(folder):
-    labels = AutoModelForAudioClassification.from_pretrained(folder).config.id2label.values()
+def test_classes_of_the_student_name_machines_and_noise():
+    labels = AutoModelForAudioClassification.from_pretrained(STUDENT).config.id2label.values()
     assert any(label.startswith("noise/") for label in labels)
 
 
-@pytest.mark.parametrize("folder", TAGGING, ids=lambda folder: folder.name)
-def test_no_clip_depends_on_the_clips_beside_it(folder):
+def test_no_clip_depends_on_the_clips_beside_it():
     clips = [torch.sin(torch.arange(samples) * 0.1).numpy() for samples in (48_000, 16_000, 3_000)]
-    extractor = AutoFeatureExtractor.from_pretrained(folder)
-    model = AutoModelForAudioClassification.from_pretrained(folder).eval()
+    extractor = AutoFeatureExtractor.from_pretrained(STUDENT)
+    model = AutoModelForAudioClassification.from_pretrained(STUDENT).eval()
     with torch.no_grad():
         together = model(**extractor(clips, sampling_rate=16_000)).logits.sigmoid()
         apart = [model(**extractor(clip, sampling_rate=16_000)).logits.sigmoid()[0] for clip in clips]
     torch.testing.assert_close(together, torch.stack(apart), atol=1e-5, rtol=0)
-    classify = pipeline("audio-classification", model=str(folder), device="cpu")
+    classify = pipeline("audio-classification", model=str(STUDENT), device="cpu")
     recordings = [{"raw": clip, "sampling_rate": 16_000} for clip in clips]
     for answer, probabilities in zip(classify(recordings, batch_size=3, top_k=5), apart, strict=True):
         best = probabilities.topk(5).values.tolist()
@@ -78,11 +75,10 @@ def test_code_beside_the_weights_is_that_of_the_package(folder, tmp_path):
     assert not different, f"call modeling_retainmix.hub.remote_code.add_remote_code({folder.name!r}) in hub_cards"
 
 
-@pytest.mark.parametrize(("folder", "card"), zip(TAGGING, [model_card, teacher_card], strict=True))
-def test_card_is_what_the_results_of_the_run_make(folder, card):
-    expected = card(read_results(STUDENT / "results.json"), name="hub_cards/retainmix-beats-tiny")
-    assert ModelCard.load(folder / "README.md").content == expected.content
-    assert (folder / "scores.png").is_file()
+def test_card_of_the_student_is_what_the_results_of_its_run_make():
+    expected = model_card(read_results(STUDENT / "results.json"), name="hub_cards/retainmix-beats-tiny")
+    assert ModelCard.load(STUDENT / "README.md").content == expected.content
+    assert (STUDENT / "scores.png").is_file()
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -96,13 +92,13 @@ def test_python_of_the_card_runs_as_it_stands_in_the_root_of_a_checkout(folder, 
     assert float(score.strip("[]")) > float(threshold)
 
 
-def test_card_of_the_pretrained_encoder_is_what_its_record_makes():
-    record = json.loads((PRETRAINED / "pretraining.json").read_text())
-    expected = pretrained_card(record, f"hub_cards/{PRETRAINED.name}")
-    assert ModelCard.load(PRETRAINED / "README.md").content == expected.content
-    model = BeatsModel.from_pretrained(PRETRAINED)
+def test_card_of_the_teacher_is_what_its_record_makes():
+    record = json.loads((TEACHER / "pretraining.json").read_text())
+    expected = pretrained_card(record, f"hub_cards/{TEACHER.name}")
+    assert ModelCard.load(TEACHER / "README.md").content == expected.content
+    model = BeatsModel.from_pretrained(TEACHER)
     assert record["model"] == {"num_parameters": model.num_parameters(), "embedding_layer": 3}
-    assert AnomalyDetector.from_pretrained(PRETRAINED).embedder.layers == [3]
+    assert AnomalyDetector.from_pretrained(TEACHER).embedder.indices == [3]
 
 
 def test_card_of_the_base_size_model_is_that_of_its_record_and_claims_no_number():
@@ -118,4 +114,4 @@ def test_card_of_the_base_size_model_is_that_of_its_record_and_claims_no_number(
 
 def test_student_reads_the_layer_that_it_was_trained_for():
     detector = AnomalyDetector.from_pretrained(STUDENT)
-    assert detector.embedder.layers == [2]
+    assert detector.embedder.layers == [4, "recorded", "change-4", "change-recorded"]
