@@ -145,6 +145,9 @@ def test_when_distributions_are_built_then_they_hold_what_they_read_and_nothing_
         "modeling_retainmix/metrics/dcase_score/dcase_score.py",
         "retainmix_cli/app.py",
     } <= wheels["retainmix"]
+    shipped = "modeling_retainmix/shipped_models/retainmix-beats-tiny/"
+    held = {file.removeprefix(shipped) for file in wheels["retainmix"] if file.startswith(shipped)}
+    assert held == {"config.json", "model.safetensors", "preprocessor_config.json"}
     tops = {name: {file.split("/")[0] for file in files} for name, files in wheels.items()}
     assert {top for top in tops["retainmix"] if "dist-info" not in top} == {"modeling_retainmix", "retainmix_cli"}
     assert {top for top in tops["retainmix_score"] if "dist-info" not in top} == {"retainmix_score"}
@@ -207,7 +210,8 @@ def test_when_demo_recipe_runs_from_an_empty_folder_then_every_stage_leaves_its_
     for name in ("model.safetensors", "config.json", "preprocessor_config.json", "results.json", "README.md"):
         assert (output / name).exists()
     rows = json.loads((output / "results.json").read_text())["rows"]
-    assert len(rows) == 12
+    assert len(rows) == 18
+    assert "retainmix-beats-tiny, joined" in [row["name"] for row in rows]  # which comes with the package
 
     load = (
         "import modeling_retainmix\n"

@@ -19,6 +19,7 @@ from modeling_retainmix.conversion.convert import describe_conversion, read_orig
 from modeling_retainmix.conversion.files import find_config, find_folder_or_file, find_weights
 from modeling_retainmix.json_files import read_json
 from modeling_retainmix.model_names import check_model_name, find_config_file
+from modeling_retainmix.shipped import SHIPPED, shipped_folder
 
 CHECKPOINT_SUFFIXES = (".pt", ".pth")
 # Of repositories whose authors put a config.json beside their own names of tensors (EAT, SSLAM)
@@ -39,16 +40,20 @@ def loadable_name(name: str | os.PathLike[str], revision: str | None = None) -> 
     and an interrupted conversion leaves nothing that is taken for whole. The first call prints what it does.
 
     Args:
-        name: folder of a model, file of an original checkpoint (.pt or .pth), or repository of either on the Hub.
+        name: folder of a model, file of an original checkpoint (.pt or .pth), or repository of either on the Hub;
+            "retainmix-beats-tiny": the encoder that comes with the package (a folder of that name is
+            "./retainmix-beats-tiny").
         revision: branch, tag or commit on the Hub; None: the main branch.
 
     Returns:
-        The folder of the conversion; for everything else, the name as it is.
+        The folder of the conversion or of the package's encoder; for everything else, the name as it is.
 
     Raises:
         FileNotFoundError: no such file or folder, or what the Hub answered to the name.
         ValueError: an original checkpoint that `convert_checkpoint` cannot read without further arguments.
     """
+    if name == SHIPPED:
+        return str(shipped_folder())
     path = Path(name)
     if path.suffix in CHECKPOINT_SUFFIXES:
         if not path.is_file():

@@ -7,7 +7,7 @@ the recipe that trains it.
 from dataclasses import dataclass, replace
 from typing import Literal
 
-LayerRule = Literal["same", "best", "last"]
+LayerRule = Literal["same", "best", "last", "own"]
 # How a row compares clips: all alike, as a table is told; whitened; or as the detector's default does, what is heard
 # joined with log-mel statistics and the changes of both
 Comparison = Literal["plain", "whitened", "joined"]
@@ -21,8 +21,8 @@ class ComparedSystem:
         key: names the row in `results.json`, in row files, in CSV files and on the command line.
         label: what tables print.
         encoder: name of the encoder that it reads (`score_systems`).
-        layer: the layer of the trained model ("same"), the one that is best on validation machines ("best"), or the
-            last one; None: the features have no layers.
+        layer: the layer of the trained model ("same"), the one that is best on validation machines ("best"), the
+            last one, or the `embedding_layer` of the encoder's own configuration; None: the features have no layers.
         oracle: average the embeddings of clean clip and noise instead of embedding their mixture (Table 3).
         comparison: "plain", by the backend that a table is told; "whitened", by `backend="whitened"` whatever the
             others have; "joined", whitened, and joined with log-mel statistics as recorded and the changes of both
@@ -44,6 +44,7 @@ FROZEN_LAST = "frozen_last_layer"
 FROZEN_SAME = "frozen_same_layer"
 FROZEN_BEST = "frozen_best_layer"
 TRAINED_MODEL = "trained"  # of one run, whatever its recipe
+ANOTHER = "another"  # that one run is told to score beside it
 ORACLE = "oracle"
 
 TEACHER = "teacher"  # the encoder of the frozen rows and of the oracle
@@ -89,6 +90,7 @@ _PLAIN = (
     ComparedSystem(FROZEN_SAME, "Frozen teacher, same layer", TEACHER, "same"),
     ComparedSystem(FROZEN_BEST, "Frozen teacher, best layer on validation machines", TEACHER, "best"),
     ComparedSystem(TRAINED_MODEL, "RetainMix", TRAINED_MODEL, "same"),
+    ComparedSystem(ANOTHER, "Another model", ANOTHER, "own"),
     *(ComparedSystem(key, label, key, "same") for key, label in (TRAINED | BEYOND).items()),
     ComparedSystem(ORACLE, "Oracle (mean of clean and noise embeddings)", TEACHER, "same", oracle=True),
 )
@@ -120,5 +122,5 @@ LOG_MEL_ROWS = tuple(system.key for system in SYSTEMS if system.encoder in (LOG_
 BY_KEY = {system.key: system for system in SYSTEMS}
 
 # The table of one run
-_OF_A_RUN = (LOG_MEL, LOG_MEL_STATISTICS, FROZEN_SAME, FROZEN_BEST, TRAINED_MODEL, ORACLE)
+_OF_A_RUN = (LOG_MEL, LOG_MEL_STATISTICS, FROZEN_SAME, FROZEN_BEST, TRAINED_MODEL, ANOTHER, ORACLE)
 RUN_SYSTEMS = tuple(one for system in _PLAIN if system.key in _OF_A_RUN for one in _compared(system))

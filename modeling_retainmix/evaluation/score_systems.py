@@ -7,7 +7,10 @@ from typing import Any
 import torch
 
 from modeling_retainmix.data.benchmark import BenchmarkProtocol, MachineBenchmark
+from modeling_retainmix.detection.embedder import embedding_layer as own_layer
 from modeling_retainmix.evaluation.compared_systems import (
+    ANOTHER,
+    BY_KEY,
     LOG_MEL,
     LOG_MEL_STATISTICS,
     RUN_SYSTEMS,
@@ -122,7 +125,8 @@ def table_rows(
     student: Any,
     feature_extractor: Any,
     embedding_layer: int,
-    device: torch.device | str,
+    another: NamedEncoder | None = None,
+    device: torch.device | str = "cpu",
     batch_size: int = 64,
     show_progress: bool = True,
 ) -> list[dict[str, Any]]:
@@ -135,6 +139,7 @@ def table_rows(
         teacher, student: encoders; layers 1 to the last of the teacher are read, and layer `embedding_layer` of both.
         feature_extractor: theirs.
         embedding_layer: the student's layer.
+        another: to score as well, at its own layer; its name is that of its rows.
         device: where to compute.
         batch_size: clips of one forward.
         show_progress: show progress bars.
@@ -143,9 +148,21 @@ def table_rows(
         Rows as `results.result_row` makes them, each with its `key`.
     """
     models = {TEACHER: teacher, TRAINED_MODEL: student}
+    encoders = {
+        name: NamedEncoder(name, model, feature_extractor, _all_layers(model)) for name, model in models.items()
+    }
+    labels = {system.key: system.label for system in RUN_SYSTEMS}
+    if another is not None:
+        encoders[ANOTHER] = replace(another, name=ANOTHER)
+        plain = BY_KEY[ANOTHER].label
+        labels |= {key: label.replace(plain, another.name) for key, label in labels.items() if label.startswith(plain)}
     scores = score_systems(
-        [system for system in RUN_SYSTEMS if validation or system.layer != "best"],
-        {name: NamedEncoder(name, model, feature_extractor, _all_layers(model)) for name, model in models.items()},
+        [
+            system
+            for system in RUN_SYSTEMS
+            if (validation or system.layer != "best") and (another is not None or system.encoder != ANOTHER)
+        ],
+        encoders,
         embedding_layer,
         evaluation,
         validation,
@@ -154,7 +171,6 @@ def table_rows(
         batch_size=batch_size,
         show_progress=show_progress,
     )
-    labels = {system.key: system.label for system in RUN_SYSTEMS}
     return [{"key": key, **result_row(labels[key], row, layer)} for key, (layer, row) in scores.rows.items()]
 
 
@@ -163,6 +179,8 @@ def _layer(
 ) -> int | None:
     if system.layer == "last":
         return encoders[system.encoder].layers[-1]
+    if system.layer == "own":
+        return own_layer(encoders[system.encoder].model.config)
     return {"same": layer, "best": best.get(system.comparison), None: None}[system.layer]
 
 

@@ -18,6 +18,7 @@ from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.data.training_pairs import TrainingPairs
 from modeling_retainmix.detection.embedder import embedding_layer
 from modeling_retainmix.evaluation.results import read_results, run_record, write_results
+from modeling_retainmix.evaluation.score_encoders import NamedEncoder
 from modeling_retainmix.evaluation.score_systems import table_rows
 from modeling_retainmix.hub.card import write_model_card, write_teacher_card
 from modeling_retainmix.hub.push import push_folder, repository_name
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.do_eval and args.should_save:
         student = args.output_dir if args.do_train else start
         with timed(durations, "evaluation"):
-            rows = _evaluate(args, data, student, teacher)
+            rows = _evaluate(args, data, student, teacher, run_args.also_score)
         results = _write_record(run_args, args, data, rows, student, durations)
         if args.do_train:
             _write_cards(run_args, args, start)
@@ -159,8 +160,14 @@ def _train_student(
             add_remote_code(args.output_dir)
 
 
-def _evaluate(args: RetainMixTrainingArguments, data: RunData, student: str, teacher: str) -> list[dict[str, Any]]:
-    model = _load_scored(args, student)
+def _evaluate(
+    args: RetainMixTrainingArguments, data: RunData, student: str, teacher: str, also_score: str | None
+) -> list[dict[str, Any]]:
+    model, another = _load_scored(args, student), None
+    if also_score is not None:
+        loadable = loadable_name(also_score)
+        encoder, extractor = load_pretrained(AutoModel, loadable), AutoFeatureExtractor.from_pretrained(loadable)
+        another = NamedEncoder(Path(also_score).name, encoder, extractor, (embedding_layer(encoder.config),))
     return table_rows(
         data.evaluation,
         data.validation,
@@ -169,6 +176,7 @@ def _evaluate(args: RetainMixTrainingArguments, data: RunData, student: str, tea
         student=model,
         feature_extractor=AutoFeatureExtractor.from_pretrained(student),
         embedding_layer=embedding_layer(model.config),
+        another=another,
         device=args.device,
         batch_size=args.per_device_eval_batch_size,
         show_progress=not args.disable_tqdm,

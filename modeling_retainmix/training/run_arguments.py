@@ -67,6 +67,13 @@ class RunArguments(BenchmarkArguments):
     eval_clip_seconds: float | None = field(
         default=None, metadata={"help": "Length of an evaluation clip in seconds; default: as in training."}
     )
+    also_score: str | None = field(
+        default=None,
+        metadata={
+            "help": "Encoder to score beside the trained one, at its own layer, named as --model: the table gets its "
+            "rows. retainmix-beats-tiny is the one that comes with the package."
+        },
+    )
     best_layer: bool = field(
         default=False,
         metadata={

@@ -62,7 +62,8 @@ def check_encoders(run_args: RunArguments, args: RetainMixTrainingArguments) -> 
         FileNotFoundError: no model has that name.
         ValueError: student and teacher do not fit, a layer is missing, or weights are incomplete or damaged.
     """
-    names = {name: loadable_name(name) for name in (run_args.model, run_args.teacher) if name is not None}
+    named = (run_args.model, run_args.teacher, run_args.also_score)
+    names = {name: loadable_name(name) for name in named if name is not None}
     configs = {name: AutoConfig.from_pretrained(loadable) for name, loadable in names.items()}
     for name, config in configs.items():
         check_encoder_config(config, name)

@@ -61,6 +61,9 @@ def test_table_of_a_run_has_the_trained_model_between_the_frozen_teacher_and_the
         "RetainMix",
         "RetainMix, whitened",
         "RetainMix, joined",
+        "Another model",
+        "Another model, whitened",
+        "Another model, joined",
         "Oracle (mean of clean and noise embeddings)",
         "Oracle (mean of clean and noise embeddings), whitened",
     ]

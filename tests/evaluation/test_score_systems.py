@@ -1,5 +1,7 @@
 """Scores of the compared systems: each is its encoder's score at the layer that its rule names."""
 
+from dataclasses import replace
+
 import pytest
 from tiny_encoders import PROTOCOL, make_encoder
 
@@ -80,18 +82,24 @@ def test_when_no_rule_asks_for_the_best_layer_then_validation_machines_are_not_s
     assert list(found.rows) == ["frozen_same_layer"]
 
 
-def test_rows_of_a_run_have_keys_labels_and_layers(benchmark, encoders, alone):
+@pytest.mark.parametrize("another", [None, "acme-hum"])
+def test_rows_of_a_run_have_keys_labels_and_layers(benchmark, encoders, alone, another):
     same, best = "frozen_same_layer", "frozen_best_layer"
     teacher, student = encoders[TEACHER], encoders["both_0db"]
     rows = table_rows(
-        *(benchmark, benchmark, PROTOCOL, teacher.model, student.model, teacher.feature_extractor, 2, "cpu"),
+        *(benchmark, benchmark, PROTOCOL, teacher.model, student.model, teacher.feature_extractor, 2),
+        another=None if another is None else replace(encoders["sslam"], name=another),
         show_progress=False,
     )
     joined = {one: (one, compared(one, "whitened"), compared(one, "joined")) for one in (same, TRAINED_MODEL)}
     others = [[best, compared(best, "whitened")], ["oracle", "oracle_whitened"]]
-    expected = [*LOG_MEL_ROWS, *joined[same], *others[0], *joined[TRAINED_MODEL], *others[1]]
+    beside = [] if another is None else ["another", "another_whitened", "another_joined"]
+    expected = [*LOG_MEL_ROWS, *joined[same], *others[0], *joined[TRAINED_MODEL], *beside, *others[1]]
     assert [row["key"] for row in rows] == expected
-    assert [row["layer"] for row in rows if "frozen_best" not in row["key"]] == [None] * 5 + [2] * 8
+    layers = [row["layer"] for row in rows if "frozen_best" not in row["key"]]
+    assert layers == [None] * 5 + [2] * (8 + len(beside))
+    names = [row["name"] for row in rows if row["key"].startswith("another")]
+    assert names == [f"{another}{way}" for way in ("", ", whitened", ", joined")][: len(beside)]
     trained = next(row for row in rows if row["key"] == TRAINED_MODEL)
     assert {"key": TRAINED_MODEL, **result_row("RetainMix", alone[0]["both_0db", 2], 2)} == trained
 

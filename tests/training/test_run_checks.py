@@ -78,7 +78,7 @@ def test_when_an_original_checkpoint_is_named_then_it_is_checked_like_any_other(
         check("--model", "nowhere.pt")
 
 
-@pytest.mark.parametrize("option", ["--model", "--teacher"])
+@pytest.mark.parametrize("option", ["--model", "--teacher", "--also_score"])
 def test_when_weights_are_incomplete_then_the_first_missing_tensor_is_named_before_the_data(tmp_path, encoder, option):
     weights = load_file(encoder / "model.safetensors")
     kept = {name: value for name, value in weights.items() if not name.startswith("layers.1.")}
@@ -91,7 +91,7 @@ def test_when_weights_are_incomplete_then_the_first_missing_tensor_is_named_befo
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("option", ["--model", "--teacher"])
+@pytest.mark.parametrize("option", ["--model", "--teacher", "--also_score"])
 def test_when_the_model_is_of_another_type_then_it_is_named_in_one_line(tmp_path, option):
     Wav2Vec2Config().save_pretrained(tmp_path / "speech")
     with pytest.raises(SystemExit, match=rf"^error: {tmp_path / 'speech'} is a 'wav2vec2' model without num_mel_p"):

@@ -7,7 +7,7 @@ three (lower 95 % bound of the paired difference above -1 point), or it is log-m
 
 Example:
     python -m modeling_retainmix.evaluation.studies.detector_choice --real_data DIR --output choice.csv \
-        --models hub_cards/retainmix-beats-tiny hub_cards/retainmix-beats-tiny-teacher log-mel
+        --models hub_cards/retainmix-beats-tiny log-mel
 """
 
 import argparse
