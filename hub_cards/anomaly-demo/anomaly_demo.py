@@ -103,7 +103,7 @@ def detect(
         for path in map(Path, (*references, test)):
             message = message.replace(str(path), path.name)
         raise ValueError(message) from error
-    is_levelled = detector.embedder.clip_level is not None
+    is_levelled = not detector.embedder.hears_level
     levels, *reference_levels = (median_levels(clip, is_levelled) for clip in (waveform, *others))
     common = (levels, np.stack(reference_levels), is_levelled)
     return Detection(Path(test).name, judgement, basis, events, waveform, others[0], *common)

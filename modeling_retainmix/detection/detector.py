@@ -13,7 +13,6 @@ from modeling_retainmix.detection.inputs import clip_sources
 from modeling_retainmix.detection.recording_health import RecordingHealth, recording_health
 from modeling_retainmix.detection.recording_traits import Traits
 from modeling_retainmix.detection.threshold import threshold_table
-from modeling_retainmix.detection.vector_layout import LOG_MEL
 from modeling_retainmix.user_warnings import warn
 
 
@@ -109,8 +108,8 @@ class AnomalyDetector(TaughtDetector):
         `level_rule`.
         """
         memory, embedder, microphones = self._fitted(), self.embedder, self.settings.microphones
-        is_levelled = embedder.clip_level is not None or embedder.layers == [LOG_MEL]
-        rule = level_rule(memory.tensors, memory.units, embedder.model.config.patch_size, is_levelled)
+        patch_size = embedder.model.config.patch_size
+        rule = level_rule(memory.tensors, memory.units, patch_size, is_levelled=not embedder.hears_level)
         heard = microphones if microphones == "cancel" else "near"
         sources = clip_sources(heard, audio, sampling_rate, channel, far, far_channel)
         rates = memory.tensors["traits"][:, Traits._fields.index("sampling_rate")].numpy()

@@ -252,6 +252,11 @@ class Embedder:
         self._read_bins = None if max_frequency is None else _bins_below(max_frequency, feature_extractor.feature_size)
 
     @property
+    def hears_level(self) -> bool:
+        """Whether how loud a whole clip is moves its embedding."""
+        return not {LEVEL, RECORDED}.isdisjoint(self.layers) or (self.clip_level is None and bool(self.indices))
+
+    @property
     def layout(self) -> VectorLayout:
         return layout_of(self.layers, self.model.config, self.pooling)
 

@@ -16,7 +16,7 @@ from modeling_retainmix.detection.events import Event
 from modeling_retainmix.detection.inputs import clip_sources
 from modeling_retainmix.detection.judgement import Judgement, ThresholdBasis
 from modeling_retainmix.detection.recording_health import Finding
-from modeling_retainmix.detection.vector_layout import LEVEL, RECORDED, describe_blocks
+from modeling_retainmix.detection.vector_layout import describe_blocks
 from modeling_retainmix.encoders import LogMelModel
 
 EXCERPT_SECONDS = 10.0
@@ -162,7 +162,7 @@ def collect_findings(
         basis=basis,
         has_groups=detector._fitted().notes.has_groups,
         num_references=len(detector.reference_names),
-        hears_level=detector.embedder.clip_level is None or not {LEVEL, RECORDED}.isdisjoint(detector.embedder.layers),
+        hears_level=detector.embedder.hears_level,
         max_frequency=detector.settings.max_frequency or SAMPLING_RATE / 2,
         model=_describe_model(detector),
         settings=detector.settings.to_dict(),

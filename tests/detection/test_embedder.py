@@ -211,6 +211,27 @@ def test_changes_of_the_statistics_lie_behind_those_of_layers(tiny_model, featur
     torch.testing.assert_close(alone.embed(waveforms)["change-recorded"], pooled["change-recorded"])
 
 
+@pytest.mark.parametrize(
+    ("clip_level", "layers", "expected"),
+    [
+        (None, [1], True),
+        (0.0, [1], False),
+        (None, ["log-mel"], False),
+        (None, ["change-1"], True),
+        (0.0, [1, "level"], True),
+        (0.0, ["recorded", "change-1"], True),
+        (0.0, [1, "change-recorded"], False),
+    ],
+)
+def test_the_level_is_heard_where_a_gain_moves_the_embedding(tiny_model, waveforms, clip_level, layers, expected):
+    embedder = Embedder(tiny_model, BeatsFeatureExtractor(clip_level=clip_level), layers)
+    assert embedder.hears_level == expected
+    pooled = [embedder.embed(gain * waveforms) for gain in (1.0, 2.0)]
+    # a band without energy stays where it is while the mean moves, hence the mean of all
+    moves = {layer: float((pooled[1][layer] - values).abs().mean()) for layer, values in pooled[0].items()}
+    assert (max(moves.values()) > 0.05) == expected, moves
+
+
 def test_changes_hear_no_padding():
     """Behind a steady hum the padding begins, which would be the greatest change of all."""
     torch.manual_seed(0)

@@ -20,6 +20,7 @@ from anomaly_demo import (
 )
 
 from modeling_retainmix import AnomalyDetector, BeatsFeatureExtractor
+from modeling_retainmix.detection.settings import DetectorSettings
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,8 @@ def test_when_no_model_is_named_then_log_mel_statistics_judge(monkeypatch, refer
 
 def test_when_clips_are_compared_at_one_level_then_levels_are_shown_without_their_mean(encoder, references, machine):
     extractor = BeatsFeatureExtractor(clip_level=0.0)
-    levelled = AnomalyDetector(encoder.embedder.model, extractor, encoder.settings, "cpu")
+    settings = DetectorSettings(layer=1)
+    levelled = AnomalyDetector(encoder.embedder.model, extractor, settings, "cpu")
     found = detect(levelled, references, str(machine["faulty"]))
     assert found.is_levelled and found.levels.mean() == pytest.approx(0, abs=1e-9)
 
