@@ -229,7 +229,7 @@ def test_the_level_is_heard_where_a_gain_moves_the_embedding(tiny_model, wavefor
     pooled = [embedder.embed(gain * waveforms) for gain in (1.0, 2.0)]
     # a band without energy stays where it is while the mean moves, hence the mean of all
     moves = {layer: float((pooled[1][layer] - values).abs().mean()) for layer, values in pooled[0].items()}
-    assert (max(moves.values()) > 0.05) == expected, moves
+    assert (max(moves.values()) > 0.02) == expected, moves
 
 
 def test_changes_hear_no_padding():
