@@ -84,7 +84,8 @@ Group = Annotated[
         "with one group, or source (all are usual) or target (all are of changed conditions).",
     ),
 ]
-Model = Annotated[str, typer.Option(help="log-mel, or an encoder: folder, Hub name or original .pt.")]
+DEFAULT_MODEL = "retainmix-beats-tiny"  # `modeling_retainmix.shipped`, whose package takes seconds to import
+Model = Annotated[str, typer.Option(help="Encoder: folder, Hub name or original .pt; log-mel: none.")]
 Layer = Annotated[
     Any,
     typer.Option(

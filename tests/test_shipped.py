@@ -5,6 +5,7 @@ import pytest
 from modeling_retainmix import AnomalyDetector, shipped
 from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.shipped import SHIPPED, shipped_folder
+from retainmix_cli.options import DEFAULT_MODEL
 
 
 def test_bare_name_is_the_encoder_of_the_package(tmp_path, monkeypatch):
@@ -15,6 +16,10 @@ def test_bare_name_is_the_encoder_of_the_package(tmp_path, monkeypatch):
     assert named.layers == by_folder.layers
     weights = by_folder.model.state_dict()
     assert all(values.equal(weights[name]) for name, values in named.model.state_dict().items())
+
+
+def test_the_command_line_names_the_same_one():
+    assert DEFAULT_MODEL == SHIPPED
 
 
 def test_an_installed_package_reads_what_lies_in_it_before_a_checkout(tmp_path, monkeypatch):

@@ -62,11 +62,9 @@ class Detection:
 
 
 def load_encoder() -> AnomalyDetector:
-    """Return a detector without references: of the encoder `RETAINMIX_MODEL`, else of log-mel statistics."""
+    """Return a detector without references: of the encoder `RETAINMIX_MODEL`, else of the one in the package."""
     name = os.environ.get("RETAINMIX_MODEL")
-    if name:
-        return AnomalyDetector.from_pretrained(name)
-    return AnomalyDetector.from_pretrained("log-mel", backend="whitened", normalization="none")
+    return AnomalyDetector.from_pretrained(name) if name else AnomalyDetector.from_pretrained()
 
 
 def detect(

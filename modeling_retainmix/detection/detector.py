@@ -19,10 +19,10 @@ from modeling_retainmix.user_warnings import warn
 class AnomalyDetector(TaughtDetector):
     """Score clips of one machine by their distance to normal clips.
 
-    By default clips are compared by statistics of their log-mel spectrogram and their level, in a space whitened by
-    the references, which did best on validation machines and real ones; an encoder takes the place of the statistics
-    by its name. `backend="knn"` is the plain distance to the nearest reference (GenRep, arXiv 2409.05035; Eq. 2 of
-    RetainMix).
+    By default clips are compared by a layer of the shipped encoder, by statistics of their log-mel spectrogram and by
+    how fast both change, in spaces whitened by the references, which did best on validation machines and real ones.
+    Another encoder is given by its name, "log-mel" is the statistics alone. `backend="knn"` is the plain distance to
+    the nearest reference (GenRep, arXiv 2409.05035; Eq. 2 of RetainMix).
 
     Example:
         ```python

@@ -43,6 +43,7 @@ from modeling_retainmix.detection.windows import ClipScore
 from modeling_retainmix.hub.detector_card import write_detector_card
 from modeling_retainmix.hub.push import push_folder, repository_name
 from modeling_retainmix.hub.remote_code import add_pipeline, add_remote_code
+from modeling_retainmix.shipped import SHIPPED
 from modeling_retainmix.user_warnings import warn
 
 
@@ -86,7 +87,7 @@ class ScoringDetector:
     @classmethod
     def from_pretrained(
         cls,
-        name: str | os.PathLike[str] = LOG_MEL,
+        name: str | os.PathLike[str] = SHIPPED,
         device: torch.device | str | None = None,
         batch_size: int = 16,
         trust_remote_code: bool = False,
@@ -97,8 +98,8 @@ class ScoringDetector:
 
         Args:
             name: folder or Hub name of an encoder or of a saved detector, or an original checkpoint, converted
-                once (`loadable_name`); "log-mel": no encoder, but statistics of the log-mel spectrogram
-                (`LogMelModel`) as recorded, without a download.
+                once (`loadable_name`). The default is the encoder that comes with the package; "log-mel": no encoder,
+                but statistics of the log-mel spectrogram (`LogMelModel`) as recorded. Neither needs a download.
             device: where the encoder computes; None: the GPU if there is one.
             batch_size: windows of one forward.
             trust_remote_code: run code from the Hub, for encoders that are not part of this package.

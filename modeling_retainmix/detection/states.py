@@ -16,8 +16,8 @@ from modeling_retainmix.detection.clip_embedding import embed_clips
 from modeling_retainmix.detection.detector import AnomalyDetector
 from modeling_retainmix.detection.inputs import clip_sources
 from modeling_retainmix.detection.nearest_search import nearest_neighbors
-from modeling_retainmix.detection.vector_layout import LOG_MEL
 from modeling_retainmix.json_files import read_json
+from modeling_retainmix.shipped import SHIPPED
 
 STATES_FILE = "states.json"
 
@@ -44,7 +44,7 @@ class StateDetector:
         self._empty, self._detectors = empty, dict(detectors or {})
 
     @classmethod
-    def from_pretrained(cls, name: str | os.PathLike[str] = LOG_MEL, **options: Any) -> Self:
+    def from_pretrained(cls, name: str | os.PathLike[str] = SHIPPED, **options: Any) -> Self:
         """Load an encoder for states to be fitted, or the folder that `save_pretrained` wrote.
 
         Args:

@@ -5,7 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from retainmix_cli.options import Backend, Channel, FarChannel, Layer, Microphones, Model, Settings, chosen_settings
+from retainmix_cli.options import (
+    DEFAULT_MODEL,
+    Backend,
+    Channel,
+    FarChannel,
+    Layer,
+    Microphones,
+    Model,
+    Settings,
+    chosen_settings,
+)
 from retainmix_cli.output import Json, say, show
 from retainmix_cli.signals import when_stopped
 
@@ -28,7 +38,7 @@ def evaluate(
         int | None,
         typer.Option("--rules", "--year", min=2020, max=2026, help="Year whose rules count; by default as the names."),
     ] = None,
-    model: Model = "log-mel",
+    model: Model = DEFAULT_MODEL,
     layer: Layer = None,
     backend: Backend = None,
     microphones: Microphones = None,

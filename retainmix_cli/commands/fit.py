@@ -7,6 +7,7 @@ import typer
 
 from retainmix_cli.detectors import check_places
 from retainmix_cli.options import (
+    DEFAULT_MODEL,
     Backend,
     Channel,
     Far,
@@ -39,7 +40,7 @@ def fit(
         list[Path] | None,
         typer.Option("--held-out", help="Further healthy recordings, of other sessions, to take thresholds from."),
     ] = None,
-    model: Model = "log-mel",
+    model: Model = DEFAULT_MODEL,
     layer: Layer = None,
     backend: Backend = None,
     microphones: Microphones = None,
@@ -56,7 +57,7 @@ def fit(
     given = ", ".join(map(str, references))
     say(f"{'adding' if add else 'fitting'} the references of {given}")
     chosen = chosen_settings(layer, backend, microphones, settings)
-    if add and (chosen or model != "log-mel"):
+    if add and (chosen or model != DEFAULT_MODEL):
         raise typer.BadParameter("--add keeps the encoder and the settings of the detector: leave them out")
     if machines and (len(references) > 1 or far is not None or held_out):
         raise typer.BadParameter("--machines takes one folder, and neither --far nor --held-out")

@@ -9,6 +9,7 @@ import typer
 from retainmix_cli import exit_codes
 from retainmix_cli.detectors import check_places, fit_detector, load_detector
 from retainmix_cli.options import (
+    DEFAULT_MODEL,
     Backend,
     Channel,
     Detector,
@@ -62,7 +63,7 @@ def score(
     method: Method = "quantile",
     sessions: Sessions = None,
     group: Group = None,
-    model: Model = "log-mel",
+    model: Model = DEFAULT_MODEL,
     layer: Layer = None,
     backend: Backend = None,
     microphones: Microphones = None,
@@ -79,7 +80,7 @@ def score(
     """
     say(f"scoring {', '.join(map(str, recordings))}")
     chosen = chosen_settings(layer, backend, microphones, settings)
-    if references is None and (chosen or sessions or group or model != "log-mel"):
+    if references is None and (chosen or sessions or group or model != DEFAULT_MODEL):
         raise typer.BadParameter("a saved detector has its encoder, settings and sessions: give --references, or none")
     if machines and (len(recordings) > 1 or (references and len(references) > 1) or far is not None):
         raise typer.BadParameter("--machines takes one folder of recordings, one of references, and no --far")

@@ -21,6 +21,7 @@ from anomaly_demo import (
 
 from modeling_retainmix import AnomalyDetector, BeatsFeatureExtractor
 from modeling_retainmix.detection.settings import DetectorSettings
+from modeling_retainmix.shipped import SHIPPED
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +55,10 @@ def test_sounds_and_levels_are_those_of_the_clips(references, machine, detection
     assert above.argmax() == pytest.approx(128 * 0.35, abs=10)  # 1 kHz on the mel scale up to 8 kHz
 
 
-def test_when_no_model_is_named_then_log_mel_statistics_judge(monkeypatch, references, machine, encoder_folder):
+def test_when_no_model_is_named_then_that_of_the_package_judges(monkeypatch, references, machine, encoder_folder):
     monkeypatch.delenv("RETAINMIX_MODEL", raising=False)
     detector = load_encoder()
-    assert (detector.settings.backend, detector.settings.normalization) == ("whitened", "none")
-    assert detector.embedder.model.config.model_type == "retainmix_log_mel"
+    assert Path(detector.embedder.model.config.name_or_path).name == SHIPPED
     found = {name: detect(detector, references, str(machine[name])) for name in ("normal", "faulty")}
     assert [one.judgement.is_anomalous for one in found.values()] == [False, True]
     assert {event.lasts for event in found["faulty"].events} == {True, False}
