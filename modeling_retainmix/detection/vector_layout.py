@@ -57,7 +57,7 @@ class VectorLayout:
         widths: values of a cell in each block; blocks share the D values in these proportions.
         num_bands: bands of every block.
         is_scaled: whether blocks are of unlike units, and are divided by their spread before they are compared.
-        num_changes: of the last blocks, how many hold changes, which are compared apart from the others
+        num_changes: of the last blocks, how many hold changes; with one of them, all blocks are compared apart
             (`GroupedBackend`).
     """
 
@@ -68,16 +68,19 @@ class VectorLayout:
 
     @property
     def groups(self) -> list["VectorLayout"]:
-        """Layouts of the parts that are compared apart: one, or that of the changes behind that of the rest."""
-        still = len(self.widths) - self.num_changes
-        parts = [widths for widths in (self.widths[:still], self.widths[still:]) if widths]
+        """Layouts of the parts that are compared apart: every block where some hold changes, or else one of all."""
+        parts = [(width,) for width in self.widths] if self.num_changes else [self.widths]
         return [VectorLayout(widths, self.num_bands) for widths in parts]
+
+    @property
+    def are_changes(self) -> list[bool]:
+        """Of each group, whether it holds changes."""
+        count = len(self.groups)
+        return [place >= count - self.num_changes for place in range(count)]
 
     def split_groups(self, vectors: torch.Tensor) -> list[torch.Tensor]:
         """Split vectors [..., D] into those of the groups."""
-        blocks = self.blocks(vectors)
-        still = len(blocks) - self.num_changes
-        return [torch.cat(part, dim=-1) for part in (blocks[:still], blocks[still:]) if part]
+        return self.blocks(vectors) if self.num_changes else [vectors]
 
     def blocks(self, vectors: torch.Tensor) -> list[torch.Tensor]:
         """Split vectors [..., D] into their blocks.

@@ -55,15 +55,15 @@ def test_when_vectors_do_not_divide_then_error_names_the_sizes():
         JOINED.bands(VECTORS[:, :5])
 
 
-def test_blocks_of_changes_are_a_group_behind_the_others():
+def test_beside_changes_every_block_is_a_group():
     layout = VectorLayout((3, 2, 1), num_bands=2, is_scaled=True, num_changes=2)
-    assert layout.groups == [VectorLayout((3,), 2), VectorLayout((2, 1), 2)]
+    assert layout.groups == [VectorLayout((3,), 2), VectorLayout((2,), 2), VectorLayout((1,), 2)]
+    assert layout.are_changes == [False, True, True]
     vectors = torch.arange(24.0).view(2, 12)
-    assert [part.tolist() for part in layout.split_groups(vectors)] == [
-        vectors[:, :6].tolist(),
-        vectors[:, 6:].tolist(),
-    ]
+    expected = [vectors[:, :6], vectors[:, 6:10], vectors[:, 10:]]
+    assert [part.tolist() for part in layout.split_groups(vectors)] == [part.tolist() for part in expected]
     assert JOINED.groups == [VectorLayout((3, 2), 2)] and len(JOINED.split_groups(VECTORS)) == 1
+    assert JOINED.are_changes == [False]
 
 
 CHANGING = {"change-0": 0, "change-12": 12, "change-recorded": "recorded"}

@@ -1,4 +1,4 @@
-"""Parts of a vector that are compared apart, and joined as distances: what a clip is like, and how fast it changes."""
+"""Blocks of a vector that are compared apart, and joined as distances: what a clip is like, how fast it changes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,8 +17,8 @@ class GroupedBackend(Backend):
     d = sum over groups of w_g d_g / m_g, where m_g is the median over the references, each scored without its
     recording, of the distance d_g to the nearer domain, and w_g is 1, but `change_weight` for changes. m_g is one for
     both domains, so that these compare as before; without a reference that can be left out, or with copies alone, it
-    is 1. One covariance of all blocks would let noise in one group hide a fault in the other, and a root of summed
-    squares lets the larger one decide: both did worse.
+    is 1. One covariance of all blocks would let noise in one of them hide a fault in another; it, a root of summed
+    squares, which lets the largest one decide, and fewer groups all did worse.
 
     Args:
         members: a backend of this domain for each group, in the order of the layout.
@@ -26,7 +26,7 @@ class GroupedBackend(Backend):
         layout: of a whole vector.
     """
 
-    method = "sum of two distances, in units of those of normal clips"
+    method = "sum of distances, in units of those of normal clips"
 
     def __init__(self, members: Sequence[Backend], scales: Sequence[float], layout: VectorLayout) -> None:
         super().__init__(members[0].references, members[0].domain)
@@ -68,7 +68,7 @@ def grouped_backends(references: References, build: Build, change_weight: float 
     Args:
         references: of all domains.
         build: fits the backend to references and a domain.
-        change_weight: of the group of changes.
+        change_weight: of each group of changes.
 
     Returns:
         {domain: backend}, source first.
@@ -90,7 +90,7 @@ def grouped_backends(references: References, build: Build, change_weight: float 
             "blocks of changes are compared apart, in units of normal distances, which this backend standardizes or "
             "makes negative: use backend='whitened' or 'knn', or read no 'change-K'"
         )
-    weights = [1.0, change_weight]  # changes are the last group
+    weights = [change_weight if changes else 1.0 for changes in layout.are_changes]
     scales = [_typical_distance(list(group.values())) / weight for group, weight in zip(members, weights, strict=True)]
     return {
         domain: GroupedBackend([group[domain] for group in members], scales, layout) for domain in references.domains
