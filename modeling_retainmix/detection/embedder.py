@@ -252,6 +252,11 @@ class Embedder:
         self._read_bins = None if max_frequency is None else _bins_below(max_frequency, feature_extractor.feature_size)
 
     @property
+    def reads_recorded(self) -> bool:
+        """Whether a block is computed of the clip as recorded, before it is moved to `clip_level`."""
+        return not {LEVEL, RECORDED, CHANGE_RECORDED}.isdisjoint(self.layers)
+
+    @property
     def hears_level(self) -> bool:
         """Whether how loud a whole clip is moves its embedding."""
         return not {LEVEL, RECORDED}.isdisjoint(self.layers) or (self.clip_level is None and bool(self.indices))
@@ -260,26 +265,33 @@ class Embedder:
     def layout(self) -> VectorLayout:
         return layout_of(self.layers, self.model.config, self.pooling)
 
-    def embed(self, waveforms: torch.Tensor, features: torch.Tensor | None = None) -> dict[Hashable, torch.Tensor]:
+    def embed(
+        self, waveforms: torch.Tensor, features: torch.Tensor | None = None, recorded: torch.Tensor | None = None
+    ) -> dict[Hashable, torch.Tensor]:
         """Embed a batch of clips of one length.
 
         Args:
             waveforms: [batch, samples] float in [-1, 1] at the feature extractor's sampling rate, on any device.
             features: [batch, frames, mel bins] of the same clips, on the embedder's device, if an equal feature
                 extractor has made them already.
+            recorded: the same before clips are moved to a level (`log_mel`); needed where `reads_recorded`.
 
         Returns:
             {layer: [batch, dim] float32} on the embedder's device; dim = F * D with time-mean pooling.
         """
-        return self.pool(self.tokens(waveforms, features))
+        return self.pool(self.tokens(waveforms, features, recorded))
 
     @torch.inference_mode()
-    def tokens(self, waveforms: torch.Tensor, features: torch.Tensor | None = None) -> ClipTokens:
+    def tokens(
+        self, waveforms: torch.Tensor, features: torch.Tensor | None = None, recorded: torch.Tensor | None = None
+    ) -> ClipTokens:
         """Compute the tokens of a batch before pooling; arguments as in `embed`."""
         waveforms = waveforms.to(self.device, torch.float32)
         is_real = self.frame_mask(waveforms.shape[1])
-        features = self.features(waveforms, is_real, features)
-        hidden = self.hidden(waveforms, features, is_real)
+        if recorded is None and self.reads_recorded:
+            recorded = self.feature_extractor.log_mel(waveforms)
+        features = self.features(waveforms, is_real, features, recorded)
+        hidden = self.hidden(features, is_real, recorded)
         return ClipTokens(hidden, features, self.model.config.patch_size, int(is_real.sum()))
 
     @torch.inference_mode()
@@ -291,22 +303,28 @@ class Embedder:
         return level_cells(features[:, : int(is_real.sum())], size, heard)
 
     def features(
-        self, waveforms: torch.Tensor, is_real: torch.Tensor, features: torch.Tensor | None = None
+        self,
+        waveforms: torch.Tensor,
+        is_real: torch.Tensor,
+        features: torch.Tensor | None = None,
+        recorded: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Compute features in the band and at the level that are read; `features` are those of the extractor."""
-        if features is None:
+        """Compute features in the band and at the level that are read; `features` and `recorded` as in `embed`."""
+        if features is None and recorded is not None:
+            features = set_clip_level(recorded, self.clip_level, is_real.to(self.device))
+        elif features is None:
             features = self.feature_extractor.extract_features(waveforms)
         return self._in_band(features, self.clip_level, is_real)
 
     def hidden(
-        self, waveforms: torch.Tensor, features: torch.Tensor, is_real: torch.Tensor
+        self, features: torch.Tensor, is_real: torch.Tensor, recorded: torch.Tensor | None
     ) -> dict[Layer, torch.Tensor]:
         """Compute the tokens of every layer, as `ClipTokens.hidden`; tensors alone decide, so that it can be exported.
 
         Args:
-            waveforms: [batch, samples] float32 on the embedder's device.
-            features: [batch, frames, mel bins] of the same clips, as `features` gives them.
+            features: [batch, frames, mel bins], as `features` gives them.
             is_real: [1, frames] bool, as `frame_mask` gives it.
+            recorded: `log_mel` of the same clips where `reads_recorded`.
         """
         config, hidden = self.model.config, dict[Layer, torch.Tensor]()
         if self.indices:
@@ -320,8 +338,7 @@ class Embedder:
                     hidden[layer] = token_changes(tokens[changing], config.num_mel_patches)
         if LOG_MEL in self.layers:
             hidden[LOG_MEL] = patch_statistics(self._in_band(features, 0.0, is_real), config.patch_size)
-        if not {LEVEL, RECORDED, CHANGE_RECORDED}.isdisjoint(self.layers):
-            recorded = self.feature_extractor.log_mel(waveforms)
+        if recorded is not None:
             if LEVEL in self.layers:
                 level = mean_level(recorded[..., : self._read_bins], is_real.to(self.device))
                 num_tokens = features.shape[1] // config.patch_size * config.num_mel_patches

@@ -14,7 +14,14 @@ from tqdm.auto import tqdm
 from modeling_retainmix.data.benchmark import KINDS, BenchmarkProtocol, MachineBenchmark
 from modeling_retainmix.detection.embedder import Embedder, layout_of
 from modeling_retainmix.detection.settings import DetectorSettings
-from modeling_retainmix.detection.vector_layout import CHANGE_RECORDED, RECORDED, Layer, VectorLayout, joined_blocks
+from modeling_retainmix.detection.vector_layout import (
+    CHANGE_RECORDED,
+    LEVEL,
+    RECORDED,
+    Layer,
+    VectorLayout,
+    joined_blocks,
+)
 from modeling_retainmix.detection.vector_layout import LOG_MEL as CENTRED
 from modeling_retainmix.encoders import LogMelConfig, LogMelModel
 from modeling_retainmix.encoders.feature_extraction_encoder import mean_level
@@ -211,22 +218,28 @@ def embed_together(
         the clips by whose offset these are brought to the extractors' `clip_level`; by default their own.
     """
     groups: dict[str, tuple[Any, list[tuple[str, _EmbedFeatures]]]] = {}
+    as_recorded: set[str] = set()  # groups in which a block is computed of clips as recorded
     for encoder, layers in encoders:
         extractor = encoder.feature_extractor
+        kind = extractor.to_json_string()
         embed = _embed_spectrum(encoder, layers, device)
         if encoder.model is not None:
             embed = Embedder(encoder.model, extractor, layers, device).embed
-        groups.setdefault(extractor.to_json_string(), (extractor, []))[1].append((encoder.name, embed))
+        groups.setdefault(kind, (extractor, []))[1].append((encoder.name, embed))
+        if not {LEVEL, RECORDED, CHANGE_RECORDED}.isdisjoint(layers):
+            as_recorded.add(kind)
 
     @torch.inference_mode()
     def embed_all(waveforms: torch.Tensor, level_of: torch.Tensor | None = None) -> dict[Hashable, torch.Tensor]:
         waveforms = waveforms.to(device, torch.float32)
         level_of = None if level_of is None else level_of.to(device, torch.float32)
         embeddings: dict[Hashable, torch.Tensor] = {}
-        for extractor, members in groups.values():
+        for kind, (extractor, members) in groups.items():
             features = _features(extractor, waveforms, level_of)
+            recorded = extractor.log_mel(waveforms) if kind in as_recorded else None
             for name, embed in members:
-                embeddings |= {(name, layer): values for layer, values in embed(waveforms, features).items()}
+                found = embed(waveforms, features, recorded)
+                embeddings |= {(name, layer): values for layer, values in found.items()}
         return embeddings
 
     return embed_all
@@ -242,16 +255,15 @@ def _features(extractor: Any, waveforms: torch.Tensor, level_of: torch.Tensor | 
     return recorded + offset[:, None, None]
 
 
-_EmbedFeatures = Callable[[torch.Tensor, torch.Tensor], dict[Hashable, torch.Tensor]]
+# Of waveforms, their features, and their features as recorded where a block reads these
+_EmbedFeatures = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], dict[Hashable, torch.Tensor]]
 
 
 def _embed_spectrum(encoder: NamedEncoder, blocks: Sequence[Layer], device: torch.device | str) -> _EmbedFeatures:
     """Embed what has no weights; layer 0 of the statistics has the clip's mean taken away."""
     if encoder.spectrum == "mean":
-        return lambda waveforms, features: {0: features.mean(dim=1)}
+        return lambda waveforms, features, recorded: {0: features.mean(dim=1)}
     names: dict[Hashable, Layer] = {CENTRED if block == 0 else block: block for block in blocks}
     read = [CENTRED if block == 0 else block for block in blocks]
     embedder = Embedder(LogMelModel(LogMelConfig()).eval(), encoder.feature_extractor, read, device)
-    return lambda waveforms, features: {
-        names[block]: values for block, values in embedder.embed(waveforms, features).items()
-    }
+    return lambda *inputs: {names[block]: values for block, values in embedder.embed(*inputs).items()}

@@ -40,8 +40,9 @@ class WindowScorer(nn.Module):
         """Score windows of one length: [batch] float64 of [batch, samples] float32 in [-1, 1]."""
         embedder, size = self.embedder, self.encoder.config.patch_size
         is_real = embedder.frame_mask(waveforms.shape[1])
-        features = embedder.features(waveforms, is_real)
-        hidden = embedder.hidden(waveforms, features, is_real)
+        recorded = embedder.feature_extractor.log_mel(waveforms) if embedder.reads_recorded else None
+        features = embedder.features(waveforms, is_real, recorded=recorded)
+        hidden = embedder.hidden(features, is_real, recorded)
         # A column is real if its last frame is; a view by columns would tie the graph to lengths that they divide.
         last = torch.arange(features.shape[1] // size) * size + size - 1
         mask = is_real[:, last].expand(waveforms.shape[0], -1)

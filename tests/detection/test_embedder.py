@@ -232,6 +232,21 @@ def test_the_level_is_heard_where_a_gain_moves_the_embedding(tiny_model, wavefor
     assert (max(moves.values()) > 0.02) == expected, moves
 
 
+def test_the_spectrum_of_a_clip_is_computed_once(tiny_model, waveforms, monkeypatch):
+    extractor, calls = BeatsFeatureExtractor(clip_level=0.0), []
+    log_mel = BeatsFeatureExtractor.log_mel
+
+    def counted(self, waveform, lengths=None):
+        calls.append(len(waveform))
+        return log_mel(self, waveform, lengths)
+
+    monkeypatch.setattr(BeatsFeatureExtractor, "log_mel", counted)
+    found = Embedder(tiny_model, extractor, joined_blocks(1)).embed(waveforms)
+    assert calls == [len(waveforms)]
+    for layer, values in found.items():
+        torch.testing.assert_close(values, Embedder(tiny_model, extractor, [layer]).embed(waveforms)[layer])
+
+
 def test_changes_hear_no_padding():
     """Behind a steady hum the padding begins, which would be the greatest change of all."""
     torch.manual_seed(0)
