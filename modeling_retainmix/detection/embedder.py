@@ -8,14 +8,13 @@ change from one to the next.
 
 import bisect
 import copy
-import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from transformers import AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix.detection.level_cells import CELL, heard_bins, level_cells
+from modeling_retainmix.detection.load_encoder import built_layers
 from modeling_retainmix.detection.pooling import (
     DEFAULT_GAMMA,
     DEFAULT_P,
@@ -27,21 +26,20 @@ from modeling_retainmix.detection.pooling import (
 from modeling_retainmix.detection.vector_layout import (
     BLOCK_NAMES,
     CHANGE_RECORDED,
-    EXTRA_BLOCKS,
     LEVEL,
     LOG_MEL,
     RECORDED,
     Layer,
     VectorLayout,
+    block_depth,
+    block_indices,
     changing_layer,
-    joined_blocks,
+    ordered_blocks,
 )
-from modeling_retainmix.encoders.configuration_log_mel import NUM_STATISTICS, LogMelConfig
+from modeling_retainmix.encoders.configuration_log_mel import NUM_STATISTICS
 from modeling_retainmix.encoders.fbank import FFT_SIZE, FRAME_LENGTH, FRAME_SHIFT, SAMPLING_RATE, mel_filters
-from modeling_retainmix.encoders.feature_extraction_beats import BeatsFeatureExtractor
 from modeling_retainmix.encoders.feature_extraction_encoder import mean_level, set_clip_level
-from modeling_retainmix.encoders.modeling_log_mel import LogMelModel, patch_statistics
-from modeling_retainmix.pretrained import load_pretrained, read_config
+from modeling_retainmix.encoders.modeling_log_mel import patch_statistics
 
 
 class ClipTokens(NamedTuple):
@@ -74,95 +72,6 @@ class ClipTokens(NamedTuple):
     def cells(self) -> torch.Tensor:
         """The same in the finer cells of `level_cells`, [batch, T', B], without padding."""
         return level_cells(self.features[:, : self.num_real], CELL, heard_bins(self.features.shape[2]))
-
-
-def chosen_layers(layer: Layer | tuple[Layer, ...] | None, config: Any) -> tuple[Layer, ...]:
-    """Return the layers to read of an encoder: those given, or its `embedding_layer`, or else its last one."""
-    if layer is None:
-        return (embedding_layer(config),)
-    return layer if isinstance(layer, tuple) else (layer,)
-
-
-def default_blocks(config: Any, backend: str) -> tuple[Layer, ...]:
-    """Return what a detector reads of an encoder if it is told nothing: what its backend was chosen or published with.
-
-    That is `joined_blocks` under "whitened", the statistics alone where these are the encoder; under every other
-    backend the layer alone.
-    """
-    layer = embedding_layer(config)
-    if backend != "whitened" or isinstance(config, LogMelConfig):
-        return (layer,)
-    return joined_blocks(layer)
-
-
-def embedding_layer(config: Any) -> int:
-    """Return the layer of an encoder that a detector reads: its `embedding_layer`, or else its last one."""
-    chosen = getattr(config, "embedding_layer", None)
-    return int(config.num_hidden_layers if chosen is None else chosen)
-
-
-def load_encoder(
-    name: str | os.PathLike[str],
-    layer: Layer | tuple[Layer, ...] | None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-) -> tuple[Any, Any]:
-    """Load an encoder, of which no layer above the highest one that is read, and its feature extractor.
-
-    Args:
-        name: folder or Hub name; "log-mel": the statistics alone (`LogMelModel`), of clips as recorded.
-        layer: as in `chosen_layers`.
-        revision: branch, tag or commit on the Hub; None: the main branch.
-        trust_remote_code: run code from the Hub.
-
-    Raises:
-        FileNotFoundError: the weights are missing.
-        ValueError: a layer that the encoder does not have, a model of another kind, or weights that are damaged or
-            incomplete; the message names the model and the first tensor that is missing.
-    """
-    if name == LOG_MEL:
-        config = LogMelConfig(name_or_path=LOG_MEL)
-        _check_depth(layer, config, name)
-        return LogMelModel(config).eval(), BeatsFeatureExtractor()
-    source: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
-    config = read_config(name, revision, trust_remote_code)
-    depth = _check_depth(layer, config, name)
-    model = load_pretrained(AutoModel, name, num_hidden_layers=_built_layers(depth, config), **source)
-    return model, AutoFeatureExtractor.from_pretrained(name, **source)
-
-
-def _check_depth(layer: Layer | tuple[Layer, ...] | None, config: Any, name: str | os.PathLike[str]) -> int:
-    depth = _depth(chosen_layers(layer, config))
-    if depth > config.num_hidden_layers:
-        raise ValueError(f"layer={depth}: {name} has {config.num_hidden_layers} layers")
-    return depth
-
-
-def _ordered(layers: Iterable[Layer]) -> list[Layer]:
-    """Blocks in the order in which they lie in a vector, those of changes last; what is no block is left out."""
-    chosen = set(layers)
-    ascending = sorted(layer for layer in chosen if isinstance(layer, int))
-    extra = [name for name in EXTRA_BLOCKS if name in chosen]
-    still: list[Layer] = [*ascending, *extra]
-    changing = {changed: layer for layer in chosen if (changed := changing_layer(layer)) is not None}
-    if not changing:
-        return still
-    return [*still, *(changing[changed] for changed in _ordered(changing))]
-
-
-def _indices(layers: Iterable[Layer]) -> list[int]:
-    """Indices into `hidden_states` that these blocks need, ascending."""
-    needed = (layer if isinstance(layer, int) else changing_layer(layer) for layer in layers)
-    return sorted({index for index in needed if isinstance(index, int)})
-
-
-def _depth(layers: Iterable[Layer]) -> int:
-    return max(_indices(layers), default=0)
-
-
-def _built_layers(depth: int, config: Any) -> int:
-    """Layers of an encoder that is read up to `depth`: at least one, if it has any."""
-    return max(depth, min(1, config.num_hidden_layers))
 
 
 def layout_of(layers: Sequence[Layer], config: Any, pooling: PoolingMode = "time_mean") -> VectorLayout:
@@ -237,15 +146,15 @@ class Embedder:
         max_frequency: float | None = None,
     ) -> None:
         chosen, depth = set(layers), model.config.num_hidden_layers
-        self.layers = _ordered(chosen)
-        self.indices = _indices(chosen)
+        self.layers = ordered_blocks(chosen)
+        self.indices = block_indices(chosen)
         is_known = len(self.layers) == len(chosen) and all(0 <= index <= depth for index in self.indices)
         if not self.layers or not is_known:
             raise ValueError(
                 f"layers={list(chosen)} is not valid for a model of {depth} layers: use 0 to {depth}, {BLOCK_NAMES}"
             )
         self.device = torch.device(device)
-        self.model = _cut(model, _built_layers(_depth(self.layers), model.config)).to(self.device).eval()
+        self.model = _cut(model, built_layers(block_depth(self.layers), model.config)).to(self.device).eval()
         self.feature_extractor = feature_extractor
         self.clip_level = getattr(feature_extractor, "clip_level", None)  # extractors of others have none
         self.pooling, self.pooling_p, self.rdp_gamma = pooling, pooling_p, rdp_gamma

@@ -15,16 +15,11 @@ from modeling_retainmix.audio import AudioSource
 from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.detection.clip_embedding import ClipEmbeddings, embed_clips
 from modeling_retainmix.detection.cut_recordings import describe_cuts
-from modeling_retainmix.detection.embedder import (
-    Embedder,
-    chosen_layers,
-    default_blocks,
-    embedding_layer,
-    load_encoder,
-)
+from modeling_retainmix.detection.embedder import Embedder
 from modeling_retainmix.detection.groups import describe_one_session, recording_groups
 from modeling_retainmix.detection.inputs import check_normal, clip_sources, reference_domains
 from modeling_retainmix.detection.level_cells import CELL
+from modeling_retainmix.detection.load_encoder import chosen_layers, default_blocks, embedding_layer, load_encoder
 from modeling_retainmix.detection.memory_notes import MemoryNotes
 from modeling_retainmix.detection.reference_memory import ReferenceMemory, reference_tensors
 from modeling_retainmix.detection.saved_detector import (

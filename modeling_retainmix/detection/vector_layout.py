@@ -1,7 +1,7 @@
 """What lies where in a pooled vector: blocks end to end, one for each layer that is read, each of frequency bands."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +34,29 @@ def is_block(layer: Layer) -> bool:
 def joined_blocks(layer: int) -> tuple[Layer, ...]:
     """Return a layer, log-mel statistics as recorded, and the changes of both: the blocks that tell faults best."""
     return (layer, RECORDED, f"{CHANGE}{layer}", CHANGE_RECORDED)
+
+
+def ordered_blocks(layers: Iterable[Layer]) -> list[Layer]:
+    """Blocks in the order in which they lie in a vector, those of changes last; what is no block is left out."""
+    chosen = set(layers)
+    ascending = sorted(layer for layer in chosen if isinstance(layer, int))
+    extra = [name for name in EXTRA_BLOCKS if name in chosen]
+    still: list[Layer] = [*ascending, *extra]
+    changing = {changed: layer for layer in chosen if (changed := changing_layer(layer)) is not None}
+    if not changing:
+        return still
+    return [*still, *(changing[changed] for changed in ordered_blocks(changing))]
+
+
+def block_indices(layers: Iterable[Layer]) -> list[int]:
+    """Indices into `hidden_states` that these blocks need, ascending."""
+    needed = (layer if isinstance(layer, int) else changing_layer(layer) for layer in layers)
+    return sorted({index for index in needed if isinstance(index, int)})
+
+
+def block_depth(layers: Iterable[Layer]) -> int:
+    """Highest of these indices, 0 without any."""
+    return max(block_indices(layers), default=0)
 
 
 def describe_blocks(layers: Sequence[Layer]) -> str:

@@ -19,7 +19,7 @@ import torch
 
 from modeling_retainmix.atomic import whole_file
 from modeling_retainmix.data.benchmark import BenchmarkProtocol, MachineBenchmark, domains_of_tests
-from modeling_retainmix.detection.embedder import embedding_layer
+from modeling_retainmix.detection.load_encoder import embedding_layer
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.evaluation import compared_systems
 from modeling_retainmix.evaluation.scores import NEAREST_REFERENCE, BenchmarkScores

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from modeling_retainmix.data.benchmark import BenchmarkProtocol, MachineBenchmark
-from modeling_retainmix.detection.embedder import embedding_layer as own_layer
+from modeling_retainmix.detection.load_encoder import embedding_layer as own_layer
 from modeling_retainmix.evaluation.compared_systems import (
     ANOTHER,
     BY_KEY,

@@ -16,7 +16,7 @@ from transformers import AutoFeatureExtractor, AutoModel, AutoModelForAudioClass
 
 from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.data.training_pairs import TrainingPairs
-from modeling_retainmix.detection.embedder import embedding_layer
+from modeling_retainmix.detection.load_encoder import embedding_layer
 from modeling_retainmix.evaluation.results import read_results, run_record, write_results
 from modeling_retainmix.evaluation.score_encoders import NamedEncoder
 from modeling_retainmix.evaluation.score_systems import table_rows

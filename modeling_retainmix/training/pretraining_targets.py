@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from modeling_retainmix.detection.embedder import embedding_layer
+from modeling_retainmix.detection.load_encoder import embedding_layer
 from modeling_retainmix.encoders.feature_extraction_encoder import set_clip_level
 
 _EPSILON = 1e-5

@@ -16,7 +16,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from modeling_retainmix.atomic import replace_folder, whole_file, whole_folder
 from modeling_retainmix.data.training_pairs import TrainingPairs
-from modeling_retainmix.detection.embedder import embedding_layer
+from modeling_retainmix.detection.load_encoder import embedding_layer
 from modeling_retainmix.encoders import BeatsConfig, BeatsModel
 from modeling_retainmix.hub.pretrained_card import write_pretrained_card
 from modeling_retainmix.hub.remote_code import add_remote_code

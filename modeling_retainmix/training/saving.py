@@ -18,7 +18,7 @@ from transformers.trainer_utils import get_last_checkpoint, rotate_checkpoints
 from transformers.utils import SAFE_WEIGHTS_NAME, WEIGHTS_NAME
 
 from modeling_retainmix.atomic import moved_into, remove_abandoned, replace_folder
-from modeling_retainmix.detection.embedder import embedding_layer
+from modeling_retainmix.detection.load_encoder import embedding_layer
 from modeling_retainmix.hub.card import write_unscored_card
 from modeling_retainmix.hub.push import push_folder, repository_name
 from modeling_retainmix.hub.remote_code import add_remote_code

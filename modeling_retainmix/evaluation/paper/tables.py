@@ -27,7 +27,7 @@ from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, Mach
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.decoding import decode_table
 from modeling_retainmix.data.recordings import read_evaluation_recordings
-from modeling_retainmix.detection.embedder import embedding_layer
+from modeling_retainmix.detection.load_encoder import embedding_layer
 from modeling_retainmix.evaluation.compared_systems import (
     BACKBONES,
     BY_KEY,

@@ -31,7 +31,8 @@ from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.factory import FACTORY_VERSION
 from modeling_retainmix.detection.domain_scores import DomainScores
-from modeling_retainmix.detection.embedder import Embedder, embedding_layer, layout_of, load_encoder
+from modeling_retainmix.detection.embedder import Embedder, layout_of
+from modeling_retainmix.detection.load_encoder import embedding_layer, load_encoder
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.vector_layout import (
     CHANGE,

@@ -15,7 +15,8 @@ from modeling_retainmix.data.benchmark import PROTOCOLS, BenchmarkProtocol, Mach
 from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
 from modeling_retainmix.data.benchmark_sources import load_benchmark
 from modeling_retainmix.data.factory import FACTORY_VERSION, FACTORY_VERSIONS
-from modeling_retainmix.detection.embedder import Embedder, chosen_layers, load_encoder
+from modeling_retainmix.detection.embedder import Embedder
+from modeling_retainmix.detection.load_encoder import chosen_layers, load_encoder
 from modeling_retainmix.detection.vector_layout import LOG_MEL
 
 PROTOCOL = replace(PROTOCOLS["small"], clip_seconds=4.0)  # the demo's
