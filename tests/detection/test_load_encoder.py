@@ -33,7 +33,7 @@ def test_layers_above_the_highest_one_that_is_read_are_not_built(tiny_checkpoint
     for layer, built in ((1, 1), (("recorded", "change-2"), 2), ("log-mel", 1), (0, 1)):
         model, extractor = load_encoder(tiny_checkpoint, layer)
         assert len(model.layers) == built and extractor.sampling_rate == 16000, layer
-    with pytest.raises(ValueError, match=rf"layer=9: {tiny_checkpoint} has 2 layers"):
+    with pytest.raises(ValueError, match=rf"layer=9: {tiny_checkpoint} has 3 layers"):
         load_encoder(tiny_checkpoint, (1, "change-9"))
     model, _ = load_encoder("log-mel", None)
     assert model.config.num_hidden_layers == 0
