@@ -5,11 +5,13 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from huggingface_hub.constants import HF_HOME
 
 from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments
+from modeling_retainmix.evaluation.compared_systems import RUN_SYSTEMS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -98,7 +100,7 @@ def test_table_of_seeds_shows_the_measured_rows():
     }
     shown = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in (ROOT / "docs" / "results.md").read_text(encoding="utf-8").splitlines()
+        for line in section("Three seeds").splitlines()
         if line.startswith("|") and "±" in line
     ]
     assert len(shown) == len(ROWS)
@@ -110,6 +112,28 @@ def test_table_of_seeds_shows_the_measured_rows():
             bounds = (float(gain[column]) for column in ("low", "high"))
             difference = f"{float(gain['mean']):+.1f} [{', '.join(f'{bound:+.1f}' for bound in bounds)}]"
         assert cells[-3:] == [*means, difference], label
+
+
+def section(heading: str) -> str:
+    """A section of docs/results.md."""
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    return text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def test_table_of_the_shipped_student_shows_the_scores_of_its_seeds():
+    measured: dict[str, list[list[float]]] = {}
+    for row in csv.DictReader((ROOT / "benchmarks" / "shipped_seeds.csv").open(encoding="utf-8")):
+        values = [float(row[name]) for name in ("hmean_low", "hmean_all", "mismatch_0_db")]
+        measured.setdefault(row["system"], []).append(values)
+    rows = [line.strip("|").split("|") for line in section("The shipped student").splitlines() if "±" in line[:200]]
+    shown = {cells[0].strip(): [cell.strip() for cell in cells[2:]] for cells in rows if len(cells) == 5}
+    labels = {system.key: system.label for system in RUN_SYSTEMS}
+    assert list(shown) == [labels[key] for key in measured]
+    for key, seeds in measured.items():
+        columns = [np.array(values) for values in zip(*seeds, strict=True)]
+        expected = [f"{values.mean():.1f} ± {values.std(ddof=1):.1f}" for values in columns]
+        assert shown[labels[key]] == expected, key
+        assert len(seeds) == 3
 
 
 def test_table_of_the_readme_shows_the_means_of_the_choice_of_the_detector():
