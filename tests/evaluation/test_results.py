@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from scipy.stats import hmean
@@ -11,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from modeling_retainmix.data.benchmark import domains_of_tests
 from modeling_retainmix.evaluation.embeddings import embed_mixtures
 from modeling_retainmix.evaluation.results import (
+    _KEYS_OF_OLD_LABELS,
     environment_record,
     protocol_record,
     read_results,
@@ -203,12 +203,13 @@ def test_when_the_file_is_nested_without_end_or_in_another_encoding_then_one_lin
     assert "\n" not in str(error.value)
 
 
-def test_when_a_file_is_from_before_rows_had_keys_then_they_are_found_by_their_old_labels():
-    path = Path(__file__).parents[2] / "hub_cards" / "retainmix-beats-tiny" / "results.json"
-    assert all("key" not in row for row in json.loads(path.read_text())["rows"])
-    assert [row["key"] for row in read_results(path)["rows"]] == [
-        "log_mel", "frozen_same_layer", "frozen_best_layer", "trained", "oracle"
-    ]  # fmt: skip
+def test_when_a_file_is_from_before_rows_had_keys_then_they_are_found_by_their_old_labels(tmp_path, results):
+    (row,) = results["rows"][:1]
+    del row["key"]
+    results["rows"] = [{**row, "name": name} for name in _KEYS_OF_OLD_LABELS]
+    found = read_results(write_json(tmp_path, results))["rows"]
+    assert [row["key"] for row in found] == list(_KEYS_OF_OLD_LABELS.values())
+    assert {"log_mel", "frozen_same_layer", "frozen_best_layer", "trained", "oracle"} == {row["key"] for row in found}
 
 
 def test_when_an_old_label_is_not_known_then_the_error_names_it(tmp_path, results):

@@ -28,7 +28,9 @@ def test_when_folders_are_given_then_they_are_scored_with_the_trained_model(
     results = read_results(tmp_path / "out" / "results.json")
     assert list(results["protocol"]["clips"]) == ["press"]
     assert results["protocol"]["noise_segments_reused"] == 0
-    assert [row["name"] for row in results["rows"]][6:8] == ["RetainMix", "RetainMix, whitened"]
+    assert [row["name"] for row in results["rows"]][8:11] == [
+        "RetainMix", "RetainMix, whitened", "RetainMix, joined"
+    ]  # fmt: skip
     assert "3 source references, 3 target references" in capsys.readouterr().out
 
     for module in (run_data, benchmark_sources):
@@ -40,7 +42,8 @@ def test_when_folders_are_given_then_they_are_scored_with_the_trained_model(
     assert again["rows"] == results["rows"]
     run(tmp_path, cache_dir, *scored, "--embedding_layer", "2")
     other = read_results(tmp_path / "again" / "results.json")
-    assert [row["layer"] for row in other["rows"]][4:] == [2] * 6 and other["model"]["embedding_layer"] == 2
+    layers = [row["layer"] for row in other["rows"]]
+    assert layers[5:] == [2] * 6 + [4] * 3 + [2] * 2 and other["model"]["embedding_layer"] == 2
 
 
 @pytest.mark.slow

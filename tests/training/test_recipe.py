@@ -21,13 +21,13 @@ def test_when_nothing_is_given_then_the_demo_recipe_is_read():
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ([], {"version": 3}),
-        (["--factory_config", '{"version": 4}'], {"version": 4}),
+        ([], {}),
+        (["--factory_config", '{"version": 3}'], {"version": 3}),
         (["--config", "denoising"], {}),
         (["--config", "denoising", "--factory_config", '{"version": 3}'], {"version": 3}),
     ],
 )
-def test_the_demo_names_the_factory_of_its_published_numbers_and_an_option_chooses_another(options, expected):
+def test_recipes_take_the_factory_of_today_and_an_option_chooses_another(options, expected):
     run_args, _ = parse_arguments(options)
     assert run_args.factory_options == expected
 
