@@ -35,6 +35,7 @@ from modeling_retainmix.detection.vector_layout import (
     block_indices,
     changing_layer,
     ordered_blocks,
+    reads_recorded,
 )
 from modeling_retainmix.encoders.configuration_log_mel import NUM_STATISTICS
 from modeling_retainmix.encoders.fbank import FFT_SIZE, FRAME_LENGTH, FRAME_SHIFT, SAMPLING_RATE, mel_filters
@@ -163,7 +164,7 @@ class Embedder:
     @property
     def reads_recorded(self) -> bool:
         """Whether a block is computed of the clip as recorded, before it is moved to `clip_level`."""
-        return not {LEVEL, RECORDED, CHANGE_RECORDED}.isdisjoint(self.layers)
+        return reads_recorded(self.layers)
 
     @property
     def hears_level(self) -> bool:

@@ -54,6 +54,11 @@ def block_indices(layers: Iterable[Layer]) -> list[int]:
     return sorted({index for index in needed if isinstance(index, int)})
 
 
+def reads_recorded(layers: Iterable[Layer]) -> bool:
+    """Whether one of these blocks is computed of the clip as recorded, before it is moved to a `clip_level`."""
+    return not {LEVEL, RECORDED, CHANGE_RECORDED}.isdisjoint(layers)
+
+
 def block_depth(layers: Iterable[Layer]) -> int:
     """Highest of these indices, 0 without any."""
     return max(block_indices(layers), default=0)

@@ -109,7 +109,7 @@ def plain(key: str) -> str:
 def _compared(system: ComparedSystem) -> list[ComparedSystem]:
     # Time means and averages hold no changes; the best layer is chosen by what the layers hold themselves.
     can_join = system.encoder != LOG_MEL and not system.oracle and system.layer != "best"
-    ways: list[Comparison] = ["whitened", *(["joined"] if can_join else [])]  # type: ignore[list-item]
+    ways: tuple[Comparison, ...] = ("whitened", "joined") if can_join else ("whitened",)
     others = [
         replace(system, key=compared(system.key, way), label=f"{system.label}, {way}", comparison=way) for way in ways
     ]

@@ -16,15 +16,15 @@ from modeling_retainmix.detection.embedder import Embedder, layout_of
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.vector_layout import (
     CHANGE_RECORDED,
-    LEVEL,
     RECORDED,
     Layer,
     VectorLayout,
     joined_blocks,
+    reads_recorded,
 )
 from modeling_retainmix.detection.vector_layout import LOG_MEL as CENTRED
 from modeling_retainmix.encoders import LogMelConfig, LogMelModel
-from modeling_retainmix.encoders.feature_extraction_encoder import mean_level
+from modeling_retainmix.encoders.feature_extraction_encoder import mean_level, set_clip_level
 from modeling_retainmix.evaluation.compared_systems import LOG_MEL, LOG_MEL_STATISTICS
 from modeling_retainmix.evaluation.embedding_cache import EmbeddingCache, Tensors
 from modeling_retainmix.evaluation.embeddings import (
@@ -226,7 +226,7 @@ def embed_together(
         if encoder.model is not None:
             embed = Embedder(encoder.model, extractor, layers, device).embed
         groups.setdefault(kind, (extractor, []))[1].append((encoder.name, embed))
-        if not {LEVEL, RECORDED, CHANGE_RECORDED}.isdisjoint(layers):
+        if reads_recorded(layers):
             as_recorded.add(kind)
 
     @torch.inference_mode()
@@ -235,8 +235,8 @@ def embed_together(
         level_of = None if level_of is None else level_of.to(device, torch.float32)
         embeddings: dict[Hashable, torch.Tensor] = {}
         for kind, (extractor, members) in groups.items():
-            features = _features(extractor, waveforms, level_of)
             recorded = extractor.log_mel(waveforms) if kind in as_recorded else None
+            features = _features(extractor, waveforms, level_of, recorded)
             for name, embed in members:
                 found = embed(waveforms, features, recorded)
                 embeddings |= {(name, layer): values for layer, values in found.items()}
@@ -245,14 +245,21 @@ def embed_together(
     return embed_all
 
 
-def _features(extractor: Any, waveforms: torch.Tensor, level_of: torch.Tensor | None) -> torch.Tensor:
+def _features(
+    extractor: Any, waveforms: torch.Tensor, level_of: torch.Tensor | None, recorded: torch.Tensor | None
+) -> torch.Tensor:
     """Features at the level of the extractor, by the offset of other clips if these are given."""
-    if level_of is None or extractor.clip_level is None:
+    level = extractor.clip_level
+    if level_of is not None and level is not None:
+        recorded = extractor.log_mel(waveforms) if recorded is None else recorded
+        return recorded + (level - mean_level(extractor.log_mel(level_of)))[:, None, None]
+    if recorded is None:
         features: torch.Tensor = extractor.extract_features(waveforms)
         return features
-    offset = extractor.clip_level - mean_level(extractor.log_mel(level_of))
-    recorded: torch.Tensor = extractor.log_mel(waveforms)
-    return recorded + offset[:, None, None]
+    samples = waveforms.shape[1]
+    return set_clip_level(
+        recorded, level, extractor.frame_mask(torch.full((1,), samples), samples).to(recorded.device)
+    )
 
 
 # Of waveforms, their features, and their features as recorded where a block reads these

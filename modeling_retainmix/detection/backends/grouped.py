@@ -17,8 +17,8 @@ class GroupedBackend(Backend):
     d = sum over groups of w_g d_g / m_g, where m_g is the median over the references, each scored without its
     recording, of the distance d_g to the nearer domain, and w_g is 1, but `change_weight` for changes. m_g is one for
     both domains, so that these compare as before; without a reference that can be left out, or with copies alone, it
-    is 1. One covariance of all blocks would let noise in one of them hide a fault in another; it, a root of summed
-    squares, which lets the largest one decide, and fewer groups all did worse.
+    is 1. One covariance of all blocks would let noise in one of them hide a fault in another, and a root of summed
+    squares lets the largest one decide: both did worse. Two groups, of changes and of the rest, lost on the factory.
 
     Args:
         members: a backend of this domain for each group, in the order of the layout.
