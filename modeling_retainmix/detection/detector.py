@@ -109,7 +109,7 @@ class AnomalyDetector(TaughtDetector):
         """
         memory, embedder, microphones = self._fitted(), self.embedder, self.settings.microphones
         patch_size = embedder.model.config.patch_size
-        rule = level_rule(memory.tensors, memory.units, patch_size, is_levelled=not embedder.hears_level)
+        rule = level_rule(memory.tensors, memory.units, patch_size, embedder.hears_level)
         heard = microphones if microphones == "cancel" else "near"
         sources = clip_sources(heard, audio, sampling_rate, channel, far, far_channel)
         rates = memory.tensors["traits"][:, Traits._fields.index("sampling_rate")].numpy()

@@ -49,12 +49,14 @@ class ClipTokens(NamedTuple):
     Attributes:
         hidden: {layer: [batch, T * F, D] float32}, without class token; D differs between layers and other blocks.
         features: [batch, frames, mel bins] the normalized log-mel features that the encoder heard.
+        audible: the same with the clip's level, where the embedder hears it.
         patch_size: frames and mel bins of a patch.
         num_real: frames that hold no padding; it lies behind the clip.
     """
 
     hidden: dict[Layer, torch.Tensor]
     features: torch.Tensor
+    audible: torch.Tensor
     patch_size: int
     num_real: int
 
@@ -71,8 +73,8 @@ class ClipTokens(NamedTuple):
 
     @property
     def cells(self) -> torch.Tensor:
-        """The same in the finer cells of `level_cells`, [batch, T', B], without padding."""
-        return level_cells(self.features[:, : self.num_real], CELL, heard_bins(self.features.shape[2]))
+        """Mean of `audible` in the finer cells of `level_cells`, [batch, T', B], without padding."""
+        return level_cells(self.audible[:, : self.num_real], CELL, heard_bins(self.audible.shape[2]))
 
 
 def layout_of(layers: Sequence[Layer], config: Any, pooling: PoolingMode = "time_mean") -> VectorLayout:
@@ -202,15 +204,18 @@ class Embedder:
             recorded = self.feature_extractor.log_mel(waveforms)
         features = self.features(waveforms, is_real, features, recorded)
         hidden = self.hidden(features, is_real, recorded)
-        return ClipTokens(hidden, features, self.model.config.patch_size, int(is_real.sum()))
+        audible = self._audible(features, is_real, recorded)
+        return ClipTokens(hidden, features, audible, self.model.config.patch_size, int(is_real.sum()))
 
     @torch.inference_mode()
     def cells(self, waveforms: torch.Tensor, size: int = CELL) -> torch.Tensor:
         """Compute the level cells of a batch of clips of one length, without the encoder: [batch, T', B]."""
+        waveforms = waveforms.to(self.device, torch.float32)
         is_real = self.frame_mask(waveforms.shape[1])
-        features = self.features(waveforms.to(self.device, torch.float32), is_real)
-        heard = heard_bins(features.shape[2]) if size == CELL else None  # older detectors kept patches of all bins
-        return level_cells(features[:, : int(is_real.sum())], size, heard)
+        recorded = self.feature_extractor.log_mel(waveforms) if self.reads_recorded else None
+        audible = self._audible(self.features(waveforms, is_real, None, recorded), is_real, recorded)
+        heard = heard_bins(audible.shape[2]) if size == CELL else None  # older detectors kept patches of all bins
+        return level_cells(audible[:, : int(is_real.sum())], size, heard)
 
     def features(
         self,
@@ -260,6 +265,10 @@ class Embedder:
                 if CHANGE_RECORDED in self.layers:
                     hidden[CHANGE_RECORDED] = token_changes(statistics, config.num_mel_patches)
         return hidden
+
+    def _audible(self, features: torch.Tensor, is_real: torch.Tensor, recorded: torch.Tensor | None) -> torch.Tensor:
+        """Return the features with the clip's level where it is heard."""
+        return features if recorded is None or not self.hears_level else self._in_band(recorded, None, is_real)
 
     def _in_band(self, features: torch.Tensor, level: float | None, is_real: torch.Tensor) -> torch.Tensor:
         """Set the mean of the mel bins that are read to a level (None: leave it), and the others to 0."""

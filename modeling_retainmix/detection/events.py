@@ -2,7 +2,8 @@
 
 A cell of the level map is compared with its band's median, both the clip's own and that of the references, in units of
 how far the references' cells lie from their medians: what passes both happens at a time. The clip's median itself is
-compared with the references' medians: that finds what lasts. How far is too far follows from the references, each
+compared with the references' medians: that finds what lasts. By how much a whole clip is louder is taken away before,
+and is an event of all bands where the detector hears the level. How far is too far follows from the references, each
 against the others.
 """
 
@@ -70,20 +71,24 @@ class LevelRule(NamedTuple):
 
     Attributes:
         size: frames and mel bins of a cell.
-        levelled: [B] bool, bands in which a clip's gain does not count: it is the median over these bands of how far
-            the clip's medians lie from `center`.
+        heard: [B] bool, bands that are read. A clip's gain is the median over them of how far its medians lie from
+            `center`.
         center: [B] mean of the recordings' medians.
         center_scale: [B] standard deviation of a further recording's median.
         spread: [B] standard deviation of cells about their window's median.
+        gain_center, gain_scale: mean of the recordings' gains, and standard deviation of a further one's; infinite
+            where the level is not heard.
         limits: [3] least strength of events that are louder, quieter or lasting, in a clip of one window.
         growth: [3] of the limits with the logarithm of the number of windows.
     """
 
     size: int
-    levelled: np.ndarray
+    heard: np.ndarray
     center: np.ndarray
     center_scale: np.ndarray
     spread: np.ndarray
+    gain_center: float
+    gain_scale: float
     limits: np.ndarray
     growth: np.ndarray
 
@@ -93,7 +98,7 @@ class LevelRule(NamedTuple):
 
 
 def level_rule(
-    tensors: Mapping[str, torch.Tensor], recordings: np.ndarray, patch_size: int, is_levelled: bool = False
+    tensors: Mapping[str, torch.Tensor], recordings: np.ndarray, patch_size: int, hears_level: bool = True
 ) -> LevelRule:
     """Learn from references what levels are usual.
 
@@ -107,8 +112,9 @@ def level_rule(
             then cells are patches, and means stand for medians.
         recordings: [n] the recording of each window; copies have one number.
         patch_size: frames and mel bins of a patch.
-        is_levelled: clips are compared at one level. The encoder's, a mean, moves with every event; here it is a
-            median, which stays where less than half of the bands change.
+        hears_level: whether the gain of a whole clip is an event. It is taken away of all bands in any case. An
+            encoder's level, a mean, moves with every event; a gain is a median, which stays where less than half of
+            the bands change.
     """
     statistics, size = tensors["cell_levels"].double().numpy(), CELL
     if np.isnan(statistics).any():
@@ -116,16 +122,20 @@ def level_rule(
         unknown = np.full_like(mean, np.nan)
         statistics, size = np.stack([mean, np.maximum(square - mean**2, 0), unknown, unknown], axis=2), patch_size
     _, recording, counts = np.unique(recordings, return_inverse=True, return_counts=True)
-    # Bands that are not read never change.
-    levelled = np.logical_and((statistics[:, :, 1] > 0).any(axis=0), is_levelled)
-    center = _means(statistics[:, :, 0], recording, counts).mean(axis=0)
-    statistics[:, :, 0] -= _gain(statistics[:, :, 0] - center, levelled)
+    heard = (statistics[:, :, 1] > 0).any(axis=0)  # bands that are not read never change
+    levels = statistics[:, :, 0].copy()
+    center = _means(levels, recording, counts).mean(axis=0)
+    statistics[:, :, 0] -= _gains(levels - center, heard)[:, None] * heard
     medians, squares = (_means(statistics[:, :, column], recording, counts) for column in (0, 1))
     count = len(counts)
     spread = np.sqrt(squares.mean(axis=0))
     typical = float(np.median(spread[spread > 0])) if (spread > 0).any() else 1.0
     center = medians.mean(axis=0)
     scatter = np.square(medians - center).sum(axis=0)
+    gains = _gains(levels - center, heard)
+    mean_gains = _means(gains[:, None], recording, counts)[:, 0]
+    gain_center = float(mean_gains.mean())
+    gain_scatter = np.square(mean_gains - gain_center).sum()
     limits, growth = np.full(3, _LEAST_STRENGTH), np.zeros(3)
     if count >= _FEWEST_RECORDINGS:
         # Each recording against the others, in closed form.
@@ -133,10 +143,15 @@ def level_rule(
         others_center = (count * center - medians) / (count - 1)
         others_scatter = (scatter - np.square(medians - center) * count / (count - 1)).clip(min=0)
         others_scale = _scale(others_scatter, typical, count - 1)
+        others_gain = (count * gain_center - mean_gains) / (count - 1)
+        others_gain_scatter = gain_scatter - np.square(mean_gains - gain_center) * count / (count - 1)
+        others_gain_scale = _scale(others_gain_scatter.clip(min=0), typical, count - 1)
+        gain_strength = np.abs(gains - others_gain[recording]) / others_gain_scale[recording] * hears_level
+        lasting = np.abs(statistics[:, :, 0] - others_center[recording]) / others_scale[recording]
         strengths = (
             statistics[:, :, 3] / others_spread[recording],
             -statistics[:, :, 2] / others_spread[recording],
-            np.abs(statistics[:, :, 0] - others_center[recording]) / others_scale[recording],
+            np.column_stack([lasting, gain_strength]),
         )
         for index, strength in enumerate(strengths):
             if not np.isnan(strength).any():
@@ -144,7 +159,8 @@ def level_rule(
                 np.maximum.at(largest, recording, strength.max(axis=1))
                 limits[index], growth[index] = _gumbel_limit(largest, float(np.mean(counts)))
     scale, spread = _scale(scatter, typical, count), _floored(spread, typical)
-    return LevelRule(size, levelled, center, scale, spread, limits, growth)
+    gain_scale = float(_scale(gain_scatter, typical, count)) if hears_level else np.inf
+    return LevelRule(size, heard, center, scale, spread, gain_center, gain_scale, limits, growth)
 
 
 def find_events(
@@ -174,12 +190,13 @@ def find_events(
     waveform = source.process(source.load())
     pieces = replace(windows, pad=False).cut(waveform, SAMPLING_RATE)
     embedder.check_length(len(pieces[0][1]), source.name)
-    starts, above, below, shifts = _level_map(pieces, embedder, rule, batch_size)
+    edges = band_edges(len(rule.center), embedder.model.config.num_mel_bins)
+    is_inside = edges[1:] <= _common_band(source, reference_rates)
+    rule = rule._replace(heard=rule.heard & is_inside)
+    starts, above, below, shifts, gains = _level_map(pieces, embedder, rule, batch_size)
     end = (pieces[-1][0] + len(pieces[-1][1])) / SAMPLING_RATE
-    edges = band_edges(shifts.shape[1], embedder.model.config.num_mel_bins)
-    is_outside = edges[1:] > _common_band(source, reference_rates)
     for deviations in (above, below, shifts):
-        deviations[:, is_outside] = 0
+        deviations[:, ~is_inside] = 0
     louder, quieter, lasting = rule.limits_of(len(pieces)).tolist()
     boxes = [
         *((box, False) for box in merged_cells(above, louder)),
@@ -187,6 +204,11 @@ def find_events(
         *((box, True) for box in merged_cells(shifts, lasting)),
         *((box._replace(strength=-box.strength), True) for box in merged_cells(-shifts, lasting)),
     ]
+    bands = np.flatnonzero(rule.heard)
+    if len(bands):
+        all_bands = {"first_band": int(bands[0]), "last_band": int(bands[-1])}
+        boxes += [(box._replace(**all_bands), True) for box in merged_cells(gains, lasting)]
+        boxes += [(box._replace(strength=-box.strength, **all_bands), True) for box in merged_cells(-gains, lasting)]
     events = []
     for box, lasts in boxes:
         ends = box.last_row == len(starts) - 1
@@ -249,7 +271,7 @@ def _level_map(
     pieces: Sequence[tuple[int, np.ndarray]], embedder: Embedder, rule: LevelRule, batch_size: int
 ) -> tuple[np.ndarray, ...]:
     """Map a clip: starts of its rows in seconds [T]; how far cells lie above and below, and shifts of the median, in
-    standard deviations, [T, B] each.
+    standard deviations, [T, B] each; and those of the gain [T, 1].
     """
     first = np.asarray([start for start, _ in pieces]) / SAMPLING_RATE
     length = len(pieces[0][1]) / SAMPLING_RATE
@@ -259,9 +281,10 @@ def _level_map(
         waveforms = torch.from_numpy(np.stack([window for _, window in pieces[at : at + batch_size]]))
         cells = real_cells(embedder.cells(waveforms, rule.size), waveforms.shape[1], rule.size).cpu()
         medians = cell_statistics(cells)[:, :, 0].double().numpy()
-        gain = _gain(medians - rule.center, rule.levelled)
-        levels = zip(cells.double().numpy() - gain[:, None], medians - gain, strict=True)
-        for index, (window, median) in enumerate(levels, at):
+        gains = _gains(medians - rule.center, rule.heard)
+        louder = gains[:, None] * rule.heard
+        levels = zip(cells.double().numpy() - louder[:, None], medians - louder, gains - rule.gain_center, strict=True)
+        for index, (window, median, gain) in enumerate(levels, at):
             starts = first[index] + np.arange(len(window)) * cell_seconds(rule.size)
             middles = starts + cell_seconds(rule.size) / 2
             kept = (middles >= borders[index]) & (middles < borders[index + 1])
@@ -270,15 +293,17 @@ def _level_map(
             shift = (median - rule.center) / scale
             above = (window[kept] - np.maximum(median, rule.center)) / rule.spread
             below = (np.minimum(median, rule.center) - window[kept]) / rule.spread
-            parts.append((starts[kept], above, below, np.broadcast_to(shift, above.shape)))
+            gain_shift = np.full((len(above), 1), gain / rule.gain_scale)
+            parts.append((starts[kept], above, below, np.broadcast_to(shift, above.shape), gain_shift))
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
-def _gain(deviations: np.ndarray, levelled: np.ndarray) -> np.ndarray:
-    """Return what to take away of the levels of windows whose medians deviate by [n, B]: [n, B]."""
-    if not levelled.any():
-        return np.zeros_like(deviations)
-    return np.where(levelled, np.median(deviations[:, levelled], axis=1, keepdims=True), 0)
+def _gains(deviations: np.ndarray, heard: np.ndarray) -> np.ndarray:
+    """Return the gain of windows whose medians deviate by [n, B]: [n]."""
+    if not heard.any():
+        return np.zeros(len(deviations))
+    gains: np.ndarray = np.median(deviations[:, heard], axis=1)
+    return gains
 
 
 def _means(values: np.ndarray, recording: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -232,6 +232,26 @@ def test_the_level_is_heard_where_a_gain_moves_the_embedding(tiny_model, wavefor
     assert (max(moves.values()) > 0.02) == expected, moves
 
 
+@pytest.mark.parametrize(
+    ("clip_level", "layers", "expected"),
+    [
+        (None, [1], True),
+        (0.0, [1], False),
+        (0.0, [1, "change-recorded"], False),
+        (0.0, [1, "level"], True),
+        (0.0, ["recorded", "change-1"], True),
+    ],
+)
+def test_cells_move_with_a_gain_where_it_is_heard(tiny_model, waveforms, clip_level, layers, expected):
+    embedder = Embedder(tiny_model, BeatsFeatureExtractor(clip_level=clip_level), layers, max_frequency=4000)
+    quiet, loud = (embedder.tokens(gain * waveforms) for gain in (1.0, 2.0))
+    heard = quiet.cells.abs().sum(dim=(0, 1)) > 0  # bands above 4 kHz are not read
+    assert heard.any() and not heard.all()
+    assert (float((loud.cells - quiet.cells)[..., heard].mean()) > 0.02) == expected
+    torch.testing.assert_close(embedder.cells(2 * waveforms), loud.cells)
+    assert (float((loud.levels - quiet.levels).abs().mean()) > 0.02) == (clip_level is None)
+
+
 def test_the_spectrum_of_a_clip_is_computed_once(tiny_model, waveforms, monkeypatch):
     extractor, calls = BeatsFeatureExtractor(clip_level=0.0), []
     log_mel = BeatsFeatureExtractor.log_mel

@@ -11,6 +11,7 @@ from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.detection import events as module
 from modeling_retainmix.detection.events import Event, level_rule, merged_cells
 from modeling_retainmix.detection.saved_detector import REFERENCES_FILE
+from modeling_retainmix.shipped import shipped_folder
 
 RATE = 16000
 BAND = (2000, 3000)
@@ -91,10 +92,21 @@ def test_when_a_band_is_louder_most_of_the_time_then_its_pauses_are_no_events(sp
 
 def test_when_a_gain_is_heard_then_it_lasts_and_without_the_level_it_is_no_event(tiny_checkpoint, spectrum):
     louder = 10 * NORMAL[0]
-    for detector in (fitted(tiny_checkpoint), spectrum):
-        (found,) = detector.events(louder, RATE)
-        assert found and all(event.is_whole_clip for event in found)
-    assert fitted("log-mel", layer="log-mel").events(louder, RATE) == [[]]  # its clips have one level
+    for detector in (fitted(tiny_checkpoint), spectrum, fitted(shipped_folder())):
+        ((event,),) = detector.events(louder, RATE)
+        assert event.is_whole_clip and event.strength > 4 and event.low_hz < 100 and event.high_hz > 7800
+        ((event,),) = detector.events(0.1 * NORMAL[0], RATE)
+        assert event.is_whole_clip and event.strength < -4
+    for detector in (fitted("log-mel", layer="log-mel"), fitted(shipped_folder(), layer=4)):
+        assert detector.events(louder, RATE) == [[]]  # its clips have one level
+
+
+def test_when_half_of_a_long_clip_is_louder_then_that_half_is_the_event():
+    clip = np.concatenate([(1 if index < 6 else 8) * sound for index, sound in enumerate(NORMAL[:12])])
+    (found,) = fitted(shipped_folder()).events(clip, RATE)
+    (lasting,) = (event for event in found if event.lasts)
+    assert (lasting.start_seconds, lasting.end_seconds) == (pytest.approx(12, abs=1), 24.0)
+    assert lasting.low_hz < 100 and lasting.high_hz > 7800 and not lasting.is_whole_clip
 
 
 @pytest.mark.parametrize(
@@ -254,8 +266,16 @@ def test_when_cells_are_merged_then_boxes_are_those_of_a_flood_fill(limit):
 
 
 def naive_rule(statistics, recordings):
-    """Refit without each recording in turn."""
+    """Take the gain of each window away, then refit without each recording in turn."""
     numbers = sorted(set(recordings.tolist()))
+    levels = statistics[:, :, 0].copy()
+
+    def mean_of(values):
+        return np.mean([values[recordings == number].mean(axis=0) for number in numbers], axis=0)
+
+    for window, level in enumerate(levels):
+        statistics[window, :, 0] = level - np.median(level - mean_of(levels))
+    gains = np.asarray([np.median(level - mean_of(statistics[:, :, 0])) for level in levels])
 
     def learn(kept, typical=None):
         medians = np.stack([statistics[recordings == number, :, 0].mean(axis=0) for number in kept])
@@ -263,21 +283,25 @@ def naive_rule(statistics, recordings):
         spread = np.sqrt(squares.mean(axis=0))
         typical = np.median(spread[spread > 0]) if typical is None else typical
         count = len(kept)
+        own_gains = np.stack([gains[recordings == number].mean() for number in kept])
+        gain = own_gains.mean(), np.sqrt((typical**2 + count * own_gains.var()) / count * (1 + 1 / count))
         variance = (typical**2 + count * medians.var(axis=0)) / count
-        return medians.mean(axis=0), np.sqrt(variance * (1 + 1 / count)), np.maximum(spread, typical / 4), typical
+        scale = np.sqrt(variance * (1 + 1 / count))
+        return medians.mean(axis=0), scale, np.maximum(spread, typical / 4), typical, gain
 
-    center, scale, spread, typical = learn(numbers)
+    center, scale, spread, typical, gain = learn(numbers)
     largest = []
     for number in numbers:
-        own = statistics[recordings == number]
-        c, s, w, _ = learn([other for other in numbers if other != number], typical)
-        largest.append([(own[:, :, 3] / w).max(), (-own[:, :, 2] / w).max(), np.abs((own[:, :, 0] - c) / s).max()])
+        own, its_gains = statistics[recordings == number], gains[recordings == number]
+        c, s, w, _, (g, gs) = learn([other for other in numbers if other != number], typical)
+        lasting = max(np.abs((own[:, :, 0] - c) / s).max(), np.abs((its_gains - g) / gs).max())
+        largest.append([(own[:, :, 3] / w).max(), (-own[:, :, 2] / w).max(), lasting])
     gumbel = []
     for values in np.asarray(largest).T:
         beta = np.sqrt(6 * values.var(ddof=1)) / np.pi
         mode = values.mean() - 0.5772156649 * beta - beta * np.log(len(recordings) / len(numbers))
         gumbel.append((mode - beta * np.log(-np.log(1 - module.EVENT_RATE)), beta))
-    return center, scale, spread, np.asarray(gumbel)
+    return center, scale, spread, np.asarray(gumbel), gain
 
 
 def drawn_statistics(windows, bands=6, seed=0):
@@ -294,7 +318,8 @@ def test_rule_is_that_of_references_left_out_one_by_one(per_recording, monkeypat
     statistics = drawn_statistics(12 * per_recording)
     recordings = np.repeat(np.arange(12) * 2, per_recording)
     rule = level_rule({"cell_levels": statistics}, recordings, 16)
-    center, scale, spread, gumbel = naive_rule(statistics.double().numpy(), recordings)
+    center, scale, spread, gumbel, gain = naive_rule(statistics.double().numpy(), recordings)
+    np.testing.assert_allclose((rule.gain_center, rule.gain_scale), gain, rtol=1e-9)
     np.testing.assert_allclose(rule.center, center, rtol=1e-9)
     np.testing.assert_allclose(rule.center_scale, scale, rtol=1e-9)
     np.testing.assert_allclose(rule.spread, spread, rtol=1e-9)
@@ -302,19 +327,20 @@ def test_rule_is_that_of_references_left_out_one_by_one(per_recording, monkeypat
     np.testing.assert_allclose(rule.limits_of(5), gumbel[:, 0] + gumbel[:, 1] * np.log(5), rtol=1e-9)
 
 
-def test_when_clips_are_levelled_then_a_gain_changes_no_rule_and_unread_bands_stay():
+def test_when_the_level_is_not_heard_then_a_gain_changes_no_rule_and_unread_bands_stay():
     statistics = drawn_statistics(12)
     statistics[:, 4] = 0
     gains = torch.randn(12, 1, generator=torch.Generator().manual_seed(0)) * 10
     louder = statistics.clone()
     louder[:, [0, 1, 2, 3, 5], 0] += gains
     plain, moved = (
-        level_rule({"cell_levels": values}, np.arange(12), 16, is_levelled=True) for values in (statistics, louder)
+        level_rule({"cell_levels": values}, np.arange(12), 16, hears_level=False) for values in (statistics, louder)
     )
-    assert plain.levelled.tolist() == [True, True, True, True, False, True]
-    for before, after in zip(plain[3:], moved[3:], strict=True):
+    assert plain.gain_scale == np.inf and plain.heard.tolist() == [True, True, True, True, False, True]
+    for name in ("center_scale", "spread", "limits", "growth"):
+        before, after = getattr(plain, name), getattr(moved, name)
         np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-4)
-    offset = (moved.center - plain.center)[plain.levelled]
+    offset = (moved.center - plain.center)[plain.heard]
     np.testing.assert_allclose(offset, offset[0], rtol=1e-4)  # the zero of levels is free
     assert plain.center[4] == moved.center[4] == 0
 
