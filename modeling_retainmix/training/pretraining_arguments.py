@@ -7,7 +7,7 @@ from transformers import TrainingArguments
 
 from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments, json_object
 
-# About 2.2 million parameters.
+# About 2.1 million parameters.
 ENCODER = {
     "hidden_size": 192,
     "num_hidden_layers": 4,

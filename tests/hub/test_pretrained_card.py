@@ -35,6 +35,12 @@ def test_without_results_the_card_shows_the_probe_the_settings_and_the_data():
     assert "model-index" not in text and "Official score of each system" not in text and "<b>" not in text
 
 
+def test_a_training_that_was_ended_early_says_how_many_steps_were_planned():
+    settings = {**RECORD["settings"], "max_steps": 56000}
+    text = str(pretrained_card({**RECORD, "settings": settings}, "one"))
+    assert "over 4000 steps, of\n56000 that were planned." in text
+
+
 def test_second_iteration_and_no_statistics_are_told_apart():
     settings = {**RECORD["settings"], "tokenizer_model": "first", "statistics_weight": 0.0}
     text = str(pretrained_card({**RECORD, "settings": settings}, "second"))
