@@ -70,11 +70,13 @@ def hits(values: np.ndarray, cells: np.ndarray) -> bool:
 
 
 def overlaps(events: list[Event], patch: int, start: float) -> tuple[float, float]:
-    """Return the largest share of the burst's box that an event's box holds, and the largest share of their union."""
+    """Return the largest share of the burst's box that the box of an event in time holds, and that of their union."""
     low, high = band_edges(PATCHES)[patch : patch + 2]
     area = BURST_SECONDS * (high - low)
     held, union = [0.0], [0.0]
     for event in events:
+        if event.lasts:
+            continue
         seconds = min(event.end_seconds, start + BURST_SECONDS) - max(event.start_seconds, start)
         common = max(seconds, 0) * max(min(event.high_hz, high) - max(event.low_hz, low), 0)
         box = (event.end_seconds - event.start_seconds) * (event.high_hz - event.low_hz)

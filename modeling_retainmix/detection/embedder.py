@@ -50,6 +50,7 @@ class ClipTokens(NamedTuple):
         hidden: {layer: [batch, T * F, D] float32}, without class token; D differs between layers and other blocks.
         features: [batch, frames, mel bins] the normalized log-mel features that the encoder heard.
         audible: the same with the clip's level, where the embedder hears it.
+        heard: [mel bins] bool, those that are read and whose filters are not empty.
         patch_size: frames and mel bins of a patch.
         num_real: frames that hold no padding; it lies behind the clip.
     """
@@ -57,6 +58,7 @@ class ClipTokens(NamedTuple):
     hidden: dict[Layer, torch.Tensor]
     features: torch.Tensor
     audible: torch.Tensor
+    heard: torch.Tensor
     patch_size: int
     num_real: int
 
@@ -74,7 +76,7 @@ class ClipTokens(NamedTuple):
     @property
     def cells(self) -> torch.Tensor:
         """Mean of `audible` in the finer cells of `level_cells`, [batch, T', B], without padding."""
-        return level_cells(self.audible[:, : self.num_real], CELL, heard_bins(self.audible.shape[2]))
+        return level_cells(self.audible[:, : self.num_real], CELL, self.heard)
 
 
 def layout_of(layers: Sequence[Layer], config: Any, pooling: PoolingMode = "time_mean") -> VectorLayout:
@@ -205,17 +207,24 @@ class Embedder:
         features = self.features(waveforms, is_real, features, recorded)
         hidden = self.hidden(features, is_real, recorded)
         audible = self._audible(features, is_real, recorded)
-        return ClipTokens(hidden, features, audible, self.model.config.patch_size, int(is_real.sum()))
+        heard = self._heard_bins(features.shape[2])
+        return ClipTokens(hidden, features, audible, heard, self.model.config.patch_size, int(is_real.sum()))
 
     @torch.inference_mode()
     def cells(self, waveforms: torch.Tensor, size: int = CELL) -> torch.Tensor:
-        """Compute the level cells of a batch of clips of one length, without the encoder: [batch, T', B]."""
+        """Compute the level cells of a batch of clips of one length, without the encoder: [batch, T', B].
+
+        Those of another size are of detectors that were saved without cells: patches of all bins, as the encoder hears
+        them.
+        """
         waveforms = waveforms.to(self.device, torch.float32)
         is_real = self.frame_mask(waveforms.shape[1])
         recorded = self.feature_extractor.log_mel(waveforms) if self.reads_recorded else None
-        audible = self._audible(self.features(waveforms, is_real, None, recorded), is_real, recorded)
-        heard = heard_bins(audible.shape[2]) if size == CELL else None  # older detectors kept patches of all bins
-        return level_cells(audible[:, : int(is_real.sum())], size, heard)
+        features, num_real = self.features(waveforms, is_real, None, recorded), int(is_real.sum())
+        if size != CELL:
+            return level_cells(features[:, :num_real], size)
+        audible = self._audible(features, is_real, recorded)
+        return level_cells(audible[:, :num_real], size, self._heard_bins(audible.shape[2]))
 
     def features(
         self,
@@ -265,6 +274,9 @@ class Embedder:
                 if CHANGE_RECORDED in self.layers:
                     hidden[CHANGE_RECORDED] = token_changes(statistics, config.num_mel_patches)
         return hidden
+
+    def _heard_bins(self, num_bins: int) -> torch.Tensor:
+        return heard_bins(num_bins) & (torch.arange(num_bins) < (self._read_bins or num_bins))
 
     def _audible(self, features: torch.Tensor, is_real: torch.Tensor, recorded: torch.Tensor | None) -> torch.Tensor:
         """Return the features with the clip's level where it is heard."""

@@ -43,7 +43,8 @@ class Event:
         strength: of its strongest cell, in standard deviations of the references; positive where the clip has more
             energy, negative where it has less.
         lasts: it is a shift of the median of a clip, or of a window of a longer one, so it lasts for more than half
-            of it. Else it is an event in time, beyond the median of the references and that of the clip.
+            of it, or a gain of the clip. Else it is an event in time, beyond the median of the references and that
+            of the clip, both after the gain was taken away.
         is_whole_clip: it is a shift in all windows of the clip.
     """
 
@@ -71,13 +72,13 @@ class LevelRule(NamedTuple):
 
     Attributes:
         size: frames and mel bins of a cell.
-        heard: [B] bool, bands that are read. A clip's gain is the median over them of how far its medians lie from
-            `center`.
+        heard: [B] bool, bands that are read; a clip's gain is taken away of them (`_gains`).
         center: [B] mean of the recordings' medians.
         center_scale: [B] standard deviation of a further recording's median.
         spread: [B] standard deviation of cells about their window's median.
-        gain_center, gain_scale: mean of the recordings' gains, and standard deviation of a further one's; infinite
-            where the level is not heard.
+        typical_spread: that of the median band.
+        gain_center, gain_scale: mean of the recordings' gains, and standard deviation of a further one's.
+        hears_level: whether a gain is an event.
         limits: [3] least strength of events that are louder, quieter or lasting, in a clip of one window.
         growth: [3] of the limits with the logarithm of the number of windows.
     """
@@ -87,8 +88,10 @@ class LevelRule(NamedTuple):
     center: np.ndarray
     center_scale: np.ndarray
     spread: np.ndarray
+    typical_spread: float
     gain_center: float
     gain_scale: float
+    hears_level: bool
     limits: np.ndarray
     growth: np.ndarray
 
@@ -112,27 +115,26 @@ def level_rule(
             then cells are patches, and means stand for medians.
         recordings: [n] the recording of each window; copies have one number.
         patch_size: frames and mel bins of a patch.
-        hears_level: whether the gain of a whole clip is an event. It is taken away of all bands in any case. An
-            encoder's level, a mean, moves with every event; a gain is a median, which stays where less than half of
-            the bands change.
+        hears_level: whether the gain of a whole clip is an event. It is taken away of all bands in any case.
     """
     statistics, size = tensors["cell_levels"].double().numpy(), CELL
     if np.isnan(statistics).any():
         mean, square = tensors["level_moments"].double().numpy().transpose(2, 0, 1)
         unknown = np.full_like(mean, np.nan)
         statistics, size = np.stack([mean, np.maximum(square - mean**2, 0), unknown, unknown], axis=2), patch_size
+        hears_level = False  # these are what the encoder hears, at one level
     _, recording, counts = np.unique(recordings, return_inverse=True, return_counts=True)
-    heard = (statistics[:, :, 1] > 0).any(axis=0)  # bands that are not read never change
+    heard: np.ndarray = np.any(statistics[:, :, 1] > 0, axis=0)  # bands that are not read never change
     levels = statistics[:, :, 0].copy()
     center = _means(levels, recording, counts).mean(axis=0)
-    statistics[:, :, 0] -= _gains(levels - center, heard)[:, None] * heard
+    statistics[:, :, 0] -= _gains(levels - center, heard, hears_level)[:, None] * heard
     medians, squares = (_means(statistics[:, :, column], recording, counts) for column in (0, 1))
     count = len(counts)
     spread = np.sqrt(squares.mean(axis=0))
     typical = float(np.median(spread[spread > 0])) if (spread > 0).any() else 1.0
     center = medians.mean(axis=0)
     scatter = np.square(medians - center).sum(axis=0)
-    gains = _gains(levels - center, heard)
+    gains = _gains(levels - center, heard, hears_level)
     mean_gains = _means(gains[:, None], recording, counts)[:, 0]
     gain_center = float(mean_gains.mean())
     gain_scatter = np.square(mean_gains - gain_center).sum()
@@ -159,8 +161,8 @@ def level_rule(
                 np.maximum.at(largest, recording, strength.max(axis=1))
                 limits[index], growth[index] = _gumbel_limit(largest, float(np.mean(counts)))
     scale, spread = _scale(scatter, typical, count), _floored(spread, typical)
-    gain_scale = float(_scale(gain_scatter, typical, count)) if hears_level else np.inf
-    return LevelRule(size, heard, center, scale, spread, gain_center, gain_scale, limits, growth)
+    gain = typical, gain_center, float(_scale(gain_scatter, typical, count)), hears_level
+    return LevelRule(size, heard, center, scale, spread, *gain, limits, growth)
 
 
 def find_events(
@@ -205,7 +207,7 @@ def find_events(
         *((box._replace(strength=-box.strength), True) for box in merged_cells(-shifts, lasting)),
     ]
     bands = np.flatnonzero(rule.heard)
-    if len(bands):
+    if rule.hears_level and len(bands):
         all_bands = {"first_band": int(bands[0]), "last_band": int(bands[-1])}
         boxes += [(box._replace(**all_bands), True) for box in merged_cells(gains, lasting)]
         boxes += [(box._replace(strength=-box.strength, **all_bands), True) for box in merged_cells(-gains, lasting)]
@@ -281,7 +283,7 @@ def _level_map(
         waveforms = torch.from_numpy(np.stack([window for _, window in pieces[at : at + batch_size]]))
         cells = real_cells(embedder.cells(waveforms, rule.size), waveforms.shape[1], rule.size).cpu()
         medians = cell_statistics(cells)[:, :, 0].double().numpy()
-        gains = _gains(medians - rule.center, rule.heard)
+        gains = _gains(medians - rule.center, rule.heard, rule.hears_level)
         louder = gains[:, None] * rule.heard
         levels = zip(cells.double().numpy() - louder[:, None], medians - louder, gains - rule.gain_center, strict=True)
         for index, (window, median, gain) in enumerate(levels, at):
@@ -289,20 +291,28 @@ def _level_map(
             middles = starts + cell_seconds(rule.size) / 2
             kept = (middles >= borders[index]) & (middles < borders[index + 1])
             # A short clip says less of its median: the second term is the variance of that of normal values.
-            scale = np.sqrt(rule.center_scale**2 + np.pi / 2 * rule.spread**2 / len(window))
+            of_median = np.pi / 2 / len(window)
+            scale = np.sqrt(rule.center_scale**2 + of_median * rule.spread**2)
+            gain_scale = np.sqrt(rule.gain_scale**2 + of_median * rule.typical_spread**2)
             shift = (median - rule.center) / scale
             above = (window[kept] - np.maximum(median, rule.center)) / rule.spread
             below = (np.minimum(median, rule.center) - window[kept]) / rule.spread
-            gain_shift = np.full((len(above), 1), gain / rule.gain_scale)
+            gain_shift = np.full((len(above), 1), gain / gain_scale)
             parts.append((starts[kept], above, below, np.broadcast_to(shift, above.shape), gain_shift))
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
-def _gains(deviations: np.ndarray, heard: np.ndarray) -> np.ndarray:
-    """Return the gain of windows whose medians deviate by [n, B]: [n]."""
+def _gains(deviations: np.ndarray, heard: np.ndarray, hears_level: bool) -> np.ndarray:
+    """Return the gain of windows whose medians deviate by [n, B] from the references': [n].
+
+    Where the level is heard, it is what three quarters of the bands share, so that a hiss in half of them is no gain.
+    Where it is not, nothing tells a gain from what most bands do: it is their median. (An encoder's level, a mean,
+    would move with every event.)
+    """
     if not heard.any():
         return np.zeros(len(deviations))
-    gains: np.ndarray = np.median(deviations[:, heard], axis=1)
+    low, middle, high = np.quantile(deviations[:, heard], [0.25, 0.5, 0.75], axis=1)
+    gains: np.ndarray = np.clip(0.0, low, high) if hears_level else middle
     return gains
 
 

@@ -26,8 +26,8 @@ class Explanation:
             patch, as loud as the clip (interval 97 to 100 %, 120 clips; cells drawn by chance hit 14 %); of an
             encoder's layer alone, whose tokens know of their neighbors, 44 % (36 to 53 %).
         level_deviations: [T, F] float64, of the log-mel level in each cell from that of the references in the same
-            patch, in standard deviations. They locate events (the same bursts: 99 %, interval 95 to 100 %), but do
-            not explain the score. The figures:
+            patch, in standard deviations; at the encoder's `clip_level`, if it has one. They locate events (the
+            same bursts: 99 %, interval 95 to 100 %), but do not explain the score. The figures:
             `python benchmarks/localization.py --model hub_cards/retainmix-beats-tiny`, and with `--layer 4`.
         squared_distance: of the pooled window to the nearest reference, or to the Gaussian of the domain; whitened, if
             the backend is "whitened"; of several layers and of joined statistics, that of all together.
