@@ -284,8 +284,8 @@ class Embedder:
 
     def _in_band(self, features: torch.Tensor, level: float | None, is_real: torch.Tensor) -> torch.Tensor:
         """Set the mean of the mel bins that are read to a level (None: leave it), and the others to 0."""
-        if self._read_bins is None and level == self.clip_level:
-            return features  # they are there
+        if self._read_bins is None and level in (None, self.clip_level):
+            return features  # they are there: no copy
         read = set_clip_level(features[..., : self._read_bins], level, is_real.to(self.device))
         return torch.nn.functional.pad(read, (0, features.shape[2] - read.shape[2]))
 

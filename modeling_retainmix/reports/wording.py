@@ -117,8 +117,8 @@ def limits(findings: Findings) -> list[tuple[str, str]]:
         ),
         (
             "Marked events are not the reason of the score.",
-            "They compare levels, cell by cell, with the references, after the gain of the whole recording. A "
-            "recording without any may score high, and one with some may score low.",
+            "They compare levels, cell by cell, with the references, once the gain of the whole recording is taken "
+            "away. A recording without any may score high, and one with some may score low.",
         ),
         (
             f"Above {findings.max_frequency / 1000:g} kHz nothing is heard.",

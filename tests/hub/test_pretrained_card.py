@@ -39,6 +39,8 @@ def test_a_training_that_was_ended_early_says_how_many_steps_were_planned():
     settings = {**RECORD["settings"], "max_steps": 56000}
     text = str(pretrained_card({**RECORD, "settings": settings}, "one"))
     assert "over 4000 steps, of\n56000 that were planned." in text
+    settings["max_steps"] = RECORD["step"]
+    assert "over 4000 steps.\n" in str(pretrained_card({**RECORD, "settings": settings}, "one"))
 
 
 def test_second_iteration_and_no_statistics_are_told_apart():
