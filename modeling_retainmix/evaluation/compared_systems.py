@@ -78,6 +78,7 @@ BEYOND = {
     "both_0db_teacher_layers": "Mean of the teacher's layers, 0 dB",
     "both_0db_pooled": "Pooled loss beside the tokens', 0 dB",
     "both_pm5db_snr_lambda": "Lambda from the SNR, ±5 dB",
+    "both_pm10db": "Tagging + mixture loss, ±10 dB",
     "both_0db_mixed_pool": "Faulty and foreign sounds in the pool, 0 dB",
 }
 

@@ -171,6 +171,7 @@ BEYOND = {
     "both_0db_teacher_layers": ([0], {"teacher_layers": [1, 2, 3, 4]}),
     "both_0db_pooled": ([0], {"pooled_weight": 1.0}),
     "both_pm5db_snr_lambda": ([-5, 5], {"lam_from_snr": True}),
+    "both_pm10db": ([-10, 10], {"snr_db": [-10, 10]}),
     "both_0db_mixed_pool": ([0], {"faulty_share": 0.2, "foreign_share": 0.2}),
 }
 
