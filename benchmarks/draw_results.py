@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from result_tables import Row, data_of, learning_table, mean_by, run_label, student_table
-from student_scores import CHANGES, TEACHER
+from result_tables import Row, data_of, learning_table, mean_by, run_label, run_place, student_table
+from student_scores import CHANGES, STUDENT, TEACHER
 
 from modeling_retainmix import csv_files
 from modeling_retainmix.evaluation.compared_systems import LOG_MEL_STATISTICS
@@ -26,12 +26,14 @@ from modeling_retainmix.hub.score_picture import draw_scores
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "hub_cards" / "retainmix-beats-tiny" / "results.json"
-LINES = {"knn": "-", "whitened": "--"}
+BACKENDS = {"knn": "nearest neighbor", "whitened": "whitened"}
+# Students that have a color of their own; the others are so many that they show the range alone.
+COLORED = ("denoising", "tagging_0db", "mixture_0db", "both_0db")
 
 
 def draw_learning_curve(rows: Sequence[Row], path: Path) -> None:
     """Draw each layer's whitened score over the steps, a panel for the factory and each real machine."""
-    figure, panels = _panels(data_of(rows))
+    figure, (panels,) = _grid(1, data_of(rows))
     means = mean_by(rows, "data", "system", "layer", "backend", "step")
     for data, axes in panels.items():
         for layer in sorted({row["layer"] for row in rows if row["system"] == TEACHER}):
@@ -42,30 +44,42 @@ def draw_learning_curve(rows: Sequence[Row], path: Path) -> None:
         axes.set_xscale("log", base=2)
         axes.set_xticks(curve[0], [f"{step}" for step in curve[0]], minor=False)
         axes.set_xlabel("step")
-    _finish(figure, panels, path)
+        axes.set_title(data, fontsize="medium")
+    _finish(figure, [panels], path)
 
 
 def draw_layer_curves(rows: Sequence[Row], path: Path) -> None:
-    """Draw every run's score over its layers: solid by the nearest reference, dashed whitened, log-mel as a level."""
-    figure, panels = _panels(data_of(rows))
+    """Draw every run's score over its layers, a row of panels per backend; log-mel is a level."""
+    figure, grid = _grid(len(BACKENDS), data_of(rows))
     by_seed: dict[tuple[str, ...], list[float]] = {}
     for (*key, _), score in mean_by(rows, "data", "system", "recipe", "steps", "backend", "layer", "seed").items():
         by_seed.setdefault(tuple(key), []).append(score)
     means = {key: float(np.mean(scores)) for key, scores in by_seed.items()}
-    names = list(dict.fromkeys((row["system"], row["recipe"], row["steps"]) for row in rows))
-    colors = {name: f"C{place}" for place, name in enumerate(name for name in names if "log_mel" not in name[0])}
+    runs = {(row["system"], row["recipe"], row["steps"]) for row in rows if "log_mel" not in row["system"]}
+    names = sorted(runs, key=run_place)
+    own = [name for name in names if name[0] != STUDENT or name[1] in COLORED]
+    colors = {name: f"C{place}" for place, name in enumerate(own)}
     levels = mean_by([row for row in rows if row["system"] == LOG_MEL_STATISTICS], "data", "backend")
-    for data, axes in panels.items():
-        for backend, line in LINES.items():
-            for name, color in colors.items():
+    for (backend, label), panels in zip(BACKENDS.items(), grid, strict=True):
+        for data, axes in panels.items():
+            axes.axhline(levels[data, backend], color="0.3", linestyle=":", label="log-mel statistics")
+            for name in sorted(names, key=lambda name: name in colors):  # the colored ones on top
                 layers, scores = _curve(means, (data, *name, backend))
                 if layers:  # the oracle is of the factory alone
-                    label = f"{run_label(*name)}{', whitened' * (backend == 'whitened')}"
-                    axes.plot(layers, scores, line, color=color, marker="o", markersize=3, label=label)
-            label = f"log-mel statistics{', whitened' * (backend == 'whitened')}"
-            axes.axhline(levels[data, backend], color="0.4", linestyle=line, linewidth=0.8, label=label)
+                    is_own = name in colors
+                    axes.plot(
+                        layers,
+                        scores,
+                        color=colors.get(name, "0.8"),
+                        marker="o",
+                        markersize=4 if is_own else 2,
+                        linewidth=1.5 if is_own else 1,
+                        label=run_label(*name) if is_own else "other students",
+                    )
+            axes.set_title(f"{data}, {label}", fontsize="medium")
+    for axes in grid[-1].values():
         axes.set_xlabel("layer")
-    _finish(figure, panels, path)
+    _finish(figure, grid, path)
 
 
 def _curve(means: Mapping[tuple[str, ...], float], key: tuple[str, ...]) -> tuple[list[int], list[float]]:
@@ -74,18 +88,20 @@ def _curve(means: Mapping[tuple[str, ...], float], key: tuple[str, ...]) -> tupl
     return [place for place, _ in points], [score for _, score in points]
 
 
-def _panels(names: Sequence[str]) -> tuple[Figure, dict[str, Any]]:
-    figure = Figure(figsize=(3.4 * len(names) + 0.6, 4.2), dpi=100, layout="constrained")
-    axes = figure.subplots(1, len(names), squeeze=False)[0]
-    return figure, dict(zip(names, axes, strict=True))
+def _grid(num_rows: int, names: Sequence[str]) -> tuple[Figure, list[dict[str, Any]]]:
+    """Return a figure and rows of its panels by name."""
+    figure = Figure(figsize=(3.4 * len(names) + 0.6, 3.2 * num_rows + 1), dpi=100, layout="constrained")
+    axes = figure.subplots(num_rows, len(names), squeeze=False)
+    return figure, [dict(zip(names, row, strict=True)) for row in axes]
 
 
-def _finish(figure: Figure, panels: Mapping[str, Any], path: Path) -> None:
-    first = next(iter(panels.values()))
-    first.set_ylabel("Official score in %")
-    for name, axes in panels.items():
-        axes.set_title(name, fontsize="medium")
-    figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+def _finish(figure: Figure, grid: Sequence[Mapping[str, Any]], path: Path) -> None:
+    entries: dict[str, Any] = {}  # one of each name
+    for panels in grid:
+        next(iter(panels.values())).set_ylabel("Official score in %")
+        for axes in panels.values():
+            entries |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=3, fontsize="small")
     figure.savefig(path, metadata={"Software": None})  # without the version of the library
 
 
@@ -112,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         (args.output_dir / "pretraining.md").write_text(f"{learning_table(steps, 'whitened')}\n", encoding="utf-8")
         students = _read(args.students)
         draw_layer_curves(students, args.output_dir / "layer_curves.png")
-        for backend in [*LINES, *({CHANGES} & {row["backend"] for row in students})]:
+        for backend in [*BACKENDS, *({CHANGES} & {row["backend"] for row in students})]:
             table = student_table(students, backend)
             (args.output_dir / f"students_{backend}.md").write_text(f"{table}\n", encoding="utf-8")
         draw_scores(read_results(args.results), args.output_dir / "snr_curves.png")

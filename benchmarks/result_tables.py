@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from student_scores import CHANGES, STUDENT, TEACHER
+from student_scores import CHANGES, ORACLE, STUDENT, TEACHER
 
 from modeling_retainmix import markdown
-from modeling_retainmix.evaluation.compared_systems import LOG_MEL, LOG_MEL_STATISTICS
+from modeling_retainmix.evaluation.compared_systems import BEYOND, LOG_MEL, LOG_MEL_STATISTICS, TRAINED
 
 Row = Mapping[str, str]  # of scores.csv
+# Of tables and legends: what needs no student, then the paper's methods, then what goes beyond it.
+ORDER = (LOG_MEL, LOG_MEL_STATISTICS, TEACHER, ORACLE, *TRAINED, *BEYOND)
 
 
 def data_of(rows: Sequence[Row]) -> list[str]:
@@ -55,7 +57,8 @@ def student_table(rows: Sequence[Row], backend: str) -> str:
 
     The last columns are the mean over the data, where a system was scored on all of them, and over the low SNRs of the
     factory the difference to the frozen teacher at the same layer. Runs of one recipe and length are one row, ± the
-    standard deviation over seeds. The log-mel mean, which does not change, is whitened in the table of changes.
+    standard deviation over seeds. The log-mel mean, which does not change, is whitened in the table of changes. Rows
+    have the order of `ORDER`, short runs before long ones.
     """
     of_mean = "whitened" if backend == CHANGES else backend
     rows = [row for row in rows if row["backend"] == (of_mean if row["system"] == LOG_MEL else backend)]
@@ -76,7 +79,8 @@ def student_table(rows: Sequence[Row], backend: str) -> str:
         gain = {"gain": found["low SNRs"] - frozen["low SNRs"]} if run[0] == STUDENT and frozen else {}
         runs.setdefault(tuple(run), {}).setdefault(layer, []).append(found | gain)
     lines = []
-    for run, layers in runs.items():
+    for run in sorted(runs, key=run_place):
+        layers = runs[run]
         layer = max(layers, key=lambda name: np.mean([found.get("mean", found["all SNRs"]) for found in layers[name]]))
         values = [_spread([one[name] for one in layers[layer] if name in one]) for name in (*columns, "mean")]
         gain = _spread([one["gain"] for one in layers[layer] if "gain" in one], "+")
@@ -90,6 +94,12 @@ def _spread(values: Sequence[float], sign: str = "") -> str:
         return "-"
     deviation = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
     return f"{np.mean(values):{sign}.1f}{deviation}"
+
+
+def run_place(run: tuple[str, ...]) -> tuple[int, int]:
+    """Return where a run (system, recipe, steps) stands in `ORDER`, and its steps."""
+    system, recipe, steps = run
+    return ORDER.index(recipe if system == STUDENT else system), int(steps)
 
 
 def run_label(system: str, recipe: str, steps: str) -> str:
