@@ -79,12 +79,12 @@ def student_table(rows: Sequence[Row], backend: str) -> str:
         gain = {"gain": found["low SNRs"] - frozen["low SNRs"]} if run[0] == STUDENT and frozen else {}
         runs.setdefault(tuple(run), {}).setdefault(layer, []).append(found | gain)
     lines = []
-    for run in sorted(runs, key=run_place):
-        layers = runs[run]
-        layer = max(layers, key=lambda name: np.mean([found.get("mean", found["all SNRs"]) for found in layers[name]]))
-        values = [_spread([one[name] for one in layers[layer] if name in one]) for name in (*columns, "mean")]
-        gain = _spread([one["gain"] for one in layers[layer] if "gain" in one], "+")
-        lines.append([run_label(*run), "-" if "log_mel" in run[0] else layer, *values, gain])
+    for name in sorted(runs, key=run_place):
+        layers = runs[name]
+        best = max(layers, key=lambda one: np.mean([found.get("mean", found["all SNRs"]) for found in layers[one]]))
+        values = [_spread([one[column] for one in layers[best] if column in one]) for column in (*columns, "mean")]
+        gains = _spread([one["gain"] for one in layers[best] if "gain" in one], "+")
+        lines.append([run_label(*name), "-" if "log_mel" in name[0] else best, *values, gains])
     header = ["System", "Layer", *columns, "Mean", "Low SNRs, less frozen"]
     return markdown.table(header, lines, align="l" + "r" * (len(header) - 1))
 
