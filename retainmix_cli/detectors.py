@@ -18,8 +18,12 @@ def check_places(*places: Path) -> None:
             raise FileNotFoundError(f"{place} does not exist: check the path, and quote names with spaces")
 
 
-def load_detector(name: Path) -> "AnomalyDetector":
+def load_detector(name: Path, may_be_on_hub: bool = True) -> "AnomalyDetector":
     """Load a detector with its references.
+
+    Args:
+        name: its folder.
+        may_be_on_hub: whether a folder that is not there may be a name on the Hub.
 
     Raises:
         FileNotFoundError: there is none; the message says how to make one.
@@ -29,7 +33,7 @@ def load_detector(name: Path) -> "AnomalyDetector":
 
     if name.is_file():
         raise ValueError(f"{name} is a file: name the folder that `retainmix fit` wrote")
-    if not name.is_dir() and len(name.parts) != 2:  # two parts may be a name on the Hub
+    if not name.is_dir() and not (may_be_on_hub and len(name.parts) == 2):
         raise FileNotFoundError(
             f"there is no detector in {name}: make one with `retainmix fit RECORDINGS --output {name}`, or name "
             "another with --detector"

@@ -68,7 +68,7 @@ class Rows:
         """Print the table, most anomalous recordings first, machine by machine."""
         if not self._table:
             return
-        names = [name for name in self._columns if name != "threshold"]
+        names = self._columns
         texts = [
             [_text(row[name]) for name in names]
             for row in sorted(self._table, key=lambda row: (row.get("machine") or "", -row["score"]))
@@ -76,7 +76,7 @@ class Rows:
         widths = [max(map(len, column)) for column in zip(names, *texts, strict=True)]
         for cells in (names, *texts):
             line = (
-                cell.rjust(width) if name in ("score", "p_value") else cell.ljust(width)
+                cell.rjust(width) if name in ("score", "p_value", "threshold") else cell.ljust(width)
                 for name, cell, width in zip(names, cells, widths, strict=True)
             )
             print("  ".join(line).rstrip())

@@ -1,13 +1,14 @@
 """`BenchmarkArguments`: what a benchmark is made of and where it is kept, for every command that scores one."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub.constants import HF_HOME
 
 from modeling_retainmix.data.benchmark import PROTOCOLS
+from modeling_retainmix.data.factory.plan import FactoryConfig
 
 
 @dataclass(kw_only=True)
@@ -15,7 +16,8 @@ class BenchmarkArguments:
     """Options that training (`RunArguments`) and tables (`TablesArguments`) share; `load_benchmark` takes them.
 
     Raises:
-        ValueError: options that do not belong together, an unknown protocol, or sizes that are not a JSON object.
+        ValueError: options that do not belong together, an unknown protocol, or sizes that are not a JSON object or
+            not those of a factory.
     """
 
     eval_data: str | None = field(
@@ -61,13 +63,22 @@ class BenchmarkArguments:
     )
 
     def __post_init__(self) -> None:
-        self.factory_options = json_object("factory_config", self.factory_config)
+        self.factory_options = _factory_options(self.factory_config)
         if self.eval_data is not None and self.noise is None:
             raise ValueError("--eval_data and --noise belong together: give both folders, or neither")
         if self.ground_truth is not None and self.eval_data is None:
             raise ValueError("--ground_truth belongs to --eval_data: give the recordings that it labels")
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"--protocol must be one of {sorted(PROTOCOLS)}, got {self.protocol!r}")
+
+
+def _factory_options(value: dict | str | None) -> dict[str, Any]:
+    options = json_object("factory_config", value)
+    known = [size.name for size in fields(FactoryConfig)]
+    for name in options:
+        if name not in known:
+            raise ValueError(f"--factory_config has no {name!r}: its sizes are {', '.join(known)}")
+    return options
 
 
 def json_object(option: str, value: dict | str | None) -> dict[str, Any]:

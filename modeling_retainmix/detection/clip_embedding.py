@@ -10,6 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
+from modeling_retainmix.audio_files import SHOWN_FILES
 from modeling_retainmix.detection import cut_recordings
 from modeling_retainmix.detection.duplicates import NUM_VALUES, fingerprint
 from modeling_retainmix.detection.embedder import ClipTokens, Embedder
@@ -80,7 +81,8 @@ def embed_clips(
         on_clip: called with the index of each clip as soon as it is done, and the vectors of its windows; with None in
             their place for a clip with an error. Clips of unlike lengths are done in another order than given.
         for_references: measure too what references keep beside their vectors (`level_moments`, `cell_levels`), and
-            what tells files that are cut from one recording (`seams`).
+            what tells files that are cut from one recording (`seams`). Where one cannot be read the others are read
+            still, so that one error names all of them.
 
     Returns:
         The embeddings, on the CPU.
@@ -88,6 +90,7 @@ def embed_clips(
     Raises:
         FileNotFoundError, ValueError: a clip has an error as above; the message names it.
     """
+    errors: list[Exception] = []
     work = _Work(embedder, sources, batch_size, transform, width, on_error, on_clip, for_references)
     traits = np.full((len(sources), len(Traits._fields)), np.nan, dtype=np.float32)
     fingerprints = np.full((len(sources), NUM_VALUES), np.nan, dtype=np.float32)
@@ -102,9 +105,15 @@ def embed_clips(
             pieces = windows.cut(waveform, SAMPLING_RATE)
             embedder.check_length(len(pieces[0][1]), sources[index].name)  # the others are as long
         except (FileNotFoundError, ValueError) as error:
-            work.fail(index, error)
+            if for_references and on_error is None:
+                errors.append(error)
+            else:
+                work.fail(index, error)
         else:
-            work.add(index, pieces, len(waveform))
+            if not errors:
+                work.add(index, pieces, len(waveform))
+    if errors:
+        raise errors[0] if len(errors) == 1 else _joined(errors)
     work.finish()
     failed = sorted(work.failed)
     for values in (traits, fingerprints, seams):
@@ -122,6 +131,13 @@ def embed_clips(
         fingerprints,
         seams,
     )
+
+
+def _joined(errors: Sequence[Exception]) -> ValueError:
+    shown = [str(error) for error in errors[:SHOWN_FILES]]
+    if len(errors) > SHOWN_FILES:
+        shown.append(f"and {len(errors) - SHOWN_FILES} more")
+    return ValueError(f"{len(errors)} recordings cannot be used: {'; '.join(shown)}")
 
 
 class _Work:

@@ -48,12 +48,17 @@ class AnomalyDetector(TaughtDetector):
             int8: store the weights of the encoder's matrices in 8 bits: a smaller file, other scores.
 
         Raises:
+            ImportError: the extra is not installed.
             ValueError: no references; a backend other than "knn", "whitened" and "mahalanobis", two microphones,
                 `normalization="test"` or a pooling that keeps the length of clips; an encoder that is not in float32,
                 or none with `int8`; or scores that differ by more than 1e-4.
         """
-        from modeling_retainmix.export.onnx_files import export_scorer
-
+        try:
+            from modeling_retainmix.export.onnx_files import export_scorer
+        except ImportError as error:
+            raise ImportError(
+                f"an ONNX file needs onnx and onnxruntime ({error}): pip install 'retainmix[onnx]'"
+            ) from error
         memory = self._fitted()
         thresholds = threshold_table(memory.threshold, memory.num_units)
         export_scorer(folder, self.embedder, self.settings, memory.scores, thresholds, memory.names, int8)

@@ -162,7 +162,8 @@ class ScoringDetector:
 
         Warns:
             UserWarning: a recording is given twice, files look cut from one recording and have no groups, all are of
-                one group, or references differ from the earlier ones in what is not the machine's.
+                one group, references differ from the earlier ones in what is not the machine's, or one is far from all
+                others.
 
         Raises:
             FileNotFoundError, ValueError: no clip, a clip that cannot be read, one that is named as an anomaly,
@@ -211,6 +212,7 @@ class ScoringDetector:
             memory and memory.describe_differences(embeddings.traits, names),
             describe_one_session(grown.notes.groups, groups),
             grown.describe_copies(since=len(grown.names) - len(names)),
+            grown.describe_odd_ones(since=len(grown.names) - len(names)),
         ):
             if message:
                 warn(message)

@@ -19,6 +19,7 @@ _CLIPPED_SHARE = 0.01
 _LOW_CUT_DISTANCE, _LOW_CUT = 10.0, 15.0  # dB; a fall of less than the second one is the machine's
 _EMPTY_FACTOR, _EMPTY_SHARE = 2.0, 0.01
 
+_LEAST_OF_LENGTH = 0.1  # of the shortest reference: what is shorter is no length to cut all others to
 _COMMON_BAND = 0.85  # of the lowest bandwidth: below the slope of its filter
 _LOWEST_BAND, _SHORTEST_WINDOW = 500.0, 0.01  # Hz and s, the least that the settings of a detector take
 _SHOWN_FILES = 3
@@ -105,7 +106,9 @@ class TraitDifference(NamedTuple):
     def _advice_on_length(self, seconds: np.ndarray) -> str:
         windows, advice = self.windows, []
         shortest = float(f"{max(seconds.min(), _SHORTEST_WINDOW):.3g}")
-        if seconds.min() < self.references.min() and shortest < windows.window_seconds:
+        if seconds.min() < _LEAST_OF_LENGTH * self.references.min():
+            advice.append("leave out what is too short to hear the machine, or record it again")
+        elif seconds.min() < self.references.min() and shortest < windows.window_seconds:
             options = [f"window_seconds={shortest:g}"]
             if windows.hop_seconds > shortest:
                 options.append(f"hop_seconds={shortest:g}")

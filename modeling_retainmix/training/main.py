@@ -72,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.do_train:
             _write_cards(run_args, args, start)
         _print_results(results, args.output_dir)
+    elif args.do_train and args.should_save:
+        print(f"Written to {args.output_dir}, without a model card: that comes with the scores of --do_eval True")
     if push:
         _push(args)
 
@@ -168,6 +170,8 @@ def _evaluate(
         loadable = loadable_name(also_score)
         encoder, extractor = load_pretrained(AutoModel, loadable), AutoFeatureExtractor.from_pretrained(loadable)
         another = NamedEncoder(Path(also_score).name, encoder, extractor, (embedding_layer(encoder.config),))
+        if another.fingerprint == NamedEncoder(student, model, None, another.layers).fingerprint:
+            another = None  # its row would stand there twice
     return table_rows(
         data.evaluation,
         data.validation,

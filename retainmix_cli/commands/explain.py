@@ -37,6 +37,10 @@ def explain(
     """
     say(f"explaining {recording}")
     check_places(recording)
+    if recording.is_dir():
+        raise ValueError(
+            f"{recording} is a folder: name one recording, or see many with `retainmix report {recording}`"
+        )
     ready = load_detector(detector)
     how: dict[str, Any] = {"channel": channel, "far": far, "far_channel": far_channel}
     if html is None:
@@ -52,7 +56,8 @@ def explain(
         events, made = list(found.detail.events) if found.detail else [], f"page is {html}"
     for event in events:
         show({"file": recording} | asdict(event) | {"sentence": event.sentence}, event.sentence, json)
-    say(f"{len(events)} event{'s' if len(events) != 1 else ''}{'' if made is None else f'; the {made}'}")
+    hint = "" if events else ", which says nothing of the score: events compare levels, cell by cell"
+    say(f"{len(events)} event{'s' if len(events) != 1 else ''}{hint}{'' if made is None else f'; the {made}'}")
 
 
 def _draw(detector: "AnomalyDetector", recording: Path, output: Path, title: str, how: dict[str, Any]) -> None:

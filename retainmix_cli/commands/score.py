@@ -81,7 +81,10 @@ def score(
     say(f"scoring {', '.join(map(str, recordings))}")
     chosen = chosen_settings(layer, backend, microphones, settings)
     if references is None and (chosen or sessions or group or model != DEFAULT_MODEL):
-        raise typer.BadParameter("a saved detector has its encoder, settings and sessions: give --references, or none")
+        raise typer.BadParameter(
+            "--model, --layer, --backend, --microphones, --setting, --sessions and --group belong to --references: a "
+            "saved detector has its own, so fit it with them"
+        )
     if machines and (len(recordings) > 1 or (references and len(references) > 1) or far is not None):
         raise typer.BadParameter("--machines takes one folder of recordings, one of references, and no --far")
     if csv and json:
@@ -102,7 +105,7 @@ def score(
         if not found.files:
             return
         if machine.references is None:
-            ready = load_detector(machine.saved)
+            ready = load_detector(machine.saved, may_be_on_hub=machine.name is None)
         else:
             ready = empty
             fit_detector(ready, machine.references, group, sessions, **how)
@@ -132,7 +135,7 @@ def score(
         finally:
             rows.print_table()
         if rows.num_rows == 0:
-            _say_failures(rows)
+            _say_failures(rows, machines)
             raise typer.Exit(exit_codes.FAILED)  # an earlier file stays as it is
     rate = f"{100 * false_alarm_rate:.3g} %"
     if rows.num_judged:
@@ -141,7 +144,7 @@ def score(
     if output is not None:
         say(f"the scores are in {output}")
     if rows.failures:
-        _say_failures(rows)
+        _say_failures(rows, machines)
         return exit_codes.FAILED
     return exit_codes.ANOMALIES if rows.num_anomalous else exit_codes.NORMAL
 
@@ -175,9 +178,10 @@ def _say_what_is_missing(verdicts: "Verdicts", rate: float, machine: str | None)
         say(f"{place}no verdict, only a ranking: {more} needed for a false alarm rate of {100 * rate:.3g} %")
 
 
-def _say_failures(rows: Rows) -> None:
+def _say_failures(rows: Rows, of_machines: bool) -> None:
     total = rows.num_rows + len(rows.failures)
     count = f"no row for {len(rows.failures)} of {total}" if rows.num_rows else f"none of {total}"
-    say_error(f"{count} recordings{'' if rows.num_rows else ' could be read'}:")
+    noun = "recordings or machines" if of_machines else "recordings"
+    say_error(f"{count} {noun}{'' if rows.num_rows else ' could be scored'}:")
     for failure in rows.failures:
         say(f"  {failure}")

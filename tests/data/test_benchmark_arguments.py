@@ -19,6 +19,7 @@ from modeling_retainmix.training.run_arguments import RunArguments
         ({"protocol": "tiny"}, r"--protocol must be one of \['full', 'small'\], got 'tiny'"),
         ({"factory_config": "{"}, "--factory_config must be a JSON object, got '{'"),
         ({"factory_config": "[1]"}, r"--factory_config must be a JSON object, got \[1\]"),
+        ({"factory_config": '{"sizes": 3}'}, "--factory_config has no 'sizes': its sizes are clip_seconds, seed, "),
         ({"factory_config": "[" * 100_000}, "--factory_config must be a JSON object"),
     ],
 )

@@ -114,6 +114,19 @@ def test_when_a_clip_cannot_be_read_then_its_error_comes_through(embedder, tmp_p
         embed_clips(embedder, audio_sources(tmp_path), Windows())
 
 
+def test_when_references_cannot_be_read_then_one_error_names_all_and_nothing_more_is_embedded(
+    embedder, clips, tmp_path, monkeypatch
+):
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / name).write_bytes(b"no sound")
+    (bad, worse), good = audio_sources(tmp_path), audio_sources(clips[:3], 16000)
+    with pytest.raises(ValueError, match=r"^\S+a\.wav cannot be decoded"):
+        embed_clips(embedder, [bad, *good], Windows(), for_references=True)
+    monkeypatch.setattr(embedder, "tokens", None)
+    with pytest.raises(ValueError, match=r"^2 recordings cannot be used: \S+a\.wav cannot .*; \S+b\.wav cannot"):
+        embed_clips(embedder, [bad, *good, worse], Windows(), batch_size=1, for_references=True)
+
+
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_when_errors_are_collected_then_the_other_clips_are_embedded(strict_embedder, clips, tmp_path, batch_size):
     (tmp_path / "bad.wav").write_bytes(b"no sound")

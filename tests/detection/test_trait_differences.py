@@ -32,6 +32,7 @@ def describe(tests, references=(USUAL,), windows=None, max_frequency=None):
             r"Length 2 s, references 10 s .*window_seconds=2, hop_seconds=2 \(retainmix fit \.\.\. --setting "
             r"window_seconds=2 --setting hop_seconds=2\)",
         ),
+        ({"seconds": 0.9}, "Length 0.9 s, references 10 s .*: leave out what is too short to hear the machine"),
         ({"seconds": 60}, "Length 60 s, references 10 s .*take the threshold for that length, as `retainmix score`"),
         ({"bandwidth": 4000}, "Bandwidth 4000 Hz, references 8000 Hz .*max_frequency=3400"),
         ({"bandwidth": 400}, "Bandwidth 400 Hz, references 8000 Hz .*: record all with one recorder"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,9 @@ def test_when_there_is_nothing_to_export_then_the_error_says_what_is_missing(det
     with pytest.raises(ValueError, match="bfloat16 cannot be exported: load it in float32"):
         half.export_onnx(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_when_the_extra_is_not_installed_then_the_error_says_what_brings_it(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "modeling_retainmix.export.onnx_files", None)
+    with pytest.raises(ImportError, match=r"an ONNX file needs onnx and onnxruntime .*'retainmix\[onnx\]'"):
+        AnomalyDetector.from_pretrained("log-mel").export_onnx(tmp_path)

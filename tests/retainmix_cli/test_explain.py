@@ -31,6 +31,19 @@ def test_when_json_is_asked_for_without_an_output_then_no_picture_is_written(
     assert status == 0 and events and list(tmp_path.iterdir()) == []
 
 
+def test_when_a_folder_is_explained_then_the_command_for_folders_is_named(machine, fitted, command):
+    status, _, errors = command("explain", machine / "today", "-d", fitted)
+    assert (
+        status == 2
+        and f"today is a folder: name one recording, or see many with `retainmix report {machine}" in errors
+    )
+
+
+def test_when_nothing_is_louder_or_quieter_then_no_event_says_nothing_of_the_score(machine, fitted, command):
+    status, events, errors = command("explain", machine / "healthy" / "monday" / "00.wav", "-d", fitted)
+    assert (status, events) == (0, []) and "0 events, which says nothing of the score" in errors
+
+
 def test_when_the_recording_is_missing_then_status_is_2(fitted, command, tmp_path):
     status, _, errors = command("explain", tmp_path / "absent.wav", "-d", fitted, "-o", tmp_path / "map.png")
     assert status == 2 and "absent.wav does not exist" in errors.splitlines()[-1]

@@ -38,7 +38,7 @@ def test_when_only_healthy_recordings_are_scored_then_status_is_0(machine, fitte
 def test_when_a_table_is_printed_then_the_most_anomalous_recording_comes_first(machine, fitted, capsys):
     assert run(["score", str(machine / "today"), "--detector", str(fitted)]) == 1
     header, first, *others = capsys.readouterr().out.splitlines()
-    assert header.split() == ["file", "score", "p_value", "anomalous"]
+    assert header.split() == ["file", "score", "p_value", "threshold", "anomalous"]
     assert first.split()[0].endswith("1.wav") and first.split()[-1] == "ANOMALY"
     assert [line.split()[-1] for line in others] == ["normal", "normal"]
 
@@ -101,7 +101,7 @@ def test_when_no_recording_can_be_read_then_an_earlier_output_stays(fitted, tmp_
     sf.write(folder / "0.wav", np.random.default_rng(0).normal(0, 0.1, (8000, 2)), 16000)
     output.write_text("earlier")
     status, _, errors = command("score", folder, "--detector", fitted, "--output", output)
-    assert status == 2 and "error: none of 1 recordings could be read:" in errors
+    assert status == 2 and "error: none of 1 recordings could be scored:" in errors
     assert "0.wav has 2 channels: choose one with channel=0 or 1, or channel='mean' (--channel" in errors
     assert output.read_text() == "earlier" and not (tmp_path / "scores.csv.partial").exists()
     assert command("score", folder, "--detector", fitted, "--output", output, "--channel", "mean")[0] in (0, 1)
@@ -133,7 +133,11 @@ def test_when_the_disk_is_full_then_rows_stay_beside_the_output(machine, fitted,
     ("arguments", "status", "named"),
     [
         (["--detector", "absent"], 2, "there is no detector in absent: make one with `retainmix fit"),
-        (["--backend", "knn"], 3, "a saved detector has its encoder, settings and sessions"),
+        (
+            ["--backend", "knn"],
+            3,
+            "--backend, --microphones, --setting, --sessions and --group belong to --references",
+        ),
         (["--method", "mean"], 3, "'mean' is not one of 'quantile', 'gamma'"),
         (["--false-alarm-rate", "2"], 3, "--false-alarm-rate"),
     ],
@@ -146,7 +150,9 @@ def test_when_the_detector_or_an_option_does_not_fit_then_error_says_so(
     assert code == status and named in errors
 
 
-def test_when_a_folder_holds_machines_then_one_command_scores_them_all(machine, fitted, tmp_path, command):
+def test_when_a_folder_holds_machines_then_one_command_scores_them_all(
+    machine, fitted, tmp_path, command, monkeypatch
+):
     plant = tmp_path / "plant"
     shutil.copytree(machine / "today", plant / "fan" / "test")
     shutil.copytree(machine / "healthy", plant / "fan" / "train")
@@ -159,7 +165,11 @@ def test_when_a_folder_holds_machines_then_one_command_scores_them_all(machine, 
     shutil.copytree(fitted, tmp_path / "detectors" / "fan")
     status, rows, errors = command("score", plant, "--machines", "--detector", tmp_path / "detectors")
     assert status == 2 and len(rows) == 4 and rows[3]["file"] == "pump"
-    assert "error: no row for 1 of 4 recordings:" in errors and "pump: there is no detector in" in errors
+    assert "error: no row for 1 of 4 recordings or machines:" in errors and "pump: there is no detector in" in errors
+    monkeypatch.chdir(tmp_path)  # two parts, as a name on the Hub has
+    status, rows, errors = command("score", plant, "--machines", "--detector", "none")
+    assert status == 2 and "error: none of 2 recordings or machines could be scored:" in errors
+    assert "fan: there is no detector in none/fan: make one with `retainmix fit" in errors
 
 
 def test_when_the_reader_of_standard_output_goes_away_then_there_is_no_traceback(machine, fitted, capfd, monkeypatch):

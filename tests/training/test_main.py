@@ -44,6 +44,9 @@ def test_when_folders_are_given_then_they_are_scored_with_the_trained_model(
     other = read_results(tmp_path / "again" / "results.json")
     layers = [row["layer"] for row in other["rows"]]
     assert layers[5:] == [2] * 6 + [4] * 3 + [2] * 2 and other["model"]["embedding_layer"] == 2
+    run(tmp_path, cache_dir, *scored, "--also_score", tmp_path / "out")  # the model itself
+    once = [row for row in results["rows"] if not row["key"].startswith("another")]
+    assert read_results(tmp_path / "again" / "results.json")["rows"] == once
 
 
 @pytest.mark.slow
