@@ -119,7 +119,7 @@ def score_encoders(
     description: str = "scoring",
     show_progress: bool = True,
 ) -> dict[Hashable, BenchmarkScores]:
-    """Score every layer of every encoder with the nearest-neighbour detector (`score_benchmark`).
+    """Score every layer of every encoder with the nearest-neighbor detector (`score_benchmark`).
 
     The embeddings of one machine type and all encoders are held at a time.
 

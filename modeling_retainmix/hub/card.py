@@ -135,6 +135,7 @@ def _card(
     scored: dict[str, Any] = (
         {} if row is None else {"metrics": ["dcase_score"], "eval_results": eval_results(results, row)}
     )
+    start = results["model"]["base_model"]
     card_data = front_matter(name, license, base_model, TAGS, datasets=results["data"].get("datasets"), **scored)
     return render_card(
         template,
@@ -145,7 +146,9 @@ def _card(
         settings=key_value_table(settings),
         data=key_value_table(results["data"]),
         license=license,
-        base_license=base_license(results["model"]["base_model"]),
+        base_license=base_license(start),
+        # Where a folder lies on this machine is nothing for readers of the card.
+        started_from=Path(start).name if start and Path(start).is_absolute() else start,
         aims=training_aims(results["settings"]),
         **scores,
     )

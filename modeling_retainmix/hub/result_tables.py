@@ -71,7 +71,7 @@ def protocol_sentence(protocol: Mapping[str, Any]) -> str:
     parts = "AUC and pAUC"
     if len(domains) == 2 and rules != 2020:
         parts = "AUC and pAUC of each domain" if rules == 2021 else "source AUC, target AUC and pAUC"
-    between = "no normalisation" if rule == "none" else f"normalisation {markdown.code_span(rule)}"
+    between = "no normalization" if rule == "none" else f"normalization {markdown.code_span(rule)}"
     unit = "section" if any("/" in name for name in protocol["clips"]) else "machine type"
     return (
         f"Official score in % ({'arithmetic' if rules == 2020 else 'harmonic'} mean of {parts} over "
@@ -79,6 +79,6 @@ def protocol_sentence(protocol: Mapping[str, Any]) -> str:
         f"protocol {markdown.code_span(protocol['name'])}, clips of {protocol['clip_seconds']:g} s; "
         f"per {unit} {clips}; "
         f"K = {protocol['k']}, {between} between domains; "
-        + (f"MemMixup with {protocol['mix_support']} neighbours; " if protocol.get("mix_support") else "")
+        + (f"MemMixup with {protocol['mix_support']} neighbors; " if protocol.get("mix_support") else "")
         + (f"{reuse} noise segments used more than once." if reuse else "no noise segment used twice in a subset.")
     )

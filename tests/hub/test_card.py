@@ -46,6 +46,12 @@ def test_base_model_is_in_the_front_matter_only_if_it_is_a_name_on_the_hub(card_
     assert f"Started from `{base_model}`" in card.text
 
 
+def test_where_the_first_encoder_lay_is_not_told_to_readers_of_the_card(card_of, results, tmp_path):
+    results["model"]["base_model"] = str(tmp_path / "teacher")
+    text = card_of().text
+    assert "Started from `teacher`" in text and str(tmp_path) not in text
+
+
 def test_data_sets_of_the_hub_that_the_model_was_trained_on_are_in_the_front_matter(card_of, results):
     assert "datasets" not in card_of().data.to_dict()
     results["data"]["datasets"] = ["acme/machines"]

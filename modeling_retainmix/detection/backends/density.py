@@ -31,7 +31,7 @@ class DensityBackend(Backend):
         density_neighbors: neighbors of a reference that make its spacing.
     """
 
-    method = "k-nearest neighbours relative to the local density"
+    method = "k-nearest neighbors relative to the local density"
     uses_neighbors = True
 
     def __init__(

@@ -73,7 +73,7 @@ class FusionBackend(SmallestStandardized):
         density_neighbors: of "density".
     """
 
-    method = "k-nearest neighbours, Mahalanobis distance and residual of a principal component analysis"
+    method = "k-nearest neighbors, Mahalanobis distance and residual of a principal component analysis"
     uses_neighbors = True
     num_subsystems = 4
 

@@ -26,7 +26,7 @@ class KnnBackend(Backend):
         bank: [m, D] the vectors that are searched; mixed ones last.
     """
 
-    method = "k-nearest neighbours"
+    method = "k-nearest neighbors"
     uses_neighbors = True
 
     def __init__(

@@ -27,7 +27,7 @@ class SubbandBackend(Backend):
         ValueError: a width that is not a multiple of the number of bands.
     """
 
-    method = "k-nearest neighbours in each frequency band"
+    method = "k-nearest neighbors in each frequency band"
     uses_neighbors = True
     needs_bands = True
 

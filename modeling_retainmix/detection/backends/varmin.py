@@ -37,7 +37,7 @@ class VarMinBackend(Backend):
         ValueError: a width that is not a multiple of the number of bands.
     """
 
-    method = "nearest neighbour in each frequency band, less the explained share of the local density"
+    method = "nearest neighbor in each frequency band, less the explained share of the local density"
     needs_bands = True
     pools_domains = True
 

@@ -42,7 +42,7 @@ class WhitenedBackend(Backend):
         knn: the search in the whitened space.
     """
 
-    method = "k-nearest neighbours in a whitened space"
+    method = "k-nearest neighbors in a whitened space"
     uses_neighbors = True
 
     def __init__(

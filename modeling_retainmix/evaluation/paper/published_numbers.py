@@ -119,7 +119,7 @@ _MISMATCH: dict[str, tuple[tuple[float, ...], float]] = {
 }
 
 TABLE_3_MACHINES = ("bandsaw", "bandsealer", "grinder", "polisher", "screwfeeder", "shaker")
-# Mismatch at 0 dB, no normalisation between domains: per machine type, then the harmonic mean
+# Mismatch at 0 dB, no normalization between domains: per machine type, then the harmonic mean
 _TABLE_3: dict[str, tuple[tuple[float, ...], float]] = {
     "frozen_last_layer": ((57.6, 47.0, 82.6, 57.8, 72.2, 57.6), 60.4),
     "oracle": ((70.6, 63.1, 69.2, 75.7, 72.4, 99.7), 73.6),

@@ -90,7 +90,7 @@ def paper_value(key: str, figure: Figure) -> float | None:
 
 
 def paper_value_table_3(key: str, figure: Figure) -> float | None:
-    """Return the same of Table 3: Mismatch at 0 dB without normalisation between domains."""
+    """Return the same of Table 3: Mismatch at 0 dB without normalization between domains."""
     if figure.machine is None:
         return published_numbers.HMEAN_TABLE_3.get(key)
     return published_numbers.TABLE_3.get((key, figure.machine.lower()))

@@ -1,6 +1,6 @@
 """Is the procedural factory a benchmark? Bounds that a version of the generator must keep before it is frozen.
 
-Official scores in %, nearest neighbour (K = 1, the nearer of both domains, no normalisation), log-mel mean unless an
+Official scores in %, nearest neighbor (K = 1, the nearer of both domains, no normalization), log-mel mean unless an
 encoder is named. A benchmark on which everything wins, or everything loses, tells methods apart no better than one
 whose anomalies can be found by their level.
 """

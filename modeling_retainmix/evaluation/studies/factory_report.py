@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     print(f"## Procedural factory `{factory_fingerprint(FactoryConfig(version=version))}`, {split} types\n")
     print(
-        f"Official score in %, K = 1, the nearer of both domains, no normalisation; harmonic mean over machine types. "
+        f"Official score in %, K = 1, the nearer of both domains, no normalization; harmonic mean over machine types. "
         f"References as in protocol `small`; {ACCEPTANCE_PROTOCOL.tests_per_cell} test clips per cell of domain x "
         f"label ({ENCODER_PROTOCOL.tests_per_cell} for the encoder).\n"
     )

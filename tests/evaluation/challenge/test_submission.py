@@ -131,7 +131,7 @@ def test_meta_information_is_filled_from_the_run(tmp_path):
         (
             {},
             {
-                "machine_learning_method": "k-nearest neighbours in a whitened space",
+                "machine_learning_method": "k-nearest neighbors in a whitened space",
                 "num_neighbors": 1,
                 "domain_generalization_method": None,
                 "ensemble_method_subsystem_count": 1,
@@ -149,7 +149,7 @@ def test_meta_information_is_filled_from_the_run(tmp_path):
         (
             {"backend": "knn", "k": 3, "layer": 4, "normalization": "none", "memmixup_neighbors": 990},
             {
-                "machine_learning_method": "k-nearest neighbours",
+                "machine_learning_method": "k-nearest neighbors",
                 "num_neighbors": 3,
                 "domain_generalization_method": "MemMixup",
                 "embeddings": "acme/hum, layer 4",

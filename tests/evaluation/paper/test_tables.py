@@ -142,7 +142,7 @@ def test_when_a_rule_of_scoring_is_given_then_it_is_used_and_printed_and_kept_ap
     run(tmp_path / "plain", cache_dir, *options, "--factory_config", sizes)
     rule = ("--factory_config", sizes, "--normalization", "references", "--mix_support", 2)
     run(tmp_path / "mixed", cache_dir, *options, *rule)
-    assert "normalisation `references` between domains; MemMixup with 2 neighbours;" in capsys.readouterr().out
+    assert "normalization `references` between domains; MemMixup with 2 neighbors;" in capsys.readouterr().out
     plain, mixed = (
         json.loads((tmp_path / name / "rows" / "denoising_seed0.json").read_text()) for name in ("plain", "mixed")
     )
