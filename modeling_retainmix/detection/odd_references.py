@@ -8,8 +8,7 @@ from modeling_retainmix.detection.calibration import NormalScores
 from modeling_retainmix.detection.trait_differences import find_differences
 from modeling_retainmix.detection.windows import Windows
 
-# So many times the median of the references. Of 115 draws of 10 to 30 healthy references (two real machines, six of
-# the factory) none has one above it; with one of 8 kHz among them 112 have, with one of noise alone 96.
+# So many times the median of the domain: see `retainmix studies odd_references`.
 _ODD_FACTOR = 6.0
 _LEAST_UNITS = 8  # of fewer the median says little
 _SHOWN = 5
@@ -23,10 +22,10 @@ def describe_odd_references(
     max_frequency: float | None = None,
     since: int = 0,
 ) -> str | None:
-    """Name references whose score, each left out, is more than six times the median of all.
+    """Name references whose score, each left out, is more than six times the median of their domain.
 
     Args:
-        scores: of the references' windows.
+        scores: of the references' windows; `part` is the domain.
         names: of the references.
         traits: [references, traits] as in `Traits`.
         windows, max_frequency: of the detector.
@@ -35,28 +34,30 @@ def describe_odd_references(
     Returns:
         The message; None: there are none, or the references are too few to tell.
     """
-    if scores.num_units < _LEAST_UNITS:
+    named: list[tuple[float, str]] = []
+    for part in np.unique(scores.part):
+        of_part = scores.of(scores.part == part)
+        if of_part.num_units < _LEAST_UNITS:
+            continue
+        recordings = np.unique(of_part.recording)
+        highest = np.asarray([of_part.values[of_part.recording == one].max() for one in recordings])
+        median = float(np.median(highest))
+        is_odd = highest > _ODD_FACTOR * max(median, 0.0)
+        usual = traits[recordings[~is_odd]]
+        for recording, score in zip(recordings[is_odd], highest[is_odd], strict=True):
+            if recording >= since and median > 0:
+                facts = _facts(traits[recording], usual, windows, max_frequency)
+                named.append((score, f"{names[recording]} scores {score:.4g}, the median is {median:.4g}{facts}"))
+    if not named:
         return None
-    recordings = np.unique(scores.recording)
-    highest = np.asarray([scores.values[scores.recording == one].max() for one in recordings])
-    median = float(np.median(highest))
-    is_odd = highest > _ODD_FACTOR * median
-    order = np.argsort(-highest, kind="stable")
-    odd = [int(one) for one in order if is_odd[one] and recordings[one] >= since]
-    if not odd or median <= 0:
-        return None
-    usual = traits[recordings[~is_odd]]
-    shown = []
-    for one in odd[:_SHOWN]:
-        facts = _facts(traits[recordings[one]], usual, windows, max_frequency)
-        shown.append(f"{names[recordings[one]]} scores {highest[one]:.4g}{facts}")
-    if len(odd) > _SHOWN:
-        shown.append(f"and {len(odd) - _SHOWN} more")
-    subject = "1 reference is" if len(odd) == 1 else f"{len(odd)} references are"
+    shown = [text for _, text in sorted(named, reverse=True)[:_SHOWN]]
+    if len(named) > _SHOWN:
+        shown.append(f"and {len(named) - _SHOWN} more")
+    subject = "1 reference is" if len(named) == 1 else f"{len(named)} references are"
     return (
-        f"{subject} unlike all others: {'; '.join(shown)}; the median of the references is {median:.4g}. Thresholds "
-        "rise to such scores, and faults below them are missed: listen to what is named, and fit again without it if "
-        "it is not the healthy machine as it is usually recorded"
+        f"{subject} unlike all others: {'; '.join(shown)}. Thresholds rise to such scores, and faults below them are "
+        "missed: listen to what is named, and fit again without it if it is not the healthy machine as it is usually "
+        "recorded"
     )
 
 
