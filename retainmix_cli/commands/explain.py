@@ -37,11 +37,11 @@ def explain(
     """
     say(f"explaining {recording}")
     check_places(recording)
+    ready = load_detector(detector)
     if recording.is_dir():
         raise ValueError(
             f"{recording} is a folder: name one recording, or see many with `retainmix report {recording}`"
         )
-    ready = load_detector(detector)
     how: dict[str, Any] = {"channel": channel, "far": far, "far_channel": far_channel}
     if html is None:
         picture = Path("deviation_map.png") if output is None and not json else output
