@@ -17,8 +17,9 @@ import numpy as np
 import soundfile as sf
 from scipy.signal import resample_poly
 
-from modeling_retainmix import AnomalyDetector, markdown
+from modeling_retainmix import markdown
 from modeling_retainmix.audio_files import list_audio_files
+from modeling_retainmix.detection.detector import AnomalyDetector
 from modeling_retainmix.detection.machines import machine_folders, part_of_machine
 from modeling_retainmix.shipped import SHIPPED
 
