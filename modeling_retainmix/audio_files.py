@@ -12,7 +12,7 @@
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,11 +77,16 @@ class FoundFiles:
 
     def error(self) -> ValueError:
         """One error that names the problems, the first twenty of them with their causes."""
-        shown = [f"{shown_name(path)} {why}" for path, why in list(self.problems.items())[:SHOWN_FILES]]
-        if len(self.problems) > SHOWN_FILES:
-            shown.append(f"and {len(self.problems) - SHOWN_FILES} more")
-        count = f"{len(self.problems)} recordings cannot be read: " if len(self.problems) > 1 else ""
-        return ValueError(count + "; ".join(shown))
+        return unreadable_error([f"{shown_name(path)} {why}" for path, why in self.problems.items()])
+
+
+def unreadable_error(messages: Sequence[str]) -> ValueError:
+    """Make one error of those of several recordings, of which it shows the first twenty."""
+    shown = list(messages[:SHOWN_FILES])
+    if len(messages) > SHOWN_FILES:
+        shown.append(f"and {len(messages) - SHOWN_FILES} more")
+    count = f"{len(messages)} recordings cannot be read: " if len(messages) > 1 else ""
+    return ValueError(count + "; ".join(shown))
 
 
 def find_audio_files(folder: str | os.PathLike[str], may_be_empty: bool = False) -> FoundFiles:

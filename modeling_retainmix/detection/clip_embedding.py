@@ -10,7 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from modeling_retainmix.audio import SAMPLING_RATE, AudioSource
-from modeling_retainmix.audio_files import SHOWN_FILES
+from modeling_retainmix.audio_files import unreadable_error
 from modeling_retainmix.detection import cut_recordings
 from modeling_retainmix.detection.duplicates import NUM_VALUES, fingerprint
 from modeling_retainmix.detection.embedder import ClipTokens, Embedder
@@ -113,7 +113,7 @@ def embed_clips(
             if not errors:
                 work.add(index, pieces, len(waveform))
     if errors:
-        raise errors[0] if len(errors) == 1 else _joined(errors)
+        raise errors[0] if len(errors) == 1 else unreadable_error([str(error) for error in errors])
     work.finish()
     failed = sorted(work.failed)
     for values in (traits, fingerprints, seams):
@@ -131,13 +131,6 @@ def embed_clips(
         fingerprints,
         seams,
     )
-
-
-def _joined(errors: Sequence[Exception]) -> ValueError:
-    shown = [str(error) for error in errors[:SHOWN_FILES]]
-    if len(errors) > SHOWN_FILES:
-        shown.append(f"and {len(errors) - SHOWN_FILES} more")
-    return ValueError(f"{len(errors)} recordings cannot be used: {'; '.join(shown)}")
 
 
 class _Work:

@@ -10,7 +10,7 @@ from modeling_retainmix.detection.windows import Windows
 
 # So many times the median of the domain: see `retainmix studies odd_references`.
 _ODD_FACTOR = 6.0
-_LEAST_UNITS = 8  # of fewer the median says little
+LEAST_UNITS = 8  # of fewer the median says little
 _SHOWN = 5
 
 
@@ -37,15 +37,17 @@ def describe_odd_references(
     named: list[tuple[float, str]] = []
     for part in np.unique(scores.part):
         of_part = scores.of(scores.part == part)
-        if of_part.num_units < _LEAST_UNITS:
+        if of_part.num_units < LEAST_UNITS:
             continue
-        recordings = np.unique(of_part.recording)
-        highest = np.asarray([of_part.values[of_part.recording == one].max() for one in recordings])
+        recordings, starts = np.unique(of_part.recording, return_index=True)
+        highest = np.maximum.reduceat(of_part.values, starts)
         median = float(np.median(highest))
-        is_odd = highest > _ODD_FACTOR * max(median, 0.0)
+        if median <= 0:  # of a backend whose scores have no zero
+            continue
+        is_odd = highest > _ODD_FACTOR * median
         usual = traits[recordings[~is_odd]]
         for recording, score in zip(recordings[is_odd], highest[is_odd], strict=True):
-            if recording >= since and median > 0:
+            if recording >= since:
                 facts = _facts(traits[recording], usual, windows, max_frequency)
                 named.append((score, f"{names[recording]} scores {score:.4g}, the median is {median:.4g}{facts}"))
     if not named:

@@ -14,7 +14,7 @@ from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.duplicates import describe_copies, group_copies
 from modeling_retainmix.detection.groups import unit_index
 from modeling_retainmix.detection.memory_notes import MemoryNotes
-from modeling_retainmix.detection.odd_references import describe_odd_references
+from modeling_retainmix.detection.odd_references import LEAST_UNITS, describe_odd_references
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.threshold import ThresholdMethod, needed_units, score_threshold
 from modeling_retainmix.detection.trait_differences import describe_differences
@@ -142,7 +142,7 @@ class ReferenceMemory:
 
     def describe_odd_ones(self, since: int = 0) -> str | None:
         """Name references from index `since` on that are far from all others, see `describe_odd_references`."""
-        if len(np.unique(self.units)) < 2:  # none can be left out
+        if len(np.unique(self.units)) < LEAST_UNITS:  # before any is left out
             return None
         of_all = (self.names, self.tensors["traits"].numpy(), self._settings.windows, self._settings.max_frequency)
         return describe_odd_references(self._reference_scores, *of_all, since)

@@ -123,7 +123,7 @@ def test_when_references_cannot_be_read_then_one_error_names_all_and_nothing_mor
     with pytest.raises(ValueError, match=r"^\S+a\.wav cannot be decoded"):
         embed_clips(embedder, [bad, *good], Windows(), for_references=True)
     monkeypatch.setattr(embedder, "tokens", None)
-    with pytest.raises(ValueError, match=r"^2 recordings cannot be used: \S+a\.wav cannot .*; \S+b\.wav cannot"):
+    with pytest.raises(ValueError, match=r"^2 recordings cannot be read: \S+a\.wav cannot .*; \S+b\.wav cannot"):
         embed_clips(embedder, [bad, *good, worse], Windows(), batch_size=1, for_references=True)
 
 

@@ -91,6 +91,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for machine in machines:
             healthy = list_audio_files(part_of_machine(machine, "train"))
             faulty = [path for path in list_audio_files(part_of_machine(machine, "test")) if "anomaly" in path.name]
+            if not faulty:
+                parser.error(f"{machine} has no recording in test/ that is named as an anomaly: use DCASE file names")
             for kind, files, odd in draws(healthy, faulty, args.num_draws, Path(folder), generator):
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always")
@@ -98,8 +100,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 named = next((str(one.message) for one in caught if _NAMED in str(one.message)), "")
                 is_named = [str(path) in named for path in files]
                 counts[kind] += (1, odd is not None and is_named[-1], any(is_named if odd is None else is_named[:-1]))
-    count = f"{len(machines)} machine{'s' if len(machines) > 1 else ''}"
-    print(f"{count}, {', '.join(map(str, SIZES))} references, {args.model}, {args.backend}.\n")
+    what = f"{len(machines)} machine{'s' if len(machines) > 1 else ''}"
+    print(f"{what}, {', '.join(map(str, SIZES))} references, {args.model}, {args.backend}.\n")
     rows = [[SPOILED[kind], *map(str, count)] for kind, count in counts.items()]
     print(markdown.table(["Spoiled", "Draws", "The spoiled one is named", "A healthy one is named"], rows, "lrrr"))
 
