@@ -6,17 +6,28 @@
 teacher, students and oracle over the layers (`students.csv`, the `scores.csv` of a queue of students).
 `snr_curves.png`: the systems of the shipped model over the SNR (its `results.json`). `pretraining.md`: the whitened
 scores over the steps. `students_<backend>.md`: every run at the layer that is best for it ("changes": where scored).
+Each seed has machines of its own, so these show the first seed alone; `seeds_<backend>.md` are the runs of every seed.
 """
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
-from result_tables import Row, data_of, learning_table, mean_by, run_label, run_place, student_table
+from result_tables import (
+    Row,
+    data_of,
+    learning_table,
+    mean_by,
+    of_every_seed,
+    of_first_seed,
+    run_label,
+    run_place,
+    student_table,
+)
 from student_scores import CHANGES, STUDENT, TEACHER
 
 from modeling_retainmix import csv_files
@@ -51,10 +62,7 @@ def draw_learning_curve(rows: Sequence[Row], path: Path) -> None:
 def draw_layer_curves(rows: Sequence[Row], path: Path) -> None:
     """Draw every run's score over its layers, a row of panels per backend; log-mel is a level."""
     figure, grid = _grid(len(BACKENDS), data_of(rows))
-    by_seed: dict[tuple[str, ...], list[float]] = {}
-    for (*key, _), score in mean_by(rows, "data", "system", "recipe", "steps", "backend", "layer", "seed").items():
-        by_seed.setdefault(tuple(key), []).append(score)
-    means = {key: float(np.mean(scores)) for key, scores in by_seed.items()}
+    means = mean_by(rows, "data", "system", "recipe", "steps", "backend", "layer")
     runs = {(row["system"], row["recipe"], row["steps"]) for row in rows if "log_mel" not in row["system"]}
     names = sorted(runs, key=run_place)
     own = [name for name in names if name[0] != STUDENT or name[1] in COLORED]
@@ -127,10 +135,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         draw_learning_curve(steps, args.output_dir / "learning_curve.png")
         (args.output_dir / "pretraining.md").write_text(f"{learning_table(steps, 'whitened')}\n", encoding="utf-8")
         students = _read(args.students)
-        draw_layer_curves(students, args.output_dir / "layer_curves.png")
-        for backend in [*BACKENDS, *({CHANGES} & {row["backend"] for row in students})]:
-            table = student_table(students, backend)
-            (args.output_dir / f"students_{backend}.md").write_text(f"{table}\n", encoding="utf-8")
+        tables = {"students": of_first_seed(students), "seeds": of_every_seed(students)}
+        draw_layer_curves(tables["students"], args.output_dir / "layer_curves.png")
+        for (name, rows), backend in product(tables.items(), [*BACKENDS, CHANGES]):
+            if backend in {row["backend"] for row in rows}:
+                table = student_table(rows, backend)
+                (args.output_dir / f"{name}_{backend}.md").write_text(f"{table}\n", encoding="utf-8")
         draw_scores(read_results(args.results), args.output_dir / "snr_curves.png")
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

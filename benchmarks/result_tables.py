@@ -27,6 +27,21 @@ def mean_by(rows: Iterable[Row], *columns: str) -> dict[tuple[str, ...], float]:
     return {key: float(np.mean(scores)) for key, scores in found.items()}
 
 
+def of_first_seed(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the lowest seed."""
+    first = min((row["seed"] for row in rows), key=int)
+    return [row for row in rows if row["seed"] == first]
+
+
+def of_every_seed(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the runs that have every seed; none where there is one seed alone."""
+    seeds: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        seeds.setdefault((row["recipe"], row["steps"]), set()).add(row["seed"])
+    every = set().union(*seeds.values())
+    return [row for row in rows if len(every) > 1 and seeds[row["recipe"], row["steps"]] == every]
+
+
 def learning_table(rows: Sequence[Row], backend: str) -> str:
     """Return what a backend scores over a pre-training, in %: each step at its best layer, then log-mel statistics.
 

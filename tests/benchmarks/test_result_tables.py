@@ -75,3 +75,17 @@ def test_table_of_a_pretraining_shows_each_step_at_its_best_layer(monkeypatch):
         ["16", "1", "54.0", "61.0", "57.5"],
         ["log-mel statistics", "-", "55.0", "65.0", "60.0"],
     ]
+
+
+def test_a_run_without_every_seed_is_of_the_first_seed_alone(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from result_tables import of_every_seed, of_first_seed
+
+    def run(recipe, steps, seed):
+        return {"recipe": recipe, "steps": str(steps), "seed": str(seed)}
+
+    every = [run("both_0db", 9, seed) for seed in (10, 2)]
+    rows = [*every, run("both_0db", 90, 2), run("mixture_0db", 9, 10)]
+    assert of_every_seed(rows) == every
+    assert of_first_seed(rows) == [rows[1], rows[2]]
+    assert of_every_seed(of_first_seed(rows)) == []
