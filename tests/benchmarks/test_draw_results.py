@@ -63,6 +63,8 @@ def test_pictures_are_drawn_from_the_files(draw, tmp_path):
     assert names == {*pictures, *tables, "pretraining.md"}
     assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
     first = (out / "students_knn.md").read_text()
+    read = draw._read(tmp_path / "students.csv")
+    assert first == draw.student_table([row for row in read if row["seed"] == "0"], "knn") + "\n"
     assert "tagging_0db, 9 steps" in first and "both_0db, 9 steps" in first and "±" not in first
     every = (out / "seeds_knn.md").read_text()
     assert "tagging_0db" not in every and "both_0db, 9 steps" in every and "±" in every
