@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from retainmix_cli import exit_codes
 from retainmix_cli.commands.confirm import confirm, undo
-from retainmix_cli.commands.convert import convert, export
+from retainmix_cli.commands.convert import average, convert, export
 from retainmix_cli.commands.doctor import doctor
 from retainmix_cli.commands.evaluate import evaluate
 from retainmix_cli.commands.explain import explain
@@ -57,7 +57,7 @@ def options(
 
 COMMANDS: tuple[Callable[..., Any], ...] = (
     *(fit, score, report, explain, watch, confirm, undo),
-    *(evaluate, submit, convert, export, push, tables, doctor),
+    *(evaluate, submit, convert, average, export, push, tables, doctor),
 )
 for command in COMMANDS:
     app.command()(command)

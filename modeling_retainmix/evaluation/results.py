@@ -76,6 +76,7 @@ _REQUIRED: dict[str, Any] = {
 _OPTIONAL: dict[str, Any] = {
     "protocol": {"domains": list, "rules": int, "mix_support": _OPTIONAL_INT},
     "data": {"datasets": _OPTIONAL_LIST, "training_license": str},
+    "model": {"average_of": _OPTIONAL_LIST},
 }
 _ROW: dict[str, Any] = {
     "name": str,
@@ -233,6 +234,8 @@ def _check_lists(results: Mapping[str, Any], path: Path) -> None:
         )
     datasets = dict(enumerate(results["data"].get("datasets") or []))
     _check(datasets, dict.fromkeys(datasets, str), path, "data.datasets.")
+    parts = dict(enumerate(results["model"].get("average_of") or []))
+    _check(parts, {index: {"name": str, "seed": _OPTIONAL_INT} for index in parts}, path, "model.average_of.")
 
 
 def _check_rows(results: Mapping[str, Any], path: Path) -> None:
@@ -293,6 +296,7 @@ def run_record(
     model: Any,
     name: str,
     base_model: str | None,
+    average_of: Sequence[Mapping[str, Any]] | None = None,
     data: Mapping[str, Any],
     settings: Mapping[str, Any],
     durations: Mapping[str, float],
@@ -307,6 +311,7 @@ def run_record(
         model: the trained encoder.
         name: of the model, for its card.
         base_model: folder or Hub name of the encoder that the training started from; None: trained by the same run.
+        average_of: `name`, `seed` and `weights_sha256` of the models whose mean of weights it is; None: it is no mean.
         data: statistics of the training data.
         settings: options of the method and of the training.
         durations: seconds of every stage.
@@ -329,6 +334,7 @@ def run_record(
             "num_parameters": model.num_parameters(),
             "embedding_layer": embedding_layer(model.config),
             "base_model": base_model,
+            "average_of": None if average_of is None else [dict(part) for part in average_of],
         },
         "duration_seconds": {stage: round(seconds, 1) for stage, seconds in durations.items()},
         "peak_memory_gib": round(peak_memory_gib(), 2),

@@ -35,6 +35,7 @@ from modeling_retainmix.training.run_stages import one_line_errors, timed
 from modeling_retainmix.training.source_tagging import starting_encoder, train_teacher
 from modeling_retainmix.training.tagging_head import set_tagging_classes
 from modeling_retainmix.training.trainer import RetainMixTrainer
+from modeling_retainmix.training.weight_average import read_average
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         with timed(durations, "evaluation"):
             rows = _evaluate(args, data, student, teacher, run_args.also_score)
         results = _write_record(run_args, args, data, rows, student, durations)
-        if args.do_train:
+        if args.do_train or Path(args.output_dir).resolve() == Path(student).resolve():
             _write_cards(run_args, args, start)
         _print_results(results, args.output_dir)
     elif args.do_train and args.should_save:
@@ -202,13 +203,17 @@ def _write_record(
     durations: dict[str, float],
 ) -> dict[str, Any]:
     settings = args.method_settings() | run_args.starting_settings() | {"benchmark_seed": run_args.benchmark_seed}
+    average_of = None if args.do_train else read_average(student)
+    if average_of is not None:
+        settings["seed"] = [part["seed"] for part in average_of]
     results = run_record(
         data.evaluation,
         data.protocol,
         rows,
         model=_load_scored(args, student),
         name=args.hub_model_id or student.rstrip("/"),
-        base_model=run_args.model,
+        base_model=run_args.model if args.do_train else run_args.teacher or run_args.model,
+        average_of=average_of,
         data=data.description,
         settings=settings,
         durations=durations,

@@ -1,4 +1,4 @@
-"""`retainmix convert` and `export`: encoders and detectors in other forms."""
+"""`retainmix convert`, `average` and `export`: encoders and detectors in other forms."""
 
 import logging
 import sys
@@ -40,6 +40,24 @@ def convert(
         model = convert_checkpoint(checkpoint, output, base, allow_pickle, labels)
     record = {"model": output, "class": type(model).__name__, "layers": model.config.num_hidden_layers}
     show(record, f"the encoder is in {output}", json)
+
+
+def average(
+    models: Annotated[list[str], typer.Argument(help="Students of one start: folders or Hub names, two or more.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+    json: Json = False,
+) -> None:
+    """Write the mean of the weights of several students.
+
+    They have to start from one encoder and differ in seed, sounds or recipe. The folder holds an encoder without
+    classes, which is loaded by transformers and by `fit --model`.
+    """
+    say(f"averaging {len(models)} models")
+    from modeling_retainmix.training.weight_average import average_models
+
+    model = average_models(models, output)
+    record = {"model": output, "average_of": models, "parameters": model.num_parameters()}
+    show(record, f"the mean of {len(models)} models is in {output}", json)
 
 
 def export(

@@ -164,6 +164,15 @@ def test_card_says_what_the_audio_classification_pipeline_answers_and_what_to_us
         assert told in usage and 'pipeline("anomaly-detection", model=..., references="folder")' in usage
 
 
+def test_card_of_a_mean_names_its_parts_and_promises_no_classes(card_of, results):
+    assert "mean of those of" not in card_of().text
+    parts = [{"name": "one", "seed": 0, "weights_sha256": "a"}, {"name": "other", "seed": None, "weights_sha256": "b"}]
+    results["model"]["average_of"] = parts
+    text = card_of().text
+    assert "The weights are the mean of those of 2 models, tensor by tensor:\n`one` (seed 0), `other`." in text
+    assert "audio-classification" not in text and "without a head" in text
+
+
 def test_when_matplotlib_is_there_then_the_card_shows_the_scores_as_a_picture_else_it_warns(
     card_of, results, tmp_path, monkeypatch
 ):

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from modeling_retainmix import AnomalyDetector
+from modeling_retainmix import AnomalyDetector, BeatsConfig, BeatsModel
+from modeling_retainmix.training import weight_average
 
 CHECKPOINT = Path(__file__).parents[1] / "golden" / "beats" / "beats_pretrain.pt"
 
@@ -27,3 +28,22 @@ def test_when_a_detector_is_exported_then_the_size_of_the_graph_is_told(fitted, 
     status, (record,), _ = command("export", "--detector", fitted, "--output", tmp_path / "onnx", "--int8")
     assert (status, record["bytes"], calls) == (0, 5, [(12, True)])
     assert record["files"] == [str(tmp_path / "onnx" / name) for name in ("scorer.onnx", "scorer.json")]
+
+
+def test_when_students_are_averaged_then_the_folder_of_the_mean_is_told(command, monkeypatch, tmp_path):
+    def average_models(models, output_dir):  # tested beside it
+        assert (list(models), output_dir) == (["one", "acme/other"], tmp_path / "mean")
+        sizes = {"hidden_size": 16, "intermediate_size": 32, "patch_embed_size": 8}
+        return BeatsModel(BeatsConfig(num_hidden_layers=1, num_attention_heads=2, **sizes))
+
+    monkeypatch.setattr(weight_average, "average_models", average_models)
+    status, (record,), errors = command("average", "one", "acme/other", "--output", tmp_path / "mean")
+    assert (status, record["model"], record["average_of"]) == (0, str(tmp_path / "mean"), ["one", "acme/other"])
+    assert "averaging 2 models" in errors
+
+
+def test_when_one_model_is_averaged_then_the_cure_is_told(command, tmp_path):
+    status, _, errors = command("average", "one", "--output", tmp_path / "mean")
+    assert status == 2 and errors.splitlines()[-1] == (
+        "error: a mean takes two or more models, got one: name their folders"
+    )

@@ -1,0 +1,142 @@
+"""The mean of the weights of several students, tensor by tensor: one encoder that costs no more than each of them.
+
+Students that start from one encoder and train on other sounds, or in another order, err in other ways; their mean
+keeps what they share (Wortsman et al., "Model soups", ICML 2022, arXiv:2203.05482).
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim.swa_utils import AveragedModel
+from transformers import AutoFeatureExtractor, AutoModel, PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_NAME, cached_file
+
+from modeling_retainmix.atomic import moved_into
+from modeling_retainmix.detection.load_encoder import embedding_layer
+from modeling_retainmix.hub.remote_code import add_remote_code
+from modeling_retainmix.pretrained import load_pretrained
+from modeling_retainmix.training.saving import ARGUMENTS_NAME
+
+AVERAGE_NAME = "average.json"
+
+# Students of one start keep 0.8 to 0.95 after 2000 steps; encoders with starts of their own have about 0.
+_SMALLEST_SIMILARITY = 0.5
+# Of a configuration: what belongs to a head or to the file, not to the shape of the encoder.
+_NOT_OF_THE_SHAPE = (
+    *("id2label", "label2id", "problem_type", "architectures", "auto_map", "dtype", "transformers_version"),
+    *("use_cache", "_name_or_path"),
+)
+
+
+def average_models(models: Sequence[str | os.PathLike[str]], output_dir: str | os.PathLike[str]) -> PreTrainedModel:
+    """Write the encoder whose every tensor is the mean of those of several encoders, each with the same weight.
+
+    Heads are left out: the classes of one training are not those of another. The folder holds the encoder, its feature
+    extractor, its code, and in `average.json` which models it is made of; it is loaded by `AutoModel`.
+
+    Args:
+        models: two or more folders or Hub names of students that started from one encoder.
+        output_dir: folder to write, made where it is missing.
+
+    Returns:
+        The mean, in evaluation mode, float32.
+
+    Raises:
+        FileNotFoundError: there is no such model.
+        ValueError: fewer than two models, one that is named twice or has the weights of another one, another shape or
+            feature extractor, or weights that do not come from one start; the message names the models.
+    """
+    names = [os.fspath(model) for model in models]
+    if len(names) < 2:
+        raise ValueError(f"a mean takes two or more models, got {', '.join(names) or 'none'}: name their folders")
+    parts = [load_pretrained(AutoModel, name, dtype=torch.float32) for name in names]
+    records = [_record(name) for name in names]
+    _check_alike(names, parts, records)
+    mean = AveragedModel(parts[0], use_buffers=True)
+    for part in parts:
+        mean.update_parameters(part)
+    averaged: PreTrainedModel = mean.module.eval()
+    with moved_into(output_dir) as staging:
+        averaged.save_pretrained(staging)
+        AutoFeatureExtractor.from_pretrained(names[0]).save_pretrained(staging)
+        add_remote_code(staging)
+        text = json.dumps({"average_of": records}, indent=2, ensure_ascii=False)
+        Path(staging, AVERAGE_NAME).write_text(text + "\n", encoding="utf-8")
+    return averaged
+
+
+def read_average(model: str | os.PathLike[str]) -> list[dict[str, Any]] | None:
+    """Return what a model is the mean of, `name`, `seed` and `weights_sha256` of each; None: it is no mean.
+
+    Args:
+        model: folder or Hub name.
+
+    Raises:
+        ValueError: its `average.json` is damaged; the message names the file.
+    """
+    file = cached_file(model, AVERAGE_NAME, _raise_exceptions_for_missing_entries=False)
+    if file is None:
+        return None
+    try:
+        records = json.loads(Path(file).read_text(encoding="utf-8"))["average_of"]
+        return [{name: record[name] for name in ("name", "seed", "weights_sha256")} for record in records]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is damaged ({error!r}): make the mean again with `retainmix average`") from error
+
+
+def _record(name: str) -> dict[str, Any]:
+    """Return name, seed of training (None: unknown) and digest of the weights of a model."""
+    arguments = cached_file(name, ARGUMENTS_NAME, _raise_exceptions_for_missing_entries=False)
+    seed = json.loads(Path(arguments).read_text(encoding="utf-8")).get("seed") if arguments else None
+    weights = cached_file(name, SAFE_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False)
+    digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights else None
+    return {"name": Path(name).name, "seed": seed, "weights_sha256": digest}
+
+
+def _check_alike(names: Sequence[str], parts: Sequence[PreTrainedModel], records: Sequence[dict[str, Any]]) -> None:
+    """Check that models are different ones of one shape, with one feature extractor, from one start.
+
+    Raises:
+        ValueError: they are not.
+    """
+    first = _shape(parts[0])
+    extractor = AutoFeatureExtractor.from_pretrained(names[0]).to_dict()
+    for name, part in zip(names[1:], parts[1:], strict=True):
+        shape = _shape(part)
+        for field in sorted(first.keys() | shape.keys()):
+            if first.get(field) != shape.get(field):
+                raise ValueError(
+                    f"{names[0]} has {field}={first.get(field)!r} and {name} has {shape.get(field)!r}: only models of "
+                    "one shape, read at one layer, have a mean"
+                )
+        if AutoFeatureExtractor.from_pretrained(name).to_dict() != extractor:
+            raise ValueError(f"{names[0]} and {name} have different feature extractors: their mean would have neither")
+    for (a, one, record), (b, other, another) in combinations(zip(names, parts, records, strict=True), 2):
+        similarity = _similarity(one, other)
+        if record["weights_sha256"] is not None and record["weights_sha256"] == another["weights_sha256"]:
+            raise ValueError(f"{a} and {b} have the same weights: name each model once")
+        if not similarity >= _SMALLEST_SIMILARITY:
+            raise ValueError(
+                f"the weights of {a} and {b} have a cosine similarity of {similarity:.2f}, so they did not start from "
+                "one encoder, and their mean hears nothing: train them from one start, with seeds of their own"
+            )
+
+
+def _shape(model: PreTrainedModel) -> dict[str, Any]:
+    fields = {name: value for name, value in model.config.to_dict().items() if name not in _NOT_OF_THE_SHAPE}
+    return fields | {"embedding_layer": embedding_layer(model.config)}
+
+
+def _similarity(one: PreTrainedModel, other: PreTrainedModel) -> float:
+    """Return the cosine between the weights of two models; biases and norms, alike in all models, do not count."""
+
+    def flat(model: PreTrainedModel) -> torch.Tensor:
+        return torch.cat([tensor.detach().flatten() for tensor in model.parameters() if tensor.ndim > 1])
+
+    return torch.nn.functional.cosine_similarity(flat(one), flat(other), dim=0).item()
