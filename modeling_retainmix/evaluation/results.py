@@ -235,7 +235,7 @@ def _check_lists(results: Mapping[str, Any], path: Path) -> None:
     datasets = dict(enumerate(results["data"].get("datasets") or []))
     _check(datasets, dict.fromkeys(datasets, str), path, "data.datasets.")
     parts = dict(enumerate(results["model"].get("average_of") or []))
-    _check(parts, {index: {"name": str, "seed": _OPTIONAL_INT} for index in parts}, path, "model.average_of.")
+    _check(parts, {index: {"name": str, "differs": {}} for index in parts}, path, "model.average_of.")
 
 
 def _check_rows(results: Mapping[str, Any], path: Path) -> None:
@@ -311,7 +311,8 @@ def run_record(
         model: the trained encoder.
         name: of the model, for its card.
         base_model: folder or Hub name of the encoder that the training started from; None: trained by the same run.
-        average_of: `name`, `seed` and `weights_sha256` of the models whose mean of weights it is; None: it is no mean.
+        average_of: `name`, `weights_sha256` and `differs` (settings of its own) of each model whose mean of weights it
+            is; None: it is no mean.
         data: statistics of the training data.
         settings: options of the method and of the training.
         durations: seconds of every stage.

@@ -197,6 +197,7 @@ def render_card(template: str, card_data: ModelCardData, name: str, **content: A
         code_block=markdown.code_block,
         python_text=lambda text: json.dumps(text, ensure_ascii=False),
         shell_word=shlex.quote,
+        setting_list=lambda settings: ", ".join(f"{name}={json.dumps(value)}" for name, value in settings.items()),
         **content,
     )
 

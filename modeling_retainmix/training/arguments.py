@@ -131,6 +131,7 @@ class RetainMixTrainingArguments(TrainingArguments, AddedArguments):
     _argument_group_name = "method, then transformers.TrainingArguments"  # the heading in --help
 
     METHOD_FIELDS = tuple(field.name for field in fields(MethodArguments))
+    OPTIMIZATION_FIELDS = ("learning_rate", "weight_decay", "lr_scheduler_type", "warmup_steps", "max_steps", "seed")
 
     # The paper's optimization, where the Trainer's defaults differ (section 4.2).
     learning_rate: float = field(default=1e-4, metadata={"help": "Peak learning rate of AdamW."})
@@ -209,8 +210,7 @@ class RetainMixTrainingArguments(TrainingArguments, AddedArguments):
 
     def method_settings(self) -> dict[str, object]:
         """Return the options that make the method, by name, as the model card prints them."""
-        optimization = ("learning_rate", "weight_decay", "lr_scheduler_type", "warmup_steps", "max_steps", "seed")
-        settings = {name: getattr(self, name) for name in (*self.METHOD_FIELDS, *optimization)}
+        settings = {name: getattr(self, name) for name in (*self.METHOD_FIELDS, *self.OPTIMIZATION_FIELDS)}
         settings["lr_scheduler_type"] = str(getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type))
         settings["clips_per_step"] = self.train_batch_size * self.gradient_accumulation_steps * self.world_size
         return settings

@@ -35,7 +35,7 @@ from modeling_retainmix.training.run_stages import one_line_errors, timed
 from modeling_retainmix.training.source_tagging import starting_encoder, train_teacher
 from modeling_retainmix.training.tagging_head import set_tagging_classes
 from modeling_retainmix.training.trainer import RetainMixTrainer
-from modeling_retainmix.training.weight_average import read_average
+from modeling_retainmix.training.weight_average import read_average, settings_of_parts
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -203,9 +203,9 @@ def _write_record(
     durations: dict[str, float],
 ) -> dict[str, Any]:
     settings = args.method_settings() | run_args.starting_settings() | {"benchmark_seed": run_args.benchmark_seed}
-    average_of = None if args.do_train else read_average(student)
-    if average_of is not None:
-        settings["seed"] = [part["seed"] for part in average_of]
+    parts = None if args.do_train else read_average(student)
+    if parts is not None:
+        settings, parts = settings_of_parts(settings, parts)
     results = run_record(
         data.evaluation,
         data.protocol,
@@ -213,7 +213,7 @@ def _write_record(
         model=_load_scored(args, student),
         name=args.hub_model_id or student.rstrip("/"),
         base_model=run_args.model if args.do_train else run_args.teacher or run_args.model,
-        average_of=average_of,
+        average_of=parts,
         data=data.description,
         settings=settings,
         durations=durations,

@@ -7,7 +7,7 @@ keeps what they share (Wortsman et al., "Model soups", ICML 2022, arXiv:2203.054
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from modeling_retainmix.atomic import moved_into
 from modeling_retainmix.detection.load_encoder import embedding_layer
 from modeling_retainmix.hub.remote_code import add_remote_code
 from modeling_retainmix.pretrained import load_pretrained
+from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.saving import ARGUMENTS_NAME
 
 AVERAGE_NAME = "average.json"
@@ -38,7 +39,7 @@ def average_models(models: Sequence[str | os.PathLike[str]], output_dir: str | o
     """Write the encoder whose every tensor is the mean of those of several encoders, each with the same weight.
 
     Heads are left out: the classes of one training are not those of another. The folder holds the encoder, its feature
-    extractor, its code, and in `average.json` which models it is made of; it is loaded by `AutoModel`.
+    extractor, its code, and in `average.json` which models it is made of, and how they were trained.
 
     Args:
         models: two or more folders or Hub names of students that started from one encoder.
@@ -72,7 +73,7 @@ def average_models(models: Sequence[str | os.PathLike[str]], output_dir: str | o
 
 
 def read_average(model: str | os.PathLike[str]) -> list[dict[str, Any]] | None:
-    """Return what a model is the mean of, `name`, `seed` and `weights_sha256` of each; None: it is no mean.
+    """Return of what a model is the mean: `name`, `weights_sha256` and `settings` of each part; None: it is no mean.
 
     Args:
         model: folder or Hub name.
@@ -84,19 +85,52 @@ def read_average(model: str | os.PathLike[str]) -> list[dict[str, Any]] | None:
     if file is None:
         return None
     try:
-        records = json.loads(Path(file).read_text(encoding="utf-8"))["average_of"]
-        return [{name: record[name] for name in ("name", "seed", "weights_sha256")} for record in records]
+        parts = json.loads(Path(file).read_text(encoding="utf-8"))["average_of"]
+        return [
+            {name: part[name] for name in ("name", "weights_sha256")} | {"settings": {**part["settings"]}}
+            for part in parts
+        ]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is damaged ({error!r}): make the mean again with `retainmix average`") from error
 
 
+def settings_of_parts(
+    settings: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Tell what the parts of a mean have in common from what they differ in.
+
+    Args:
+        settings: of the run that scores the mean.
+        parts: as `read_average` returns them.
+
+    Returns:
+        The settings, those of the training as all parts have them; and of each part `name`, `weights_sha256` and
+        `differs`, its settings that another part has otherwise. Where the weights of the losses differ, the settings
+        hold the largest ones: the mean has learned what any part has.
+    """
+    names = dict.fromkeys(name for part in parts for name in part["settings"])
+    of_parts = {name: [part["settings"].get(name) for part in parts] for name in names}
+    differing = [name for name, values in of_parts.items() if any(value != values[0] for value in values)]
+    common = {name: values[0] for name, values in of_parts.items() if name not in differing}
+    largest = {name: max(value or 0.0 for value in of_parts[name]) for name in ("alpha", "beta") if name in differing}
+    kept = {name: value for name, value in settings.items() if name not in differing}
+    described = [
+        {key: part[key] for key in ("name", "weights_sha256")}
+        | {"differs": {name: part["settings"].get(name) for name in differing}}
+        for part in parts
+    ]
+    return kept | common | largest, described
+
+
 def _record(name: str) -> dict[str, Any]:
-    """Return name, seed of training (None: unknown) and digest of the weights of a model."""
+    """Return the name of a model, the digest of its weights, and the settings of its training, if they are known."""
     arguments = cached_file(name, ARGUMENTS_NAME, _raise_exceptions_for_missing_entries=False)
-    seed = json.loads(Path(arguments).read_text(encoding="utf-8")).get("seed") if arguments else None
+    found = json.loads(Path(arguments).read_text(encoding="utf-8")) if arguments else {}
+    fields = (*RetainMixTrainingArguments.METHOD_FIELDS, *RetainMixTrainingArguments.OPTIMIZATION_FIELDS)
     weights = cached_file(name, SAFE_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False)
     digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights else None
-    return {"name": Path(name).name, "seed": seed, "weights_sha256": digest}
+    settings = {field: found[field] for field in fields if field in found}
+    return {"name": Path(name).name, "weights_sha256": digest, "settings": settings}
 
 
 def _check_alike(names: Sequence[str], parts: Sequence[PreTrainedModel], records: Sequence[dict[str, Any]]) -> None:

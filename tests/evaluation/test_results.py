@@ -171,7 +171,7 @@ def test_when_the_trained_model_has_no_row_then_error_says_so(tmp_path, results)
         (("settings",), "a", "settings must be a mapping"),
         (("settings", "alpha"), "1", "settings.alpha must be a number"),
         (("model", "num_parameters"), "2M", "model.num_parameters must be an integer"),
-        (("model", "average_of"), [{"name": "a"}], "lacks model.average_of.0.seed"),
+        (("model", "average_of"), [{"name": "a"}], "lacks model.average_of.0.differs"),
         (("versions",), None, "versions must be a mapping"),
         (("rows",), {"a": 1}, "lacks rows"),
         (("rows", 0), "a", r"rows\[0\] must be a mapping"),

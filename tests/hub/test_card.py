@@ -166,10 +166,13 @@ def test_card_says_what_the_audio_classification_pipeline_answers_and_what_to_us
 
 def test_card_of_a_mean_names_its_parts_and_promises_no_classes(card_of, results):
     assert "mean of those of" not in card_of().text
-    parts = [{"name": "one", "seed": 0, "weights_sha256": "a"}, {"name": "other", "seed": None, "weights_sha256": "b"}]
+    parts = [{"name": "one", "differs": {"seed": 0, "snr_db": [-5, 5]}}, {"name": "other", "differs": {}}]
     results["model"]["average_of"] = parts
     text = card_of().text
-    assert "The weights are the mean of those of 2 models, tensor by tensor:\n`one` (seed 0), `other`." in text
+    assert (
+        "The weights are the mean of those of 2 models, tensor by tensor:\n`one` (`seed=0, snr_db=[-5, 5]`), `other`."
+        in text
+    )
     assert "audio-classification" not in text and "without a head" in text
 
 

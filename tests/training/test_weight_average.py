@@ -12,7 +12,7 @@ from transformers import AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsForAudioClassification, BeatsModel
 from modeling_retainmix.evaluation.results import read_results
-from modeling_retainmix.training.weight_average import average_models, read_average
+from modeling_retainmix.training.weight_average import average_models, read_average, settings_of_parts
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +51,22 @@ def test_every_tensor_is_the_mean_of_those_of_the_parts_and_heads_are_left_out(s
 def test_the_folder_says_which_models_it_is_made_of(students, tmp_path):
     average_models(students[:2], tmp_path / "mean")
     records = read_average(tmp_path / "mean")
-    assert [(part["name"], part["seed"]) for part in records] == [("student-0", 0), ("student-1", 1)]
+    names = [(part["name"], part["settings"]["seed"], part["settings"]["max_steps"]) for part in records]
+    assert names == [("student-0", 0, 3), ("student-1", 1, 3)]
     assert len({part["weights_sha256"] for part in records}) == 2
     assert read_average(students[0]) is None
+
+
+def test_settings_are_those_of_all_parts_and_each_part_tells_what_it_differs_in():
+    parts = [
+        {"name": "a", "weights_sha256": "1", "settings": {"alpha": 1.0, "beta": 0.0, "snr_db": [0], "seed": 3}},
+        {"name": "b", "weights_sha256": "2", "settings": {"alpha": 1.0, "beta": 0.5, "snr_db": [0]}},
+    ]
+    run = {"alpha": 7.0, "beta": 7.0, "snr_db": [7], "seed": 7, "benchmark_seed": 2}
+    settings, described = settings_of_parts(run, parts)
+    assert settings == {"alpha": 1.0, "beta": 0.5, "snr_db": [0], "benchmark_seed": 2}
+    assert [part["differs"] for part in described] == [{"beta": 0.0, "seed": 3}, {"beta": 0.5, "seed": None}]
+    assert settings_of_parts(run, [{"name": "a", "weights_sha256": None, "settings": {}}])[0] == run
 
 
 def test_when_a_record_is_damaged_then_the_file_is_named(students, tmp_path):
@@ -117,7 +130,8 @@ def test_when_a_mean_is_scored_into_its_own_folder_then_its_card_names_the_parts
     run(tmp_path, cache_dir, *scored, "--model", mean, "--teacher", start, "--output_dir", mean)
     results = read_results(mean / "results.json")
     assert [part["name"] for part in results["model"]["average_of"]] == ["one", "two"]
-    assert results["settings"]["seed"] == [0, 5] and results["model"]["base_model"] == str(start)
+    assert "seed" not in results["settings"] and results["settings"]["max_steps"] == 2
+    assert results["model"]["base_model"] == str(start)
     text = ModelCard.load(mean / "README.md").text
-    assert "the mean of those of 2 models, tensor by tensor:\n`one` (seed 0), `two` (seed 5)." in text
+    assert "the mean of those of 2 models, tensor by tensor:\n`one` (`seed=0`), `two` (`seed=5`)." in text
     assert "Started from `one-teacher`" in text and json.loads((mean / "average.json").read_text())["average_of"]
