@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch.optim.swa_utils import AveragedModel
-from transformers import AutoFeatureExtractor, AutoModel, PreTrainedModel
+from transformers import AutoFeatureExtractor, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import SAFE_WEIGHTS_NAME, cached_file
 
 from modeling_retainmix.atomic import moved_into
@@ -63,6 +63,8 @@ def average_models(models: Sequence[str | os.PathLike[str]], output_dir: str | o
     for part in parts:
         mean.update_parameters(part)
     averaged: PreTrainedModel = mean.module.eval()
+    averaged.config.num_labels, averaged.config.problem_type = PreTrainedConfig().num_labels, None  # of the heads
+    averaged.config.embedding_layer = embedding_layer(averaged.config)
     with moved_into(output_dir) as staging:
         averaged.save_pretrained(staging)
         AutoFeatureExtractor.from_pretrained(names[0]).save_pretrained(staging)

@@ -38,6 +38,8 @@ def test_every_tensor_is_the_mean_of_those_of_the_parts_and_heads_are_left_out(s
         moved += (tensor - parts[0][f"beats.{name}"]).abs().max().item()
     assert moved > 0.1  # the parts differ
     loaded = AutoModel.from_pretrained(tmp_path / "mean")
+    assert (loaded.config.num_labels, loaded.config.problem_type) == (2, None)  # as of a model without a head
+    assert loaded.config.embedding_layer == 2
     clip = AutoFeatureExtractor.from_pretrained(tmp_path / "mean")(
         torch.randn(8000).numpy(), sampling_rate=16000, return_tensors="pt"
     )
