@@ -7,6 +7,7 @@ teacher, students and oracle over the layers (`students.csv`, the `scores.csv` o
 `snr_curves.png`: the systems of the shipped model over the SNR (its `results.json`). `pretraining.md`: the whitened
 scores over the steps. `students_<backend>.md`: every run at the layer that is best for it ("changes": where scored).
 Each seed has machines of its own, so these show the first seed alone; `seeds_<backend>.md` are the runs of every seed.
+`variants.md`, `variants_seeds.md`: runs that are no recipe, such as means of weights (`student_variants.csv`).
 """
 
 import argparse
@@ -24,9 +25,11 @@ from result_tables import (
     mean_by,
     of_every_seed,
     of_first_seed,
+    of_runs_with_every_seed,
     run_label,
     run_place,
     student_table,
+    variant_table,
 )
 from student_scores import CHANGES, STUDENT, TEACHER
 
@@ -127,6 +130,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--pretraining", type=Path, default=HERE / "pretraining.csv", help="of pretraining_scores.py")
     parser.add_argument("--students", type=Path, default=HERE / "students.csv", help="scores.csv of student_queue.py")
+    parser.add_argument("--variants", type=Path, default=HERE / "student_variants.csv", help="rows as of --students")
     parser.add_argument("--results", type=Path, default=RESULTS, help="results.json of a trained model")
     args = parser.parse_args(argv)
     try:
@@ -141,6 +145,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             if backend in {row["backend"] for row in rows}:
                 table = student_table(rows, backend)
                 (args.output_dir / f"{name}_{backend}.md").write_text(f"{table}\n", encoding="utf-8")
+        variants = _read(args.variants)
+        for name, rows in (
+            ("variants", of_first_seed(variants)),
+            ("variants_seeds", of_runs_with_every_seed(variants)),
+        ):
+            (args.output_dir / f"{name}.md").write_text(f"{variant_table(rows, students)}\n", encoding="utf-8")
         draw_scores(read_results(args.results), args.output_dir / "snr_curves.png")
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -104,6 +104,43 @@ def student_table(rows: Sequence[Row], backend: str) -> str:
     return markdown.table(header, lines, align="l" + "r" * (len(header) - 1))
 
 
+def variant_table(variants: Sequence[Row], students: Sequence[Row], layer: str = "4") -> str:
+    """Return what runs that are no recipe score at one layer, in %: joined with log-mel and the changes of both.
+
+    The last column is the mean whitened alone, which needs no log-mel. The first row is log-mel statistics, on the
+    machines of the same seeds. Runs of several seeds are ± their standard deviation.
+
+    Args:
+        variants: rows of `student_variants.csv`.
+        students: rows of a queue, for log-mel.
+        layer: of the encoder.
+    """
+    names = data_of(variants)
+    seeds = {row["seed"] for row in variants}
+    log_mel = [{**row, "run": "log-mel statistics"} for row in students if row["system"] == LOG_MEL_STATISTICS]
+    compared = [row for row in log_mel if row["seed"] in seeds] + [row for row in variants if row["layer"] == layer]
+    means = mean_by(compared, "run", "seed", "backend", "data")
+    lines = []
+    for run in dict.fromkeys(row["run"] for row in compared):
+        of_run = [seed for seed in sorted(seeds) if (run, seed, CHANGES, names[0]) in means]
+        joined, whitened = (
+            np.array([[means[run, seed, backend, name] for name in names] for seed in of_run])
+            for backend in (CHANGES, "whitened")
+        )
+        columns = [*joined.T, joined.mean(axis=1), whitened.mean(axis=1)]
+        lines.append([run, *(_spread(list(column)) for column in columns)])
+    return markdown.table(["Run", *names, "Mean", "Mean, whitened alone"], lines, align="l" + "r" * (len(names) + 2))
+
+
+def of_runs_with_every_seed(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the runs, by name, that were scored on the machines of every seed."""
+    seeds: dict[str, set[str]] = {}
+    for row in rows:
+        seeds.setdefault(row["run"], set()).add(row["seed"])
+    every = set().union(*seeds.values())
+    return [row for row in rows if seeds[row["run"]] == every]
+
+
 def _spread(values: Sequence[float], sign: str = "") -> str:
     if not values:
         return "-"
