@@ -26,6 +26,8 @@ HARD_EXAMPLES = {  # below 1.5 times the threshold of 10 %
     ("hydraulic_slide", "cavitation"),
     ("hydraulic_slide", "rattle"),
     ("label_printer", "imbalance"),
+    ("piston_pump", "looseness"),
+    ("reduction_gear", "imbalance"),
 }
 EXAMPLE_REFERENCES = 20
 # One test clip with each of the five faults of a type.

@@ -204,8 +204,10 @@ def _write_record(
 ) -> dict[str, Any]:
     settings = args.method_settings() | run_args.starting_settings() | {"benchmark_seed": run_args.benchmark_seed}
     parts = None if args.do_train else read_average(student)
+    description = dict(data.description)
     if parts is not None:
         settings, parts = settings_of_parts(settings, parts)
+        description["training"] = "that of the models it is the mean of"
     results = run_record(
         data.evaluation,
         data.protocol,
@@ -214,7 +216,7 @@ def _write_record(
         name=args.hub_model_id or student.rstrip("/"),
         base_model=run_args.model if args.do_train else run_args.teacher or run_args.model,
         average_of=parts,
-        data=data.description,
+        data=description,
         settings=settings,
         durations=durations,
         command=shlex.join(["accelerate", "launch", *sys.argv]),

@@ -17,6 +17,7 @@ from modeling_retainmix.evaluation.results import read_results
 from modeling_retainmix.hub.card import model_card
 from modeling_retainmix.hub.pretrained_card import pretrained_card
 from modeling_retainmix.hub.remote_code import add_remote_code
+from modeling_retainmix.training.weight_average import read_average, settings_of_parts
 
 HUB_CARDS = Path(__file__).parents[2] / "hub_cards"
 STUDENT = HUB_CARDS / "retainmix-beats-tiny"
@@ -32,20 +33,24 @@ def test_model_loads_by_its_folder_and_hears_sound(folder):
     assert tokens.shape == (1, 6 * 8, 192) and tokens.isfinite().all()
 
 
-def test_classes_of_the_student_name_machines_and_noise():
-    labels = AutoModelForAudioClassification.from_pretrained(STUDENT).config.id2label.values()
-    assert any(label.startswith("noise/") for label in labels)
+def test_the_student_is_the_mean_that_its_card_tells_and_has_no_head():
+    parts = read_average(STUDENT)
+    _, described = settings_of_parts({}, parts)
+    assert read_results(STUDENT / "results.json")["model"]["average_of"] == described
+    with safe_open(STUDENT / "model.safetensors", "pt") as weights:
+        assert not [name for name in weights.offset_keys() if "classifier" in name]
 
 
 def test_no_clip_depends_on_the_clips_beside_it():
     clips = [torch.sin(torch.arange(samples) * 0.1).numpy() for samples in (48_000, 16_000, 3_000)]
     extractor = AutoFeatureExtractor.from_pretrained(STUDENT)
-    model = AutoModelForAudioClassification.from_pretrained(STUDENT).eval()
+    head = {"num_labels": 7, "problem_type": "multi_label_classification"}  # of random weights
+    model = AutoModelForAudioClassification.from_pretrained(STUDENT, **head).eval()
     with torch.no_grad():
         together = model(**extractor(clips, sampling_rate=16_000)).logits.sigmoid()
         apart = [model(**extractor(clip, sampling_rate=16_000)).logits.sigmoid()[0] for clip in clips]
     torch.testing.assert_close(together, torch.stack(apart), atol=1e-5, rtol=0)
-    classify = pipeline("audio-classification", model=str(STUDENT), device="cpu")
+    classify = pipeline("audio-classification", model=model, feature_extractor=extractor, device="cpu")
     recordings = [{"raw": clip, "sampling_rate": 16_000} for clip in clips]
     for answer, probabilities in zip(classify(recordings, batch_size=3, top_k=5), apart, strict=True):
         best = probabilities.topk(5).values.tolist()

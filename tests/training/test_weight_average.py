@@ -134,6 +134,7 @@ def test_when_a_mean_is_scored_into_its_own_folder_then_its_card_names_the_parts
     assert [part["name"] for part in results["model"]["average_of"]] == ["one", "two"]
     assert "seed" not in results["settings"] and results["settings"]["max_steps"] == 2
     assert results["model"]["base_model"] == str(start)
+    assert results["data"]["training"] == "that of the models it is the mean of"
     text = ModelCard.load(mean / "README.md").text
     assert "the mean of those of 2 models, tensor by tensor:\n`one` (`seed=0`), `two` (`seed=5`)." in text
     assert "Started from `one-teacher`" in text and json.loads((mean / "average.json").read_text())["average_of"]
