@@ -35,7 +35,7 @@ from modeling_retainmix.training.run_stages import one_line_errors, timed
 from modeling_retainmix.training.source_tagging import starting_encoder, train_teacher
 from modeling_retainmix.training.tagging_head import set_tagging_classes
 from modeling_retainmix.training.trainer import RetainMixTrainer
-from modeling_retainmix.training.weight_average import read_average, settings_of_parts
+from modeling_retainmix.training.weight_average import licenses_of_parts, read_average, settings_of_parts
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -206,8 +206,8 @@ def _write_record(
     parts = None if args.do_train else read_average(student)
     description = dict(data.description)
     if parts is not None:
+        description |= {"training": "that of the models it is the mean of"} | licenses_of_parts(parts)
         settings, parts = settings_of_parts(settings, parts)
-        description["training"] = "that of the models it is the mean of"
     results = run_record(
         data.evaluation,
         data.protocol,

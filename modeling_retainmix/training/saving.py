@@ -27,6 +27,7 @@ from modeling_retainmix.training.nonfinite import nonfinite_weights
 
 STAGING_NAME = ".checkpoint-staging"
 ARGUMENTS_NAME = "training_args.json"
+AVERAGE_NAME = "average.json"  # of a mean of weights; see weight_average
 RESULTS_NAME, CARD_NAME = "results.json", "README.md"
 
 # What torch raises for a file of saved state that is hostile, damaged, or holds something else.
@@ -102,10 +103,9 @@ class SafeSavingTrainer(Trainer):
             return
         with _named_write_errors("the model", folder), moved_into(folder) as staging:
             self._write(staging, state_dict)
-            weights = _digest(staging / SAFE_WEIGHTS_NAME)
-            if (folder / RESULTS_NAME).is_file() and _digest(folder / SAFE_WEIGHTS_NAME) != weights:
-                (folder / RESULTS_NAME).unlink()
-                (folder / CARD_NAME).unlink(missing_ok=True)
+            if _digest(folder / SAFE_WEIGHTS_NAME) != _digest(staging / SAFE_WEIGHTS_NAME):
+                remove_records_of_other_weights(folder)
+                (folder / AVERAGE_NAME).unlink(missing_ok=True)
 
     def _write(self, folder: Path, state_dict: dict[str, Any] | None) -> None:
         super()._save(str(folder), state_dict)
@@ -188,6 +188,13 @@ class SafeSavingTrainer(Trainer):
                 "base_model": config.name_or_path or None,
             },
         }
+
+
+def remove_records_of_other_weights(folder: Path) -> None:
+    """Remove scores from a folder whose weights are replaced, and the card that a scored run wrote with them."""
+    if (folder / RESULTS_NAME).is_file():
+        (folder / RESULTS_NAME).unlink()
+        (folder / CARD_NAME).unlink(missing_ok=True)
 
 
 def _publish(staging: Path, checkpoint: Path) -> None:

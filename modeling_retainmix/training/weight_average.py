@@ -20,11 +20,15 @@ from transformers.utils import SAFE_WEIGHTS_NAME, cached_file
 from modeling_retainmix.atomic import moved_into
 from modeling_retainmix.detection.load_encoder import embedding_layer
 from modeling_retainmix.hub.remote_code import add_remote_code
+from modeling_retainmix.json_files import read_json
 from modeling_retainmix.pretrained import load_pretrained
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
-from modeling_retainmix.training.saving import ARGUMENTS_NAME
-
-AVERAGE_NAME = "average.json"
+from modeling_retainmix.training.saving import (
+    ARGUMENTS_NAME,
+    AVERAGE_NAME,
+    RESULTS_NAME,
+    remove_records_of_other_weights,
+)
 
 # Students of one start keep 0.8 to 0.95 after 2000 steps; encoders with starts of their own have about 0.
 _SMALLEST_SIMILARITY = 0.5
@@ -39,23 +43,27 @@ def average_models(models: Sequence[str | os.PathLike[str]], output_dir: str | o
     """Write the encoder whose every tensor is the mean of those of several encoders, each with the same weight.
 
     Heads are left out: the classes of one training are not those of another. The folder holds the encoder, its feature
-    extractor, its code, and in `average.json` which models it is made of, and how they were trained.
+    extractor, its code, and in `average.json` which models it is made of, and how they were trained. Scores, card and
+    training arguments of another model that lie there are removed.
 
     Args:
         models: two or more folders or Hub names of students that started from one encoder.
-        output_dir: folder to write, made where it is missing.
+        output_dir: folder to write, made where it is missing; none of the models'.
 
     Returns:
         The mean, in evaluation mode, float32.
 
     Raises:
         FileNotFoundError: there is no such model.
-        ValueError: fewer than two models, one that is named twice or has the weights of another one, another shape or
-            feature extractor, or weights that do not come from one start; the message names the models.
+        ValueError: fewer than two models, one that is named twice or has the weights of another one or lies in the
+            output folder, another shape or feature extractor, or weights that do not come from one start; the message
+            names the models.
     """
     names = [os.fspath(model) for model in models]
     if len(names) < 2:
         raise ValueError(f"a mean takes two or more models, got {', '.join(names) or 'none'}: name their folders")
+    if Path(output_dir).resolve() in {Path(name).resolve() for name in names}:
+        raise ValueError(f"{output_dir} holds one of the models: give the mean another folder")
     parts = [load_pretrained(AutoModel, name, dtype=torch.float32) for name in names]
     records = [_record(name) for name in names]
     _check_alike(names, parts, records)
@@ -71,11 +79,15 @@ def average_models(models: Sequence[str | os.PathLike[str]], output_dir: str | o
         add_remote_code(staging)
         text = json.dumps({"average_of": records}, indent=2, ensure_ascii=False)
         Path(staging, AVERAGE_NAME).write_text(text + "\n", encoding="utf-8")
+        remove_records_of_other_weights(Path(output_dir))
+        Path(output_dir, ARGUMENTS_NAME).unlink(missing_ok=True)
     return averaged
 
 
 def read_average(model: str | os.PathLike[str]) -> list[dict[str, Any]] | None:
-    """Return of what a model is the mean: `name`, `weights_sha256` and `settings` of each part; None: it is no mean.
+    """Return of what a model is the mean; None: it is no mean.
+
+    Of each part `name`, `weights_sha256`, `settings` and `training_license` (None: not stated in its scores).
 
     Args:
         model: folder or Hub name.
@@ -89,7 +101,8 @@ def read_average(model: str | os.PathLike[str]) -> list[dict[str, Any]] | None:
     try:
         parts = json.loads(Path(file).read_text(encoding="utf-8"))["average_of"]
         return [
-            {name: part[name] for name in ("name", "weights_sha256")} | {"settings": {**part["settings"]}}
+            {name: part[name] for name in ("name", "weights_sha256", "training_license")}
+            | {"settings": {**part["settings"]}}
             for part in parts
         ]
     except (ValueError, KeyError, TypeError) as error:
@@ -124,15 +137,33 @@ def settings_of_parts(
     return kept | common | largest, described
 
 
+def licenses_of_parts(parts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the licence that the training data of the parts give the mean, as `data` of `results.json` holds it.
+
+    Args:
+        parts: as `read_average` returns them.
+
+    Returns:
+        `training_license`: theirs, or "other" where they have several; empty where no part states one.
+    """
+    stated = {part["training_license"] for part in parts} - {None}
+    return {"training_license": stated.pop() if len(stated) == 1 else "other"} if stated else {}
+
+
 def _record(name: str) -> dict[str, Any]:
-    """Return the name of a model, the digest of its weights, and the settings of its training, if they are known."""
-    arguments = cached_file(name, ARGUMENTS_NAME, _raise_exceptions_for_missing_entries=False)
-    found = json.loads(Path(arguments).read_text(encoding="utf-8")) if arguments else {}
+    """Return name, digest of the weights, settings of the training and licence of its data; unknown: None."""
+    found, results = (_read(name, file) for file in (ARGUMENTS_NAME, RESULTS_NAME))
     fields = (*RetainMixTrainingArguments.METHOD_FIELDS, *RetainMixTrainingArguments.OPTIMIZATION_FIELDS)
     weights = cached_file(name, SAFE_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False)
     digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights else None
     settings = {field: found[field] for field in fields if field in found}
-    return {"name": Path(name).name, "weights_sha256": digest, "settings": settings}
+    license = results.get("data", {}).get("training_license")
+    return {"name": Path(name).name, "weights_sha256": digest, "settings": settings, "training_license": license}
+
+
+def _read(name: str, file: str) -> dict[str, Any]:
+    found = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
+    return read_json(Path(found)) if found else {}
 
 
 def _check_alike(names: Sequence[str], parts: Sequence[PreTrainedModel], records: Sequence[dict[str, Any]]) -> None:

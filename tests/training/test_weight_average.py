@@ -1,6 +1,7 @@
 """The mean of the weights of several students: against a plain mean, and what has none."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -12,7 +13,12 @@ from transformers import AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsForAudioClassification, BeatsModel
 from modeling_retainmix.evaluation.results import read_results
-from modeling_retainmix.training.weight_average import average_models, read_average, settings_of_parts
+from modeling_retainmix.training.weight_average import (
+    average_models,
+    licenses_of_parts,
+    read_average,
+    settings_of_parts,
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +77,37 @@ def test_settings_are_those_of_all_parts_and_each_part_tells_what_it_differs_in(
     assert settings_of_parts(run, [{"name": "a", "weights_sha256": None, "settings": {}}])[0] == run
 
 
+@pytest.mark.parametrize(
+    ("stated", "license"),
+    [
+        ((None, None), {}),
+        ((None, "cc-by-4.0"), {"training_license": "cc-by-4.0"}),
+        (("cc-by-4.0", "cc-by-4.0"), {"training_license": "cc-by-4.0"}),
+        (("cc-by-4.0", "cc-by-nc-sa-4.0"), {"training_license": "other"}),
+    ],
+)
+def test_licence_of_the_training_data_of_a_part_is_that_of_the_mean(students, tmp_path, stated, license):
+    copies = [shutil.copytree(folder, tmp_path / folder.name) for folder in students[:2]]
+    for folder, name in zip(copies, stated, strict=True):
+        if name is not None:
+            (folder / "results.json").write_text(json.dumps({"data": {"training_license": name}}))
+    average_models(copies, tmp_path / "mean")
+    assert licenses_of_parts(read_average(tmp_path / "mean")) == license
+
+
+def test_what_lies_in_the_folder_of_other_weights_is_removed_and_of_these_is_kept(students, tmp_path):
+    mean = shutil.copytree(students[2], tmp_path / "mean")
+    for name in ("results.json", "README.md", "notes.txt"):
+        (mean / name).write_text("of student 2")
+    average_models(students[:2], mean)
+    left = {path.name for path in mean.iterdir()}
+    assert {"average.json", "notes.txt"} <= left
+    assert not {"results.json", "README.md", "training_args.json"} & left
+    trainer = make_trainer(mean, seed=9)  # a training into the same folder
+    trainer.save_model()
+    assert read_average(mean) is None and (mean / "training_args.json").is_file()
+
+
 def test_when_a_record_is_damaged_then_the_file_is_named(students, tmp_path):
     average_models(students[:2], tmp_path / "mean")
     (tmp_path / "mean" / "average.json").write_text('{"average_of": [{"name": "student-0"}]}')
@@ -102,6 +139,7 @@ def test_when_a_tensor_holds_no_part_then_nothing_is_written(students, tmp_path)
         (lambda students, saved: [students[0], saved(embedding_layer=1)], "has embedding_layer=2 and .* has 1"),
         (lambda students, saved: [students[0], saved(clip_level=-30.0)], "different feature extractors"),
         (lambda students, saved: [students[0], "missing-model"], "missing-model"),
+        (lambda students, saved: [students[0], saved().rename(saved().with_name("mean"))], "holds one of the models"),
     ],
 )
 def test_models_without_a_mean_are_refused_by_name(students, tmp_path, pairs, choose, message):
@@ -115,7 +153,7 @@ def test_models_without_a_mean_are_refused_by_name(students, tmp_path, pairs, ch
 
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         average_models(choose(students, saved), tmp_path / "mean")
-    assert not (tmp_path / "mean").exists()
+    assert not (tmp_path / "mean" / "average.json").exists()
 
 
 @pytest.mark.slow
