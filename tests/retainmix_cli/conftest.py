@@ -36,7 +36,7 @@ def machine(tmp_path_factory):
     for index in range(12):
         _write_clip(folder / "healthy" / ("monday" if index < 6 else "tuesday") / f"{index:02d}.wav", index)
     for index, is_faulty in enumerate((False, True, False)):
-        _write_clip(folder / "today" / f"{index}.wav", 100 + index, is_faulty)
+        _write_clip(folder / "today" / f"{index}.wav", 100 + 11 * index, is_faulty)  # healthy ones that look healthy
     return folder
 
 

@@ -66,7 +66,7 @@ def test_when_a_folder_has_dcase_names_then_a_detector_scores_it(tmp_path, write
         write_clip(tmp_path / "fan" / f"{name}.wav", seed, "anomaly" in name and seed % 2 == 0)
     options = ("--backend", "whitened", "--setting", "normalization=none")
     status, (result,), _ = command("evaluate", tmp_path, *options)
-    detector = AnomalyDetector.from_pretrained("log-mel", backend="whitened", normalization="none")
+    detector = AnomalyDetector.from_pretrained(backend="whitened", normalization="none")
     scores = detector.fit(tmp_path / "fan" / "train").score(tmp_path / "fan" / "test")
     files = sorted(path.name for path in (tmp_path / "fan" / "test").iterdir())
     expected = dcase_score(

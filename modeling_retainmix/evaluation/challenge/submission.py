@@ -188,6 +188,13 @@ def _meta(
     system: SubmittedSystem, results: Mapping[str, Any], development: Mapping[str, Any], detector: DetectorSettings
 ) -> dict[str, Any]:
     settings, model = results["settings"], results["model"]
+
+    def trained(name: str) -> str:
+        """Return a setting of the training; a mean of weights may have one of each of its parts."""
+        if name in settings:
+            return str(settings[name])
+        return " or ".join(dict.fromkeys(str(part["differs"].get(name)) for part in model.get("average_of") or ()))
+
     layer = model["embedding_layer"] if detector.layer is None else detector.layer
     read = describe_blocks(layer if isinstance(layer, tuple) else (layer,))
     backend = BACKENDS[detector.backend]
@@ -207,8 +214,8 @@ def _meta(
             "description": {
                 "input_sampling_rate": "16kHz",
                 "data_augmentation": (
-                    f"noise mixed at {settings['snr_db']} dB, SpecAugment (time {settings['time_mask_width']} frames, "
-                    f"frequency {settings['frequency_mask_width']} bands)"
+                    f"noise mixed at {trained('snr_db')} dB, SpecAugment (time {trained('time_mask_width')} frames, "
+                    f"frequency {trained('frequency_mask_width')} bands)"
                 ),
                 "front_end": "far channel subtracted in the STFT domain" if detector.microphones == "cancel" else None,
                 "acoustic_features": "log-mel energies",

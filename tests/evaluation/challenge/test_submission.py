@@ -125,6 +125,19 @@ def test_meta_information_is_filled_from_the_run(tmp_path):
     assert meta["results"]["development_dataset"] == {"fan": {"auc_source": 61.23, "auc_target": 50.0, "pauc": 55.0}}
 
 
+def test_meta_information_of_a_mean_of_weights_names_what_its_parts_were_mixed_at(tmp_path, monkeypatch):
+    settings = {name: value for name, value in RESULTS["settings"].items() if name != "snr_db"}
+    parts = [
+        {"name": str(n), "differs": {"snr_db": snr_db, "seed": n}} for n, snr_db in enumerate(([0], [-5, 5], [0]))
+    ]
+    monkeypatch.setitem(RESULTS, "settings", settings)
+    monkeypatch.setitem(RESULTS, "model", RESULTS["model"] | {"average_of": parts})
+    folder, _ = write(tmp_path, 2025)
+    meta = yaml.safe_load((folder / "Example_EI_task2_1.meta.yaml").read_text())
+    augmentation = meta["system"]["description"]["data_augmentation"]
+    assert augmentation.startswith("noise mixed at [0] or [-5, 5] dB, SpecAugment (time 192 frames, ")
+
+
 @pytest.mark.parametrize(
     ("settings", "described"),
     [
