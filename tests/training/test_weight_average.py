@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import ModelCard
@@ -11,6 +12,7 @@ from tiny_run import run
 from tiny_training import make_trainer
 from transformers import AutoFeatureExtractor, AutoModel
 
+from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsForAudioClassification, BeatsModel
 from modeling_retainmix.evaluation.results import read_results
 from modeling_retainmix.training.weight_average import (
@@ -106,6 +108,21 @@ def test_what_lies_in_the_folder_of_other_weights_is_removed_and_of_these_is_kep
     trainer = make_trainer(mean, seed=9)  # a training into the same folder
     trainer.save_model()
     assert read_average(mean) is None and (mean / "training_args.json").is_file()
+
+
+def test_when_a_part_is_a_mean_then_its_parts_are_asked_for(students, tmp_path):
+    average_models(students[:2], tmp_path / "mean")
+    with pytest.raises(ValueError, match="mean is a mean itself: name the models that it is made of"):
+        average_models([students[2], tmp_path / "mean"], tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_when_a_detector_of_a_student_is_given_beside_it_then_their_weights_are_the_same(students, tmp_path):
+    detector = AnomalyDetector.from_pretrained(students[0], layer=2, backend="knn")
+    detector.fit(np.random.default_rng(0).normal(0, 0.1, (4, 16000)), sampling_rate=16000)
+    detector.save_pretrained(tmp_path / "detector")
+    with pytest.raises(ValueError, match="detector have the same weights"):
+        average_models([students[0], tmp_path / "detector"], tmp_path / "mean")
 
 
 def test_when_a_record_is_damaged_then_the_file_is_named(students, tmp_path):
