@@ -71,6 +71,13 @@ def test_when_a_copy_was_cut_then_error_tells_both_lengths(container):
         check_length(io.BytesIO(encoded(container)[:40000]), "a.wav")
 
 
+@pytest.mark.parametrize("container", [*CONTAINERS, "AVR", "MPC2K", "WVE", "NIST"])
+def test_when_a_few_bytes_are_missing_then_it_is_short(container):
+    content = written(container, NOISE[:1000])
+    for missing in (2, 17, 40):
+        assert check_length(io.BytesIO(content[:-missing]), "a") is Length.SHORT
+
+
 @pytest.mark.parametrize("container", ["WAV", "AIFF", "CAF", "W64", "RF64", "SVX"])
 def test_when_the_file_grew_behind_its_header_then_error_tells_how_much_is_left(container):
     content = with_length(container, encoded(container), 320)

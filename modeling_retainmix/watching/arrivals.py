@@ -113,8 +113,11 @@ def _doubt(path: Path) -> str | None:
         with path.open("rb", buffering=0) as file:
             if file.seek(0, os.SEEK_END) == 0:
                 return "is empty"
-            if check_length(file, name) is Length.UNKNOWN:
+            length = check_length(file, name)
+            if length is Length.UNKNOWN:
                 return "does not say how long it is"
+            if length is Length.SHORT:  # of a recorder that counts its header as sound, or the end is on its way
+                return "is a few bytes shorter than its header declares"
             with sf.SoundFile(file) as sound:
                 if sound.frames in (0, _UNKNOWN_FRAMES) or sound.format in ("MP3", "MPEG"):
                     return "does not say how long it is"

@@ -56,6 +56,10 @@ def short_sound(path):
     path.write_bytes(whole[:2000])
 
 
+def last_bytes_missing(path):
+    path.write_bytes(write(path).read_bytes()[:-17])
+
+
 def no_sound_yet(path):
     path.write_bytes(write(path).read_bytes()[:44])
 
@@ -73,7 +77,8 @@ def mp3(path):
 
 
 @pytest.mark.parametrize(
-    "make", [unfinished_header, streamed_header, short_sound, no_sound_yet, no_header_yet, empty, mp3]
+    "make",
+    [unfinished_header, streamed_header, short_sound, last_bytes_missing, no_sound_yet, no_header_yet, empty, mp3],
 )
 def test_when_header_and_size_do_not_agree_then_it_waits_as_long_as_patience(folder, arrivals, clock, make):
     path = folder / "a.wav"
