@@ -45,7 +45,7 @@ def write_model_card(
 
 
 def write_teacher_card(
-    folder: str | os.PathLike, results: Mapping[str, Any], license: str = "apache-2.0", name: str | None = None
+    folder: str | os.PathLike, results: Mapping[str, Any], license: str | None = None, name: str | None = None
 ) -> Path:
     """Write `README.md`, and the picture of its scores, into the folder of a teacher.
 
@@ -102,13 +102,14 @@ def model_card(
 
 
 def teacher_card(
-    results: Mapping[str, Any], license: str = "apache-2.0", name: str | None = None, has_picture: bool = True
+    results: Mapping[str, Any], license: str | None = None, name: str | None = None, has_picture: bool = True
 ) -> ModelCard:
     """Build the card of the teacher that a run trained first; arguments and result as in `model_card`.
 
     `name` is that of the model; its teacher's ends in "-teacher".
     """
     name = name or results["model"]["name"]
+    license = license or results["data"].get("training_license") or "apache-2.0"
     shared = ("encoder_config", "seed", "clip_seconds")
     settings = {
         name: value

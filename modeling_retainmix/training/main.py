@@ -26,6 +26,13 @@ from modeling_retainmix.hub.remote_code import add_remote_code
 from modeling_retainmix.hub.result_tables import markdown_table, protocol_sentence
 from modeling_retainmix.pretrained import load_pretrained
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
+from modeling_retainmix.training.model_records import (
+    data_of_parts,
+    read_average,
+    read_training_data,
+    settings_of_parts,
+    write_training_data,
+)
 from modeling_retainmix.training.recipe import given_options, parse_arguments
 from modeling_retainmix.training.resume import chosen_checkpoint, early_stopping, finished_weights, read_state
 from modeling_retainmix.training.run_arguments import RunArguments
@@ -35,7 +42,6 @@ from modeling_retainmix.training.run_stages import one_line_errors, timed
 from modeling_retainmix.training.source_tagging import starting_encoder, train_teacher
 from modeling_retainmix.training.tagging_head import set_tagging_classes
 from modeling_retainmix.training.trainer import RetainMixTrainer
-from modeling_retainmix.training.weight_average import licenses_of_parts, read_average, settings_of_parts
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -65,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if pairs is not None:
         with timed(durations, "training"):
             _train_student(args, pairs, validation, start, teacher, checkpoint)
+            if args.should_save:
+                write_training_data(args.output_dir, data.training)
     if args.do_eval and args.should_save:
         student = args.output_dir if args.do_train else start
         with timed(durations, "evaluation"):
@@ -124,6 +132,7 @@ def _train_teacher(run_args: RunArguments, args: RetainMixTrainingArguments, dat
         train_teacher(run_args, args, data.train_machines, data.train_noise, folder)
         if args.should_save:
             add_remote_code(folder)
+            write_training_data(folder, data.training)
 
 
 def _train_student(
@@ -204,9 +213,9 @@ def _write_record(
 ) -> dict[str, Any]:
     settings = args.method_settings() | run_args.starting_settings() | {"benchmark_seed": run_args.benchmark_seed}
     parts = None if args.do_train else read_average(student)
-    description = dict(data.description)
+    training = data.training or read_training_data(student) or {"training": "none in this run"}
     if parts is not None:
-        description |= {"training": "that of the models it is the mean of"} | licenses_of_parts(parts)
+        training = data_of_parts(parts)
         settings, parts = settings_of_parts(settings, parts)
     results = run_record(
         data.evaluation,
@@ -216,7 +225,7 @@ def _write_record(
         name=args.hub_model_id or student.rstrip("/"),
         base_model=run_args.model if args.do_train else run_args.teacher or run_args.model,
         average_of=parts,
-        data=description,
+        data=training | data.description,
         settings=settings,
         durations=durations,
         command=shlex.join(["accelerate", "launch", *sys.argv]),

@@ -29,7 +29,8 @@ class RunData:
         validation, evaluation: benchmarks; layers are chosen on the first, the table is made on the second. Empty
             where the run scores nothing; the first also where it scores recordings at given layers alone.
         protocol: of both benchmarks.
-        description: statistics for results.json and the model card.
+        training: what the run trains on, its licence, data sets and numbers; empty where it trains nothing.
+        description: of what it is scored on, for results.json and the model card.
     """
 
     train_machines: Dataset | None
@@ -37,6 +38,7 @@ class RunData:
     validation: list[MachineBenchmark]
     evaluation: list[MachineBenchmark]
     protocol: BenchmarkProtocol
+    training: dict[str, Any]
     description: dict[str, Any]
 
 
@@ -78,7 +80,7 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
         else []
         for split in ("validation", "evaluation")
     )
-    description: dict[str, Any] = {"training": "none in this run"}
+    description: dict[str, Any] = {}
     if splits:
         description |= {"factory_version": str(config.version), "factory_hash": factory_fingerprint(config)}
     if wanted["evaluation"]:
@@ -88,35 +90,35 @@ def load_run_data(run_args: RunArguments, args: RetainMixTrainingArguments) -> R
         recordings = [Path(folder).name for folder in (run_args.eval_data, run_args.noise) if folder is not None]
         description["evaluation"] = " with noise of ".join(recordings)
     if not trained:
-        return RunData(None, None, validation, evaluation, protocol, description)
+        return RunData(None, None, validation, evaluation, protocol, {}, description)
+    training: dict[str, Any] = {}
     if run_args.train_data:
-        machines, noise = _prepare_training(run_args, args, description)
+        machines, noise = _prepare_training(run_args, args, training)
         if folders is not None and (run_args.train_noise or run_args.noise) == run_args.noise:
             description["shared_noise"] = "training and evaluation draw from the same noise recordings"
     else:
         machines, noise = factory["train_machines"], factory["train_noise"]
-        description["training"] = "procedural factory"
+        training |= {"training": "procedural factory", "training_factory_hash": factory_fingerprint(pool)}
         if pool != config:
-            description["training"] += ", with faulty machines and sounds unlike any machine"
-            description["training_factory_hash"] = factory_fingerprint(pool)
-            description["training_faulty_clips"] = machines["label"][:].count("anomaly")
-            description["training_foreign_clips"] = machines["machine_type"][:].count(FOREIGN)
+            training["training"] += ", with faulty machines and sounds unlike any machine"
+            training["training_faulty_clips"] = machines["label"][:].count("anomaly")
+            training["training_foreign_clips"] = machines["machine_type"][:].count(FOREIGN)
     if run_args.train_on_references:
         machines, noise = _with_references(machines, noise, evaluation)
-        description["training"] += ", with the references of the evaluation and their noise"
-    description |= {
+        training["training"] += ", with the references of the evaluation and their noise"
+    training |= {
         "training_machine_clips": len(machines),
         "training_machine_types": len(set(machines["machine_type"])),
         "training_noise_clips": len(noise),
         "training_noise_classes": len(set(noise["noise_class"])),
     }
-    return RunData(machines, noise, validation, evaluation, protocol, description)
+    return RunData(machines, noise, validation, evaluation, protocol, training, description)
 
 
 def _prepare_training(
-    run_args: RunArguments, args: RetainMixTrainingArguments, description: dict[str, Any]
+    run_args: RunArguments, args: RetainMixTrainingArguments, training: dict[str, Any]
 ) -> tuple[Dataset, Dataset]:
-    """Prepare the user's machine sounds and noise segments; print what is dropped and put it into the description."""
+    """Prepare the user's machine sounds and noise segments; print what is dropped and put it into `training`."""
     names, noise_name = run_args.train_data or [], run_args.train_noise or run_args.noise
     assert noise_name is not None  # RunArguments has checked it
     cache_dir = Path(run_args.cache_dir) / "prepared"
@@ -125,18 +127,18 @@ def _prepare_training(
         table, report = prepare_training_clips(read_training_machines(name), cache_dir, run_args.channel)
         if args.should_save:
             print(f"{name}: {report}")
-        description[f"preparation of {Path(name).name}"] = {"kept": report.kept, "dropped": report.counts()}
+        training[f"preparation of {Path(name).name}"] = {"kept": report.kept, "dropped": report.counts()}
         tables.append(table.select_columns(["audio", SCALE_COLUMN, *MACHINE_COLUMNS]) if len(names) > 1 else table)
     noise, report = prepare_training_clips(read_training_noise(noise_name), cache_dir, run_args.channel)
     if args.should_save:
         print(f"{noise_name}: {report}")
-    description[f"preparation of {Path(noise_name).name}"] = {"kept": report.kept, "dropped": report.counts()}
-    description["training"] = f"{', '.join(Path(name).name for name in names)} with noise of {Path(noise_name).name}"
+    training[f"preparation of {Path(noise_name).name}"] = {"kept": report.kept, "dropped": report.counts()}
+    training["training"] = f"{', '.join(Path(name).name for name in names)} with noise of {Path(noise_name).name}"
     if run_args.train_license is not None:
-        description["training_license"] = run_args.train_license
+        training["training_license"] = run_args.train_license
     from_hub = [name for name in (*names, noise_name) if not Path(name).is_dir()]
     if from_hub:
-        description["datasets"] = from_hub  # the card's front matter names them
+        training["datasets"] = from_hub  # the card's front matter names them
     for column in ("kind", "factory"):  # evaluations alone use them
         noise = noise.add_column(column, [""] * len(noise))
     return concatenate_datasets(tables), make_noise_segments(noise, args.clip_seconds, seed=run_args.benchmark_seed)

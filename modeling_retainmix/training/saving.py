@@ -27,7 +27,7 @@ from modeling_retainmix.training.nonfinite import nonfinite_weights
 
 STAGING_NAME = ".checkpoint-staging"
 ARGUMENTS_NAME = "training_args.json"
-AVERAGE_NAME = "average.json"  # of a mean of weights; see weight_average
+AVERAGE_NAME, DATA_NAME = "average.json", "training_data.json"  # see model_records
 RESULTS_NAME, CARD_NAME = "results.json", "README.md"
 
 # What torch raises for a file of saved state that is hostile, damaged, or holds something else.
@@ -191,7 +191,8 @@ class SafeSavingTrainer(Trainer):
 
 
 def remove_records_of_other_weights(folder: Path) -> None:
-    """Remove scores from a folder whose weights are replaced, and the card that a scored run wrote with them."""
+    """Remove what a folder whose weights are replaced says of their training and scores, with the card of these."""
+    (folder / DATA_NAME).unlink(missing_ok=True)
     if (folder / RESULTS_NAME).is_file():
         (folder / RESULTS_NAME).unlink()
         (folder / CARD_NAME).unlink(missing_ok=True)

@@ -5,9 +5,8 @@ keeps what they share (Wortsman et al., "Model soups", ICML 2022, arXiv:2203.054
 """
 
 import hashlib
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,10 @@ from transformers.utils import SAFE_WEIGHTS_NAME, cached_file
 from modeling_retainmix.atomic import moved_into
 from modeling_retainmix.detection.load_encoder import embedding_layer
 from modeling_retainmix.hub.remote_code import add_remote_code
-from modeling_retainmix.json_files import read_json
 from modeling_retainmix.pretrained import load_pretrained
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
-from modeling_retainmix.training.saving import (
-    ARGUMENTS_NAME,
-    AVERAGE_NAME,
-    RESULTS_NAME,
-    remove_records_of_other_weights,
-)
+from modeling_retainmix.training.model_records import read_average, read_beside, read_training_data, write_average
+from modeling_retainmix.training.saving import ARGUMENTS_NAME, remove_records_of_other_weights
 
 # Students of one start keep 0.8 to 0.97 after 2000 steps; encoders with starts of their own have about 0.
 _SMALLEST_SIMILARITY = 0.5
@@ -80,93 +74,23 @@ def average_models(models: Sequence[str | os.PathLike[str]], output_dir: str | o
         averaged.save_pretrained(staging)
         AutoFeatureExtractor.from_pretrained(names[0]).save_pretrained(staging)
         add_remote_code(staging)
-        text = json.dumps({"average_of": records}, indent=2, ensure_ascii=False)
-        Path(staging, AVERAGE_NAME).write_text(text + "\n", encoding="utf-8")
+        write_average(staging, records)
         remove_records_of_other_weights(Path(output_dir))
         Path(output_dir, ARGUMENTS_NAME).unlink(missing_ok=True)
     return averaged
 
 
-def read_average(model: str | os.PathLike[str]) -> list[dict[str, Any]] | None:
-    """Return of what a model is the mean; None: it is no mean.
-
-    Of each part `name`, `weights_sha256`, `settings` and `training_license` (None: not stated in its scores).
-
-    Args:
-        model: folder or Hub name.
-
-    Raises:
-        ValueError: its `average.json` is damaged; the message names the file.
-    """
-    file = cached_file(model, AVERAGE_NAME, _raise_exceptions_for_missing_entries=False)
-    if file is None:
-        return None
-    try:
-        parts = json.loads(Path(file).read_text(encoding="utf-8"))["average_of"]
-        return [
-            {name: part[name] for name in ("name", "weights_sha256", "training_license")}
-            | {"settings": {**part["settings"]}}
-            for part in parts
-        ]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is damaged ({error!r}): make the mean again with `retainmix average`") from error
-
-
-def settings_of_parts(
-    settings: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Tell what the parts of a mean have in common from what they differ in.
-
-    Args:
-        settings: of the run that scores the mean.
-        parts: as `read_average` returns them.
-
-    Returns:
-        The settings, those of the training as all parts have them; and of each part `name`, `weights_sha256` and
-        `differs`, its settings that another part has otherwise. Where the weights of the losses differ, the settings
-        hold the largest ones: the mean has learned what any part has.
-    """
-    names = dict.fromkeys(name for part in parts for name in part["settings"])
-    of_parts = {name: [part["settings"].get(name) for part in parts] for name in names}
-    differing = [name for name, values in of_parts.items() if any(value != values[0] for value in values)]
-    common = {name: values[0] for name, values in of_parts.items() if name not in differing}
-    largest = {name: max(value or 0.0 for value in of_parts[name]) for name in ("alpha", "beta") if name in differing}
-    kept = {name: value for name, value in settings.items() if name not in differing}
-    described = [
-        {key: part[key] for key in ("name", "weights_sha256")}
-        | {"differs": {name: part["settings"].get(name) for name in differing}}
-        for part in parts
-    ]
-    return kept | common | largest, described
-
-
-def licenses_of_parts(parts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the licence that the training data of the parts give the mean, as `data` of `results.json` holds it.
-
-    Args:
-        parts: as `read_average` returns them.
-
-    Returns:
-        `training_license`: theirs, or "other" where they have several; empty where no part states one.
-    """
-    stated = {part["training_license"] for part in parts} - {None}
-    return {"training_license": stated.pop() if len(stated) == 1 else "other"} if stated else {}
-
-
 def _record(name: str) -> dict[str, Any]:
-    """Return name, digest of the weights, settings of the training and licence of its data; unknown: None."""
-    found, results = (_read(name, file) for file in (ARGUMENTS_NAME, RESULTS_NAME))
+    """Return name, digest of the weights (None: not in one safetensors file), settings and data of the training."""
+    arguments = read_beside(name, ARGUMENTS_NAME) or {}
     fields = (*RetainMixTrainingArguments.METHOD_FIELDS, *RetainMixTrainingArguments.OPTIMIZATION_FIELDS)
     weights = cached_file(name, SAFE_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False)
-    digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights else None
-    settings = {field: found[field] for field in fields if field in found}
-    license = results.get("data", {}).get("training_license")
-    return {"name": Path(name).name, "weights_sha256": digest, "settings": settings, "training_license": license}
-
-
-def _read(name: str, file: str) -> dict[str, Any]:
-    found = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
-    return read_json(Path(found)) if found else {}
+    return {
+        "name": Path(name).name,
+        "weights_sha256": hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights else None,
+        "settings": {field: arguments[field] for field in fields if field in arguments},
+        "training_data": read_training_data(name),
+    }
 
 
 def _check_alike(names: Sequence[str], parts: Sequence[PreTrainedModel]) -> None:
@@ -181,9 +105,12 @@ def _check_alike(names: Sequence[str], parts: Sequence[PreTrainedModel]) -> None
         shape = _shape(part)
         for field in sorted(first.keys() | shape.keys()):
             if first.get(field) != shape.get(field):
+                cure = "leave one out, or train both from one encoder"
+                if field == "embedding_layer":
+                    cure = "choose one layer and write it into the config.json of the other"
                 raise ValueError(
                     f"{names[0]} has {field}={first.get(field)!r} and {name} has {shape.get(field)!r}: only models of "
-                    "one shape, read at one layer, have a mean"
+                    f"one shape, read at one layer, have a mean; {cure}"
                 )
         if AutoFeatureExtractor.from_pretrained(name).to_dict() != extractor:
             raise ValueError(f"{names[0]} and {name} have different feature extractors: their mean would have neither")

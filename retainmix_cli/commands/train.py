@@ -1,5 +1,6 @@
 """`retainmix train` and `retainmix pretrain`: the package's training programs, run by `accelerate launch`."""
 
+import re
 from collections.abc import Sequence
 from json import loads
 from pathlib import Path
@@ -15,6 +16,7 @@ Processes = Annotated[
     int | None, typer.Option("--processes", min=1, help="Processes that share the work, one for each GPU.")
 ]
 _ADVICE = "checkpoints are kept; the same command with --resume_from_checkpoint True goes on from the last one"
+_ADVICE_OF_SCORES = "no scores were written; start the same command again"
 
 
 def train(context: typer.Context, processes: Processes = None, json: Json = False) -> int:
@@ -30,7 +32,8 @@ def train(context: typer.Context, processes: Processes = None, json: Json = Fals
     All of them: retainmix train -- --help
     """
     say("starting the training by accelerate launch")
-    with when_stopped(_ADVICE):
+    is_trained = not re.search(r"--do_train[= ]false\b", " ".join(context.args), re.IGNORECASE)
+    with when_stopped(_ADVICE if is_trained else _ADVICE_OF_SCORES):
         record = _scores if json else None
         return launch("modeling_retainmix.training.main", _parse_training, context.args, processes, record)
 

@@ -192,6 +192,14 @@ def test_name_by_which_the_code_loads_the_model_may_be_another_than_that_of_the_
     assert 'from_pretrained("models/hum-teacher"' in card.text and '"acme/hum' not in card.text
 
 
+def test_licence_of_the_recordings_is_that_of_the_teacher_that_was_trained_on_them(tmp_path, results):
+    card = ModelCard.load(write_teacher_card(tmp_path, results))
+    assert card.data.license == "apache-2.0" and "trained on recordings under" not in card.text
+    results["data"]["training_license"] = "cc-by-nc-sa-4.0"
+    card = ModelCard.load(write_teacher_card(tmp_path, results))
+    assert card.data.license == "cc-by-nc-sa-4.0" and "trained on recordings under `cc-by-nc-sa-4.0`: wh" in card.text
+
+
 def test_card_of_a_teacher_holds_its_own_row_its_own_settings_and_its_own_name(card_of, results, tmp_path):
     results["settings"] |= {
         "teacher_inputs": "mixture_level",

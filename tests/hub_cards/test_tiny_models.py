@@ -17,7 +17,7 @@ from modeling_retainmix.evaluation.results import read_results
 from modeling_retainmix.hub.card import model_card
 from modeling_retainmix.hub.pretrained_card import pretrained_card
 from modeling_retainmix.hub.remote_code import add_remote_code
-from modeling_retainmix.training.weight_average import read_average, settings_of_parts
+from modeling_retainmix.training.model_records import data_of_parts, read_average, settings_of_parts
 
 HUB_CARDS = Path(__file__).parents[2] / "hub_cards"
 STUDENT = HUB_CARDS / "retainmix-beats-tiny"
@@ -36,7 +36,8 @@ def test_model_loads_by_its_folder_and_hears_sound(folder):
 def test_the_student_is_the_mean_that_its_card_tells_and_has_no_head():
     parts = read_average(STUDENT)
     _, described = settings_of_parts({}, parts)
-    assert read_results(STUDENT / "results.json")["model"]["average_of"] == described
+    results = read_results(STUDENT / "results.json")
+    assert results["model"]["average_of"] == described and data_of_parts(parts).items() <= results["data"].items()
     with safe_open(STUDENT / "model.safetensors", "pt") as weights:
         assert not [name for name in weights.offset_keys() if "classifier" in name]
 

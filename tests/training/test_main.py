@@ -16,6 +16,7 @@ from modeling_retainmix.data.layouts import hub_dataset as hub_table
 from modeling_retainmix.encoders import BeatsConfig
 from modeling_retainmix.evaluation.results import read_results
 from modeling_retainmix.training import run_data
+from modeling_retainmix.training.model_records import read_training_data
 from modeling_retainmix.training.recipe import parse_arguments
 from modeling_retainmix.training.run_data import load_run_data
 
@@ -40,6 +41,9 @@ def test_when_folders_are_given_then_they_are_scored_with_the_trained_model(
     run(tmp_path, cache_dir, *scored)
     again = read_results(tmp_path / "again" / "results.json")
     assert again["rows"] == results["rows"]
+    trained_on = read_training_data(tmp_path / "out")
+    assert trained_on["training"] == "procedural factory" and trained_on.items() <= results["data"].items()
+    assert trained_on.items() <= again["data"].items()
     run(tmp_path, cache_dir, *scored, "--embedding_layer", "2")
     other = read_results(tmp_path / "again" / "results.json")
     layers = [row["layer"] for row in other["rows"]]
@@ -119,8 +123,8 @@ def test_when_noise_is_a_data_set_on_the_hub_then_the_record_names_it(
     monkeypatch.setattr(hub_table, "load_dataset", lambda name: DatasetDict(train=table))
     options = ("--train_data", recordings, "--train_noise", "plant/hall")
     data = load_run_data(*parse_arguments(options_of(tmp_path, cache_dir, *options)))
-    assert data.description["datasets"] == ["plant/hall"]
-    assert data.description["training_noise_classes"] == 1
+    assert data.training["datasets"] == ["plant/hall"]
+    assert data.training["training_noise_classes"] == 1
 
 
 @pytest.mark.slow
@@ -129,7 +133,7 @@ def test_when_references_join_the_training_then_tests_and_their_noise_do_not(tmp
     data = load_run_data(run_args, args)
     plain = load_run_data(*parse_arguments(options_of(tmp_path, cache_dir)))
     assert set(plain.train_machines["machine_type"]) < set(data.train_machines["machine_type"])
-    assert "references of the evaluation" in data.description["training"]
+    assert "references of the evaluation" in data.training["training"]
     added = {tuple(clip) for clip in data.train_machines["audio"][len(plain.train_machines) :]}
     added_noise = {tuple(clip) for clip in data.train_noise["audio"][len(plain.train_noise) :]}
     assert added_noise
@@ -178,11 +182,12 @@ def test_when_the_pool_holds_faulty_and_foreign_sounds_then_the_record_counts_th
     healthy = len(plain.train_machines)
     assert mixed.train_machines["audio"][:healthy] == plain.train_machines["audio"][:]
     added = len(mixed.train_machines) - healthy
-    description = mixed.description
-    assert description["training_faulty_clips"] + description["training_foreign_clips"] == added > 0
-    assert "faulty machines and sounds unlike any machine" in description["training"]
-    assert "training_faulty_clips" not in plain.description
-    assert description["factory_hash"] == plain.description["factory_hash"] != description["training_factory_hash"]
+    assert mixed.training["training_faulty_clips"] + mixed.training["training_foreign_clips"] == added > 0
+    assert "faulty machines and sounds unlike any machine" in mixed.training["training"]
+    assert "training_faulty_clips" not in plain.training
+    assert mixed.description == plain.description
+    assert plain.training["training_factory_hash"] == plain.description["factory_hash"]
+    assert mixed.training["training_factory_hash"] != mixed.description["factory_hash"]
     names = [[machine.fingerprint for machine in data.evaluation] for data in (plain, mixed)]
     assert names[0] == names[1]
 

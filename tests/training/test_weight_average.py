@@ -15,12 +15,8 @@ from transformers import AutoFeatureExtractor, AutoModel
 from modeling_retainmix import AnomalyDetector
 from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsForAudioClassification, BeatsModel
 from modeling_retainmix.evaluation.results import read_results
-from modeling_retainmix.training.weight_average import (
-    average_models,
-    licenses_of_parts,
-    read_average,
-    settings_of_parts,
-)
+from modeling_retainmix.training.model_records import read_average, write_training_data
+from modeling_retainmix.training.weight_average import average_models
 
 
 @pytest.fixture(scope="module")
@@ -67,47 +63,27 @@ def test_the_folder_says_which_models_it_is_made_of(students, tmp_path):
     assert read_average(students[0]) is None
 
 
-def test_settings_are_those_of_all_parts_and_each_part_tells_what_it_differs_in():
-    parts = [
-        {"name": "a", "weights_sha256": "1", "settings": {"alpha": 1.0, "beta": 0.0, "snr_db": [0], "seed": 3}},
-        {"name": "b", "weights_sha256": "2", "settings": {"alpha": 1.0, "beta": 0.5, "snr_db": [0]}},
-    ]
-    run = {"alpha": 7.0, "beta": 7.0, "snr_db": [7], "seed": 7, "benchmark_seed": 2}
-    settings, described = settings_of_parts(run, parts)
-    assert settings == {"alpha": 1.0, "beta": 0.5, "snr_db": [0], "benchmark_seed": 2}
-    assert [part["differs"] for part in described] == [{"beta": 0.0, "seed": 3}, {"beta": 0.5, "seed": None}]
-    assert settings_of_parts(run, [{"name": "a", "weights_sha256": None, "settings": {}}])[0] == run
-
-
-@pytest.mark.parametrize(
-    ("stated", "license"),
-    [
-        ((None, None), {}),
-        ((None, "cc-by-4.0"), {"training_license": "cc-by-4.0"}),
-        (("cc-by-4.0", "cc-by-4.0"), {"training_license": "cc-by-4.0"}),
-        (("cc-by-4.0", "cc-by-nc-sa-4.0"), {"training_license": "other"}),
-    ],
-)
-def test_licence_of_the_training_data_of_a_part_is_that_of_the_mean(students, tmp_path, stated, license):
+def test_what_each_part_was_trained_on_goes_into_the_record_of_the_mean(students, tmp_path):
     copies = [shutil.copytree(folder, tmp_path / folder.name) for folder in students[:2]]
-    for folder, name in zip(copies, stated, strict=True):
-        if name is not None:
-            (folder / "results.json").write_text(json.dumps({"data": {"training_license": name}}))
+    data = {"training": "plant with noise of hall", "training_license": "cc-by-4.0"}
+    write_training_data(copies[1], data)
     average_models(copies, tmp_path / "mean")
-    assert licenses_of_parts(read_average(tmp_path / "mean")) == license
+    assert [part["training_data"] for part in read_average(tmp_path / "mean")] == [{}, data]
 
 
 def test_what_lies_in_the_folder_of_other_weights_is_removed_and_of_these_is_kept(students, tmp_path):
     mean = shutil.copytree(students[2], tmp_path / "mean")
-    for name in ("results.json", "README.md", "notes.txt"):
+    for name in ("results.json", "README.md", "training_data.json", "notes.txt"):
         (mean / name).write_text("of student 2")
     average_models(students[:2], mean)
     left = {path.name for path in mean.iterdir()}
     assert {"average.json", "notes.txt"} <= left
-    assert not {"results.json", "README.md", "training_args.json"} & left
+    assert not {"results.json", "README.md", "training_args.json", "training_data.json"} & left
+    write_training_data(mean, {})
     trainer = make_trainer(mean, seed=9)  # a training into the same folder
     trainer.save_model()
     assert read_average(mean) is None and (mean / "training_args.json").is_file()
+    assert not (mean / "training_data.json").exists()
 
 
 def test_when_a_part_is_a_mean_then_its_parts_are_asked_for(students, tmp_path):
@@ -123,13 +99,6 @@ def test_when_a_detector_of_a_student_is_given_beside_it_then_their_weights_are_
     detector.save_pretrained(tmp_path / "detector")
     with pytest.raises(ValueError, match="detector have the same weights"):
         average_models([students[0], tmp_path / "detector"], tmp_path / "mean")
-
-
-def test_when_a_record_is_damaged_then_the_file_is_named(students, tmp_path):
-    average_models(students[:2], tmp_path / "mean")
-    (tmp_path / "mean" / "average.json").write_text('{"average_of": [{"name": "student-0"}]}')
-    with pytest.raises(ValueError, match=r"average\.json is damaged .*make the mean again with `retainmix average`"):
-        read_average(tmp_path / "mean")
 
 
 def test_when_a_tensor_holds_no_part_then_nothing_is_written(students, tmp_path):
@@ -177,7 +146,7 @@ def test_models_without_a_mean_are_refused_by_name(students, tmp_path, pairs, ch
 def test_when_a_mean_is_scored_into_its_own_folder_then_its_card_names_the_parts(
     tmp_path, cache_dir, recordings, noise
 ):
-    options = ("--train_data", recordings, "--noise", noise, "--do_eval", "False")
+    options = ("--train_data", recordings, "--noise", noise, "--do_eval", "False", "--train_license", "cc-by-sa-4.0")
     run(tmp_path, cache_dir, *options, "--output_dir", tmp_path / "one")
     start = tmp_path / "one-teacher"
     run(tmp_path, cache_dir, *options, "--model", start, "--output_dir", tmp_path / "two", "--seed", "5")
@@ -189,7 +158,10 @@ def test_when_a_mean_is_scored_into_its_own_folder_then_its_card_names_the_parts
     assert [part["name"] for part in results["model"]["average_of"]] == ["one", "two"]
     assert "seed" not in results["settings"] and results["settings"]["max_steps"] == 2
     assert results["model"]["base_model"] == str(start)
-    assert results["data"]["training"] == "that of the models it is the mean of"
-    text = ModelCard.load(mean / "README.md").text
+    told = f"that of each of the models it is the mean of: {recordings.name} with noise of {noise.name}"
+    assert results["data"]["training"] == told and results["data"]["training_machine_clips"] > 0
+    card = ModelCard.load(mean / "README.md")
+    assert card.data.license == results["data"]["training_license"] == "cc-by-sa-4.0"
+    text = card.text
     assert "the mean of those of 2 models, tensor by tensor:\n`one` (`seed=0`), `two` (`seed=5`)." in text
     assert "Started from `one-teacher`" in text and json.loads((mean / "average.json").read_text())["average_of"]
