@@ -12,6 +12,7 @@ from typing import Any
 
 from transformers.utils import cached_file
 
+from modeling_retainmix.atomic import whole_file
 from modeling_retainmix.json_files import read_json
 from modeling_retainmix.training.saving import AVERAGE_NAME, DATA_NAME
 
@@ -133,4 +134,5 @@ def read_beside(model: str | os.PathLike[str], name: str) -> dict[str, Any] | No
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

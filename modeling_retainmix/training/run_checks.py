@@ -9,6 +9,7 @@ from modeling_retainmix.encoders import BeatsConfig
 from modeling_retainmix.pretrained import check_encoder_config, load_pretrained
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.frozen_teacher import check_same_tokens
+from modeling_retainmix.training.model_records import read_average, read_training_data
 from modeling_retainmix.training.run_arguments import RunArguments
 
 
@@ -60,7 +61,8 @@ def check_encoders(run_args: RunArguments, args: RetainMixTrainingArguments) -> 
 
     Raises:
         FileNotFoundError: no model has that name.
-        ValueError: student and teacher do not fit, a layer is missing, or weights are incomplete or damaged.
+        ValueError: student and teacher do not fit, a layer is missing, or weights are incomplete or damaged, as is
+            what lies beside those of a model that is only scored.
     """
     named = (run_args.model, run_args.teacher, run_args.also_score)
     names = {name: loadable_name(name) for name in named if name is not None}
@@ -80,5 +82,8 @@ def check_encoders(run_args: RunArguments, args: RetainMixTrainingArguments) -> 
     for layer in args.teacher_layers or []:
         if layer > teacher.num_hidden_layers:
             raise ValueError(f"--teacher_layers {layer}: the teacher has layers 1 to {teacher.num_hidden_layers}")
+    if run_args.model is not None and not args.do_train:  # the record of the scores needs them, at the end
+        read_average(names[run_args.model])
+        read_training_data(names[run_args.model])
     for loadable in names.values():  # last, since it takes longest
         load_pretrained(AutoModel, loadable)

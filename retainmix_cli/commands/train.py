@@ -16,7 +16,7 @@ Processes = Annotated[
     int | None, typer.Option("--processes", min=1, help="Processes that share the work, one for each GPU.")
 ]
 _ADVICE = "checkpoints are kept; the same command with --resume_from_checkpoint True goes on from the last one"
-_ADVICE_OF_SCORES = "no scores were written; start the same command again"
+_ADVICE_OF_SCORES = "scores are written at the end alone; start the same command again"
 
 
 def train(context: typer.Context, processes: Processes = None, json: Json = False) -> int:
@@ -32,8 +32,8 @@ def train(context: typer.Context, processes: Processes = None, json: Json = Fals
     All of them: retainmix train -- --help
     """
     say("starting the training by accelerate launch")
-    is_trained = not re.search(r"--do_train[= ]false\b", " ".join(context.args), re.IGNORECASE)
-    with when_stopped(_ADVICE if is_trained else _ADVICE_OF_SCORES):
+    only_scores = re.search(r"--do_train[= ](false|f|no|n|0)\b", " ".join(context.args), re.IGNORECASE)
+    with when_stopped(_ADVICE_OF_SCORES if only_scores else _ADVICE):
         record = _scores if json else None
         return launch("modeling_retainmix.training.main", _parse_training, context.args, processes, record)
 

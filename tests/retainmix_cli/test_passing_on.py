@@ -76,9 +76,10 @@ def test_when_training_runs_then_options_are_passed_on_and_its_end_is_told(launc
     assert run(["pretrain", "--output_dir", "x"]) == 130
     assert signals == [(4321, signal.SIGTERM)]
     assert "--resume_from_checkpoint True goes on from the last one" in capsys.readouterr().err.splitlines()[-1]
-    statuses.append(None)
-    assert run(["train", "--model", "x", "--do_train", "False"]) == 130
-    assert "no scores were written; start the same command again" in capsys.readouterr().err.splitlines()[-1]
+    for option in (["--do_train", "False"], ["--do_train=no"]):
+        statuses.append(None)
+        assert run(["train", "--model", "x", *option]) == 130
+        assert "at the end alone; start the same command again" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_when_json_is_asked_for_then_it_is_all_that_standard_output_has(launched, tmp_path, capsys):

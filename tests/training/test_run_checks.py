@@ -116,3 +116,11 @@ def test_when_the_folder_has_no_weights_then_one_line_names_it(tmp_path, encoder
 def test_when_encoders_fit_then_nothing_is_said(tmp_path, encoder):
     words = options_of(tmp_path, tmp_path / "cache", "--model", encoder, "--teacher", encoder, "--mixture_layer", "2")
     check_encoders(*parse_arguments(words))
+
+
+@pytest.mark.parametrize("name", ["training_data.json", "average.json"])
+def test_when_a_record_of_the_scored_model_is_damaged_then_error_comes_before_the_data(tmp_path, encoder, name):
+    (encoder / name).write_text("[]")
+    with pytest.raises(SystemExit, match=rf"^error: {encoder / name} is damaged"):
+        run(tmp_path, tmp_path / "cache", "--model", encoder, "--do_train", "False")
+    assert not (tmp_path / "cache").exists()
