@@ -97,6 +97,16 @@ def test_runs_that_are_no_recipe_stand_below_log_mel_at_the_layer_of_the_shipped
     assert {row["run"] for row in draw.of_runs_with_every_seed(variants)} == {"two"}
 
 
+def test_the_page_shows_the_tables_of_the_measured_rows(draw, tmp_path):
+    draw.main(["--output_dir", str(tmp_path)])
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").replace("**", "").splitlines()
+    tables = ["pretraining", "variants", "variants_seeds", "seeds_changes"]
+    for name in (*tables, *(f"students_{backend}" for backend in ("whitened", "knn", "changes"))):
+        rows = (tmp_path / f"{name}.md").read_text(encoding="utf-8").splitlines()
+        missing = [row for row in rows if row and row not in page]
+        assert len(rows) > 3 and not missing, f"{name}: docs/results.md lacks {missing[:3]}"
+
+
 def test_when_a_file_is_missing_then_error_names_it(draw, tmp_path):
     with pytest.raises(SystemExit, match=r"none\.csv does not exist"):
         draw.main(["--output_dir", str(tmp_path), "--pretraining", str(tmp_path / "none.csv")])
