@@ -11,11 +11,9 @@ for run in ${RUNS:-tagging_0db-0 tagging_0db-1 tagging_0db-2 tagging_pm5db-0 tag
     recipe=${run%-*} seed=${run##*-}
     student=outputs/students/$recipe-2000-$seed
     students+=("$student")
-    resume=()
-    ! compgen -G "$student/checkpoint-*" > /dev/null || resume=(--resume_from_checkpoint True)
     [ -f "$student/model.safetensors" ] || accelerate launch train_accelerate.py \
         --config "$recipe" benchmarks/student_queue.yaml --model hub_cards/retainmix-beats-tiny-teacher \
         --output_dir "$student" --seed "$seed" --benchmark_seed "$seed" --max_steps 2000 --do_eval False \
-        --use_cpu True --bf16 True --cpu_threads 1 "${resume[@]}"
+        --use_cpu True --bf16 True --cpu_threads 1 --resume_from_checkpoint True
 done
 retainmix average "${students[@]}" --output outputs/retainmix-beats-tiny

@@ -78,7 +78,7 @@ class Queue:
         options: of the training, behind those of the recipes.
 
     Raises:
-        ValueError: the folder was begun with another teacher or size.
+        ValueError: the folder was begun with another teacher, size, other options or other real data.
     """
 
     def __init__(self, args: argparse.Namespace, options: Sequence[str]) -> None:
@@ -87,22 +87,25 @@ class Queue:
         self.size, self.options = args.size, list(options)
         self.teacher = loadable_name(args.teacher)
         self.scorer = Scorer(args.real_data)
-        self._check_begun()
+        self._check_begun(args.real_data)
 
-    def _check_begun(self) -> None:
+    def _check_begun(self, real_data: str | None) -> None:
         encoder = load_pretrained(AutoModel, self.teacher)
         fingerprint = NamedEncoder("teacher", encoder, None, ()).fingerprint
+        _, of_training = parse_arguments(self.words(Run("both_0db", LONG, 0)))
         settings = {"teacher": fingerprint, "size": load_recipe(str(self.size))}
+        settings["options"] = of_training.method_settings()
+        settings["real_data"] = None if real_data is None else str(Path(real_data).resolve())
         path = self.folder / "queue.json"
         if not path.is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             with whole_file(path) as temporary:
                 temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         begun = json.loads(path.read_text(encoding="utf-8"))
-        differing = [name for name, value in settings.items() if begun[name] != value]
+        differing = [name for name, value in settings.items() if begun.get(name) != value]
         if differing:
             raise ValueError(
-                f"{self.folder} was begun with another {' and '.join(differing)}: name another --output_dir"
+                f"{self.folder} was begun with another choice of {' and '.join(differing)}: name another --output_dir"
             )
 
     def finished(self) -> set[str]:
@@ -127,8 +130,7 @@ class Queue:
         folder, hours = self.folder / str(run), 0.0
         if run.recipe != FROZEN:
             if not (folder / "model.safetensors").is_file():
-                checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-                train([*self.words(run), *(() if checkpoint is None else ("--resume_from_checkpoint", "True"))])
+                train([*self.words(run), "--resume_from_checkpoint", "True"])
             hours = training_hours(folder)
         scored = self.scorer.frozen if run.recipe == FROZEN else self.scorer.student
         name = self.teacher if run.recipe == FROZEN else str(folder)
@@ -186,7 +188,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{run} begins", flush=True)
         try:
             queue.do(run)
-        except SystemExit as end:  # how the training ends at bad input or a loss that is not finite
+        # The training ends by SystemExit at bad input or a loss that is not finite.
+        except (SystemExit, ValueError, OSError, RuntimeError) as end:
             failed.append(str(run))
             print(f"{run} failed, the next one follows: {end}", file=sys.stderr, flush=True)
     if failed:

@@ -57,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--real_data", help="folder of real machines and of noise, as detector_choice takes it")
     parser.add_argument("--output", type=Path, required=True, help="CSV file, which grows")
     args, options = parser.parse_known_args(argv)
+    if args.start is None and args.share != 1.0:
+        parser.error(f"--share {args.share:g} is of the way from --start: name that encoder too")
     try:
         filed = [row for _, row in csv_files.read_records(args.output)[1]] if args.output.is_file() else []
         if (args.run, str(args.seed)) in {(str(row["run"]), str(row["seed"])) for row in filed}:

@@ -123,7 +123,8 @@ def table_rows(
     protocol: BenchmarkProtocol,
     teacher: Any,
     student: Any,
-    feature_extractor: Any,
+    teacher_feature_extractor: Any,
+    student_feature_extractor: Any,
     embedding_layer: int,
     another: NamedEncoder | None = None,
     device: torch.device | str = "cpu",
@@ -137,7 +138,7 @@ def table_rows(
             known, and has no row.
         protocol: counts and SNRs.
         teacher, student: encoders; layers 1 to the last of the teacher are read, and layer `embedding_layer` of both.
-        feature_extractor: theirs.
+        teacher_feature_extractor, student_feature_extractor: theirs.
         embedding_layer: the student's layer.
         another: to score as well, at its own layer; its name is that of its rows.
         device: where to compute.
@@ -147,9 +148,9 @@ def table_rows(
     Returns:
         Rows as `results.result_row` makes them, each with its `key`.
     """
-    models = {TEACHER: teacher, TRAINED_MODEL: student}
     encoders = {
-        name: NamedEncoder(name, model, feature_extractor, _all_layers(model)) for name, model in models.items()
+        TEACHER: NamedEncoder(TEACHER, teacher, teacher_feature_extractor, _all_layers(teacher)),
+        TRAINED_MODEL: NamedEncoder(TRAINED_MODEL, student, student_feature_extractor, _all_layers(student)),
     }
     labels = {system.key: system.label for system in RUN_SYSTEMS}
     if another is not None:

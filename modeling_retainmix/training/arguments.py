@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
 from modeling_retainmix.mixing import check_snr
+from modeling_retainmix.training.pair_arguments import PairTrainingArguments
 
 
 @dataclass(kw_only=True)
@@ -121,7 +121,7 @@ class AddedArguments(MethodArguments):
 
 
 @dataclass
-class RetainMixTrainingArguments(TrainingArguments, AddedArguments):
+class RetainMixTrainingArguments(PairTrainingArguments, AddedArguments):
     """Training arguments of RetainMix; the defaults are the paper's where it gives a value (section 4.2).
 
     Raises:
@@ -132,6 +132,8 @@ class RetainMixTrainingArguments(TrainingArguments, AddedArguments):
 
     METHOD_FIELDS = tuple(field.name for field in fields(MethodArguments))
     OPTIMIZATION_FIELDS = ("learning_rate", "weight_decay", "lr_scheduler_type", "warmup_steps", "max_steps", "seed")
+    # The names of `method_settings`.
+    SETTINGS = (*METHOD_FIELDS, *OPTIMIZATION_FIELDS, "clips_per_step", "precision")
 
     # The paper's optimization, where the Trainer's defaults differ (section 4.2).
     learning_rate: float = field(default=1e-4, metadata={"help": "Peak learning rate of AdamW."})
@@ -142,24 +144,8 @@ class RetainMixTrainingArguments(TrainingArguments, AddedArguments):
     per_device_train_batch_size: int = field(default=64, metadata={"help": "Clips of one forward on one device."})
     gradient_accumulation_steps: int = field(default=2, metadata={"help": "Forwards per optimiser step."})
 
-    ddp_find_unused_parameters: bool | None = field(
-        default=False,
-        metadata={"help": "Look at every step for parameters without a gradient; no method has any."},
-    )
-    ddp_timeout: int = field(
-        default=6 * 3600,
-        metadata={"help": "Seconds that processes wait for each other, at first for one of them to make the data."},
-    )
-    logging_nan_inf_filter: bool = field(
-        default=False, metadata={"help": "Must stay off: a loss that is not finite ends the training."}
-    )
     hub_strategy: str = field(
         default="end", metadata={"help": "Must stay 'end': a push is one commit of the finished folder."}
-    )
-
-    # The dataset's columns (clips, lengths, positions) are not arguments of the model's forward, and have to be kept.
-    remove_unused_columns: bool = field(
-        default=False, metadata={"help": "Must stay off: clips become features later."}
     )
 
     def __post_init__(self) -> None:
@@ -195,16 +181,10 @@ class RetainMixTrainingArguments(TrainingArguments, AddedArguments):
                 f"early_stopping_patience={self.early_stopping_patience} counts evaluations: give eval_strategy "
                 "('steps' or 'epoch') and metric_for_best_model (say 'loss'), or leave it out"
             )
-        if self.logging_nan_inf_filter:
-            raise ValueError("logging_nan_inf_filter must stay off: a loss that is not finite ends the training")
         if self.push_to_hub and HubStrategy(self.hub_strategy) != HubStrategy.END:
             raise ValueError(
                 f"hub_strategy must be 'end', got {self.hub_strategy}: a push is one commit of the finished folder"
             )
-        if self.fsdp or self.deepspeed:
-            raise ValueError("fsdp and deepspeed do not fit models of this size: train with several processes (DDP)")
-        if self.remove_unused_columns:
-            raise ValueError("remove_unused_columns must stay off: the clips would be dropped before they are mixed")
         if self.clip_seconds <= 0:
             raise ValueError(f"clip_seconds must be positive, got {self.clip_seconds}")
 
@@ -212,5 +192,4 @@ class RetainMixTrainingArguments(TrainingArguments, AddedArguments):
         """Return the options that make the method, by name, as the model card prints them."""
         settings = {name: getattr(self, name) for name in (*self.METHOD_FIELDS, *self.OPTIMIZATION_FIELDS)}
         settings["lr_scheduler_type"] = str(getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type))
-        settings["clips_per_step"] = self.train_batch_size * self.gradient_accumulation_steps * self.world_size
-        return settings
+        return settings | self.step_settings()

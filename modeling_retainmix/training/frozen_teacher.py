@@ -22,6 +22,25 @@ def check_same_tokens(student: PreTrainedConfig, teacher: PreTrainedConfig) -> N
             raise ValueError(f"the student's {field} is {ours} but the teacher's {theirs}: Eq. 6 compares tokens")
 
 
+def check_same_features(student: Any, teacher: Any) -> None:
+    """Check that a student and a teacher hear clips alike: a training computes features once, for both.
+
+    Args:
+        student, teacher: feature extractors.
+
+    Raises:
+        ValueError: they are of other kinds or have other values; the message names the field and both values.
+    """
+    ours, theirs = student.to_dict(), teacher.to_dict()
+    for field in ("feature_extractor_type", "feature_size", "mean", "std", "clip_level", "padding_value"):
+        if ours.get(field) != theirs.get(field):
+            raise ValueError(
+                f"the student's feature extractor has {field}={ours.get(field)!r} but the teacher's "
+                f"{theirs.get(field)!r}, and one makes the features of both: start the student from the teacher, or "
+                "from an encoder with its feature extractor"
+            )
+
+
 def freeze_teacher(
     teacher: PreTrainedModel | str | None,
     student: PreTrainedConfig,

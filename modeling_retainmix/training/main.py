@@ -29,6 +29,7 @@ from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.model_records import (
     data_of_parts,
     read_average,
+    read_settings,
     read_training_data,
     settings_of_parts,
     write_training_data,
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         student = args.output_dir if args.do_train else start
         with timed(durations, "evaluation"):
             rows = _evaluate(args, data, student, teacher, run_args.also_score)
-        results = _write_record(run_args, args, data, rows, student, durations)
+        results = _write_record(run_args, args, data, rows, student, durations, argv)
         if args.do_train or Path(args.output_dir).resolve() == Path(student).resolve():
             _write_cards(run_args, args, start)
         _print_results(results, args.output_dir)
@@ -188,7 +189,8 @@ def _evaluate(
         data.protocol,
         teacher=load_pretrained(AutoModel, teacher),
         student=model,
-        feature_extractor=AutoFeatureExtractor.from_pretrained(student),
+        teacher_feature_extractor=AutoFeatureExtractor.from_pretrained(teacher),
+        student_feature_extractor=AutoFeatureExtractor.from_pretrained(student),
         embedding_layer=embedding_layer(model.config),
         another=another,
         device=args.device,
@@ -210,8 +212,10 @@ def _write_record(
     rows: list[dict[str, Any]],
     student: str,
     durations: dict[str, float],
+    argv: Sequence[str] | None,
 ) -> dict[str, Any]:
-    settings = args.method_settings() | run_args.starting_settings() | {"benchmark_seed": run_args.benchmark_seed}
+    settings = args.method_settings() if args.do_train else _settings_of_its_training(args, student)
+    settings |= run_args.starting_settings() | {"benchmark_seed": run_args.benchmark_seed}
     parts = None if args.do_train else read_average(student)
     training = data.training or read_training_data(student) or {"training": "none in this run"}
     if parts is not None:
@@ -228,10 +232,29 @@ def _write_record(
         data=training | data.description,
         settings=settings,
         durations=durations,
-        command=shlex.join(["accelerate", "launch", *sys.argv]),
+        command=launch_command(args, argv),
     )
     write_results(Path(args.output_dir) / "results.json", results)
     return results
+
+
+def _settings_of_its_training(args: RetainMixTrainingArguments, student: str) -> dict[str, Any]:
+    """Return how a model that is only scored was trained; where it has no record, what the options of this run say."""
+    settings = args.method_settings()
+    del settings["precision"]  # of the training, which is not this run's
+    return read_settings(student) or settings
+
+
+def launch_command(args: RetainMixTrainingArguments, argv: Sequence[str] | None) -> str:
+    """Return the command that makes the same run again on one machine."""
+    launcher = ["accelerate", "launch"]
+    if args.world_size > 1:
+        launcher += ["--multi_gpu", "--num_processes", str(args.world_size)]
+    if args.mixed_precision != "no" and not (args.bf16 or args.fp16):  # told to the launcher
+        launcher += ["--mixed_precision", args.mixed_precision]
+    script = "train_accelerate.py"
+    program = [script] if Path(sys.argv[0]).name == script else ["-m", "modeling_retainmix.training.main"]
+    return shlex.join([*launcher, *program, *(sys.argv[1:] if argv is None else argv)])
 
 
 def _write_cards(run_args: RunArguments, args: RetainMixTrainingArguments, start: str) -> None:

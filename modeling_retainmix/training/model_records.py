@@ -14,7 +14,8 @@ from transformers.utils import cached_file
 
 from modeling_retainmix.atomic import whole_file
 from modeling_retainmix.json_files import read_json
-from modeling_retainmix.training.saving import AVERAGE_NAME, DATA_NAME
+from modeling_retainmix.training.arguments import RetainMixTrainingArguments
+from modeling_retainmix.training.saving import ARGUMENTS_NAME, AVERAGE_NAME, DATA_NAME
 
 
 def write_training_data(folder: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
@@ -37,6 +38,19 @@ def read_training_data(model: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: its `training_data.json` is damaged; the message names the file.
     """
     return read_beside(model, DATA_NAME) or {}
+
+
+def read_settings(model: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the options of the method and of the steps that a model was trained with; empty: it has no record.
+
+    Args:
+        model: folder or Hub name.
+
+    Raises:
+        ValueError: its `training_args.json` is damaged; the message names the file.
+    """
+    arguments = read_beside(model, ARGUMENTS_NAME) or {}
+    return {name: arguments[name] for name in RetainMixTrainingArguments.SETTINGS if name in arguments}
 
 
 def write_average(folder: str | os.PathLike[str], parts: Sequence[Mapping[str, Any]]) -> None:

@@ -29,7 +29,8 @@ from modeling_retainmix.training.masked_prediction import MaskedPatchPrediction
 from modeling_retainmix.training.pretraining_arguments import PretrainingArguments, PretrainingData
 from modeling_retainmix.training.pretraining_probe import LayerProbe, probe_protocol
 from modeling_retainmix.training.pretraining_targets import RandomProjectionTokenizer, TeacherTokens
-from modeling_retainmix.training.pretraining_trainer import PretrainingTrainer, is_last_step, newest_checkpoint
+from modeling_retainmix.training.pretraining_trainer import PretrainingTrainer
+from modeling_retainmix.training.resume import chosen_checkpoint, read_state
 from modeling_retainmix.training.run_stages import one_line_errors
 
 
@@ -64,8 +65,8 @@ def run_pretraining(data: PretrainingData, args: PretrainingArguments) -> Pretra
     Raises:
         ValueError, FileNotFoundError, FloatingPointError: as in `main`.
     """
-    checkpoint = _checkpoint(args)
-    if is_last_step(checkpoint, args.max_steps):
+    checkpoint = chosen_checkpoint(args)
+    if read_state(checkpoint).global_step >= args.max_steps:  # the Trainer would take the run further
         print(f"{checkpoint} is of the last step: raise --max_steps to go on")
         return None
     if args.tokenizer_model is not None:
@@ -208,17 +209,6 @@ def _teacher(args: PretrainingArguments) -> TeacherTokens | None:
     teacher = load_pretrained(AutoModel, name, **depth)
     level = AutoFeatureExtractor.from_pretrained(name).clip_level
     return TeacherTokens(teacher, args.tokenizer_layer, level, args.device)
-
-
-def _checkpoint(args: PretrainingArguments) -> str | None:
-    name = args.resume_from_checkpoint
-    if name is None or name.lower() == "false":
-        return None
-    if name.lower() == "true":
-        return newest_checkpoint(args.output_dir)
-    if not Path(name, "trainer_state.json").is_file():
-        raise FileNotFoundError(f"--resume_from_checkpoint {name} is not a checkpoint: give its folder, or True")
-    return name
 
 
 if __name__ == "__main__":

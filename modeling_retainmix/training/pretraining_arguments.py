@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from transformers import TrainingArguments
-
 from modeling_retainmix.data.benchmark_arguments import BenchmarkArguments, json_object
+from modeling_retainmix.training.pair_arguments import PairTrainingArguments
 
 # About 2.1 million parameters.
 ENCODER = {
@@ -21,7 +20,7 @@ ENCODER = {
 
 
 @dataclass
-class PretrainingArguments(TrainingArguments):
+class PretrainingArguments(PairTrainingArguments):
     """Training arguments of masked patch prediction; the fields of METHOD_FIELDS are those of the method."""
 
     encoder_config: dict | str | None = field(
@@ -97,17 +96,6 @@ class PretrainingArguments(TrainingArguments):
     save_steps: float = field(default=1000, metadata={"help": "Steps between two checkpoints."})
     save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints that are kept."})
 
-    ddp_find_unused_parameters: bool | None = field(
-        default=False, metadata={"help": "Look for parameters without a gradient at every step; none is without."}
-    )
-    ddp_timeout: int = field(default=6 * 3600, metadata={"help": "Seconds that processes wait for each other."})
-    logging_nan_inf_filter: bool = field(
-        default=False, metadata={"help": "Has to stay off: a loss that is not finite ends the training."}
-    )
-    remove_unused_columns: bool = field(
-        default=False, metadata={"help": "Has to stay off: clips become features later."}
-    )
-
     METHOD_FIELDS = (
         "clip_seconds",
         "source_shares",
@@ -151,10 +139,15 @@ class PretrainingArguments(TrainingArguments):
             )
         if self.statistics_pool not in ("clip", "band"):
             raise ValueError(f"statistics_pool must be 'clip' or 'band', got {self.statistics_pool!r}")
-        if self.remove_unused_columns or self.logging_nan_inf_filter:
-            raise ValueError("remove_unused_columns and logging_nan_inf_filter must stay off: leave them out")
-        if self.max_steps < 1:
-            raise ValueError(f"max_steps must be at least 1, got {self.max_steps}: epochs are not counted here")
+        if self.gradient_checkpointing:
+            raise ValueError(
+                "gradient_checkpointing is not of a pre-training, whose encoder sees the visible patches alone: lower "
+                "per_device_train_batch_size and raise gradient_accumulation_steps"
+            )
+        if self.push_to_hub:
+            raise ValueError(
+                "push_to_hub is not of a pre-training: call `retainmix push OUTPUT_DIR/best NAME` when it has ended"
+            )
 
     @property
     def use_level(self) -> float | None:
@@ -166,8 +159,7 @@ class PretrainingArguments(TrainingArguments):
         optimization = ("learning_rate", "weight_decay", "warmup_steps", "max_steps", "seed")
         settings = {name: getattr(self, name) for name in (*self.METHOD_FIELDS, *optimization)}
         settings["encoder_config"] = self.encoder_options
-        settings["clips_per_step"] = self.train_batch_size * self.gradient_accumulation_steps * self.world_size
-        return settings
+        return settings | self.step_settings()
 
 
 @dataclass(kw_only=True)

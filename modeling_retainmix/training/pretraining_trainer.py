@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import default_convert
 from transformers import TrainerCallback
-from transformers.trainer_utils import get_last_checkpoint
 
 from modeling_retainmix.atomic import replace_folder, whole_file, whole_folder
 from modeling_retainmix.data.training_pairs import TrainingPairs
@@ -168,12 +167,25 @@ class PretrainingTrainer(PairTrainer):
         self.average.load_state_dict(load_file(path))
 
     def _lines(self) -> list[dict[str, Any]]:
+        """Read the log; its last line may be one that a killed run left half written, and does not count.
+
+        Raises:
+            ValueError: another line is damaged; the message names file and line.
+        """
         path = Path(self.args.output_dir) / LOG_NAME
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+        lines: list[dict[str, Any]] = []
+        written = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        for number, line in enumerate(written, 1):
+            try:
+                lines.append(json.loads(line))
+            except ValueError as error:
+                if number < len(written):
+                    raise ValueError(f"line {number} of {path} is damaged ({error}): take it out") from error
+        return lines
 
     def keep_lines(self, last_step: int) -> None:
         """Take the lines after a step out of the log: a resumed run writes them again."""
-        lines = [line for line in self._lines() if 0 < last_step >= line["step"]]
+        lines = [line for line in self._lines() if line["step"] <= last_step] if last_step > 0 else []
         path = Path(self.args.output_dir) / LOG_NAME
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as temporary:
@@ -183,19 +195,6 @@ class PretrainingTrainer(PairTrainer):
         """Add a line to the log."""
         with (Path(self.args.output_dir) / LOG_NAME).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **entries}) + "\n")
-
-
-def newest_checkpoint(output_dir: str) -> str | None:
-    """Find the newest checkpoint of a run, or None."""
-    return get_last_checkpoint(output_dir) if Path(output_dir).is_dir() else None
-
-
-def is_last_step(checkpoint: str | None, max_steps: int) -> bool:
-    """Return whether a checkpoint is of the last step: the Trainer would take the run further."""
-    if checkpoint is None:
-        return False
-    state = json.loads(Path(checkpoint, "trainer_state.json").read_text(encoding="utf-8"))
-    return state["global_step"] >= max_steps
 
 
 def _warmed_average(decay: float) -> Callable[[Sequence[Any], Sequence[Any], Any], None]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from transformers import EarlyStoppingCallback
+from transformers import EarlyStoppingCallback, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import get_last_checkpoint
@@ -11,21 +11,22 @@ from transformers.trainer_utils import get_last_checkpoint
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 
 
-def chosen_checkpoint(args: RetainMixTrainingArguments) -> str | None:
+def chosen_checkpoint(args: TrainingArguments) -> str | None:
     """Return the checkpoint to resume from, None for a new run.
 
-    `--resume_from_checkpoint True` means the newest one of the output folder.
+    `--resume_from_checkpoint True` means the newest one of the output folder, and a new run where there is none, so
+    that one command does for both: the first process says which it is.
 
     Raises:
-        FileNotFoundError: there is no checkpoint; the message names the folder.
+        FileNotFoundError: the named folder is no checkpoint.
     """
     name = args.resume_from_checkpoint
     if name is None or name.lower() == "false":
         return None
     if name.lower() == "true":
-        newest = get_last_checkpoint(args.output_dir) if Path(args.output_dir).is_dir() else None
-        if newest is None:
-            raise FileNotFoundError(f"{args.output_dir} holds no checkpoint to resume from: start without that option")
+        newest = get_last_checkpoint(args.output_dir) if Path(str(args.output_dir)).is_dir() else None
+        if newest is None and args.process_index == 0:
+            print(f"{args.output_dir} holds no checkpoint to resume from: a new run begins")
         return newest
     if not Path(name, TRAINER_STATE_NAME).is_file():
         raise FileNotFoundError(
@@ -55,7 +56,7 @@ def finished_weights(args: RetainMixTrainingArguments, checkpoint: str | None, s
     The end is the last step, or an evaluation at which the patience ran out; the Trainer would train on after both.
     """
     out_of_patience = 0 < args.early_stopping_patience <= evaluations_without_improvement(state)
-    if not (0 < args.max_steps <= state.global_step or out_of_patience):
+    if not (args.max_steps <= state.global_step or out_of_patience):
         return None
     return (state.best_model_checkpoint if args.load_best_model_at_end else None) or checkpoint
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix.conversion.encoders_by_name import loadable_name
 from modeling_retainmix.encoders import BeatsConfig
 from modeling_retainmix.pretrained import check_encoder_config, load_pretrained
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
-from modeling_retainmix.training.frozen_teacher import check_same_tokens
-from modeling_retainmix.training.model_records import read_average, read_training_data
+from modeling_retainmix.training.frozen_teacher import check_same_features, check_same_tokens
+from modeling_retainmix.training.model_records import read_average, read_settings, read_training_data
 from modeling_retainmix.training.run_arguments import RunArguments
 
 
@@ -73,6 +73,9 @@ def check_encoders(run_args: RunArguments, args: RetainMixTrainingArguments) -> 
     teacher = student if run_args.teacher is None else configs[run_args.teacher]
     if args.beta > 0:
         check_same_tokens(student, teacher)
+        if args.do_train and run_args.model is not None and run_args.teacher is not None:
+            pair = (AutoFeatureExtractor.from_pretrained(names[name]) for name in (run_args.model, run_args.teacher))
+            check_same_features(*pair)
     depths = {"embedding_layer": student.num_hidden_layers}
     depths["mixture_layer"] = min(student.num_hidden_layers, teacher.num_hidden_layers)
     for option, depth in depths.items():
@@ -83,7 +86,7 @@ def check_encoders(run_args: RunArguments, args: RetainMixTrainingArguments) -> 
         if layer > teacher.num_hidden_layers:
             raise ValueError(f"--teacher_layers {layer}: the teacher has layers 1 to {teacher.num_hidden_layers}")
     if run_args.model is not None and not args.do_train:  # the record of the scores needs them, at the end
-        read_average(names[run_args.model])
-        read_training_data(names[run_args.model])
+        for read in (read_average, read_training_data, read_settings):
+            read(names[run_args.model])
     for loadable in names.values():  # last, since it takes longest
         load_pretrained(AutoModel, loadable)

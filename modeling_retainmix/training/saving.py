@@ -1,6 +1,7 @@
 """Checkpoints and models that are whole or absent, training arguments as JSON, and one push of the finished folder."""
 
 import hashlib
+import json
 import pickle
 import re
 import shutil
@@ -111,7 +112,9 @@ class SafeSavingTrainer(Trainer):
         super()._save(str(folder), state_dict)
         if self.args.should_save:
             (folder / TRAINING_ARGS_NAME).unlink()
-            (folder / ARGUMENTS_NAME).write_text(self.args.to_json_string() + "\n", encoding="utf-8")
+            # With what follows from options, launcher and number of processes.
+            arguments = json.loads(self.args.to_json_string()) | self.args.step_settings()
+            (folder / ARGUMENTS_NAME).write_text(json.dumps(arguments, indent=2) + "\n", encoding="utf-8")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         with _refused_pickles(resume_from_checkpoint, WEIGHTS_NAME):

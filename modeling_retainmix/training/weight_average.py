@@ -20,8 +20,7 @@ from modeling_retainmix.atomic import moved_into
 from modeling_retainmix.detection.load_encoder import embedding_layer
 from modeling_retainmix.hub.remote_code import add_remote_code
 from modeling_retainmix.pretrained import load_pretrained
-from modeling_retainmix.training.arguments import RetainMixTrainingArguments
-from modeling_retainmix.training.model_records import read_average, read_beside, read_training_data, write_average
+from modeling_retainmix.training.model_records import read_average, read_settings, read_training_data, write_average
 from modeling_retainmix.training.saving import ARGUMENTS_NAME, remove_records_of_other_weights
 
 # Students of one start keep 0.8 to 0.97 after 2000 steps, 0.5 to 0.7 after 20,000; with starts of their own, about 0.
@@ -82,13 +81,11 @@ def average_models(models: Sequence[str | os.PathLike[str]], output_dir: str | o
 
 def _record(name: str) -> dict[str, Any]:
     """Return name, digest of the weights (None: not in one safetensors file), settings and data of the training."""
-    arguments = read_beside(name, ARGUMENTS_NAME) or {}
-    fields = (*RetainMixTrainingArguments.METHOD_FIELDS, *RetainMixTrainingArguments.OPTIMIZATION_FIELDS)
     weights = cached_file(name, SAFE_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False)
     return {
         "name": Path(name).name,
         "weights_sha256": hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights else None,
-        "settings": {field: arguments[field] for field in fields if field in arguments},
+        "settings": read_settings(name),
         "training_data": read_training_data(name),
     }
 

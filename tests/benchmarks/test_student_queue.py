@@ -151,20 +151,33 @@ def test_when_it_is_stopped_within_a_training_and_before_a_score_then_it_goes_on
 
 
 @pytest.mark.system
-def test_when_a_run_fails_then_it_is_named_and_the_others_follow(home, unbroken, queue, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("error", [SystemExit("error: loss is nan"), FileNotFoundError("no checkpoint")], ids=str)
+def test_when_a_run_fails_then_it_is_named_and_the_others_follow(
+    home, unbroken, queue, tmp_path, capsys, monkeypatch, error
+):
     shutil.copytree(unbroken, tmp_path / "out")
-    runs = [queue.Run("both_0db", 1, 0), queue.Run("tagging_0db", 2, 0)]
+    runs = [queue.Run("both_0db", 1, 0), queue.Run("mixture_0db", 1, 0)]
     monkeypatch.setattr(queue, "default_runs", lambda: runs)
-    assert queue.main([*words(home, tmp_path / "out"), "--mixture_layer", "9"]) == 1
-    assert "both_0db-1-0 failed, the next one follows: error: --mixture_layer 9" in capsys.readouterr().err
+    tried = []
+
+    def train(words):
+        tried.append(words[words.index("--config") + 1])
+        raise error
+
+    monkeypatch.setattr(queue, "train", train)
+    assert queue.main(words(home, tmp_path / "out")) == 1
+    assert f"both_0db-1-0 failed, the next one follows: {error}" in capsys.readouterr().err
+    assert tried == ["both_0db", "mixture_0db"]
 
 
 @pytest.mark.system
-def test_when_the_folder_was_begun_with_another_teacher_then_error_says_so(home, unbroken, queue, tmp_path):
+def test_when_the_folder_was_begun_with_other_choices_then_error_names_them(home, unbroken, queue, tmp_path):
     BeatsModel(BeatsConfig(**ENCODER)).save_pretrained(tmp_path / "other")
     BeatsFeatureExtractor().save_pretrained(tmp_path / "other")
-    with pytest.raises(SystemExit, match=r"was begun with another teacher: name another --output_dir"):
+    with pytest.raises(SystemExit, match=r"was begun with another choice of teacher: name another --output_dir"):
         queue.main([*words(home, unbroken), "--teacher", str(tmp_path / "other")])
+    with pytest.raises(SystemExit, match=r"another choice of options and real_data: name another --output_dir"):
+        queue.main([*words(home, unbroken), "--snr_db", "20", "--real_data", str(tmp_path)])
 
 
 def test_the_list_begins_with_both_losses_over_three_seeds_and_names_recipes(monkeypatch):

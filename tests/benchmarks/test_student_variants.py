@@ -71,6 +71,14 @@ def test_what_is_scored_may_lie_between_start_and_student_or_beyond(variants, sa
     assert float(row["score"]) == pytest.approx(begin + share * (end - begin), abs=1e-3)
 
 
+def test_when_a_share_has_no_start_then_nothing_is_filed(variants, saved, tmp_path, capsys):
+    (model, _), output = saved(1), tmp_path / "variants.csv"
+    with pytest.raises(SystemExit):
+        variants.main([model, "--run", "a", "--share", "0.5", "--output", str(output)])
+    assert "--share 0.5 is of the way from --start: name that encoder too" in capsys.readouterr().err
+    assert not output.exists()
+
+
 def test_when_the_start_has_another_shape_then_it_is_named(variants, saved, tmp_path):
     (start, _), (model, _) = saved(1, num_hidden_layers=1), saved(2)
     with pytest.raises(SystemExit, match=r"error: .*2 and .*1 have other tensors"):

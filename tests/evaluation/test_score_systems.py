@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from tiny_encoders import PROTOCOL, make_encoder
 
+from modeling_retainmix.encoders import BeatsFeatureExtractor
 from modeling_retainmix.evaluation.compared_systems import (
     BY_KEY,
     LOG_MEL_ROWS,
@@ -87,7 +88,8 @@ def test_rows_of_a_run_have_keys_labels_and_layers(benchmark, encoders, alone, a
     same, best = "frozen_same_layer", "frozen_best_layer"
     teacher, student = encoders[TEACHER], encoders["both_0db"]
     rows = table_rows(
-        *(benchmark, benchmark, PROTOCOL, teacher.model, student.model, teacher.feature_extractor, 2),
+        *(benchmark, benchmark, PROTOCOL, teacher.model, student.model),
+        *(teacher.feature_extractor, student.feature_extractor, 2),
         another=None if another is None else replace(encoders["sslam"], name=another),
         show_progress=False,
     )
@@ -102,6 +104,22 @@ def test_rows_of_a_run_have_keys_labels_and_layers(benchmark, encoders, alone, a
     assert names == [f"{another}{way}" for way in ("", ", whitened", ", joined")][: len(beside)]
     trained = next(row for row in rows if row["key"] == TRAINED_MODEL)
     assert {"key": TRAINED_MODEL, **result_row("RetainMix", alone[0]["both_0db", 2], 2)} == trained
+
+
+def test_when_teacher_and_student_have_other_feature_extractors_then_each_hears_its_own(benchmark, encoders, alone):
+    student, level = encoders["both_0db"], BeatsFeatureExtractor(clip_level=0.3)
+    models = encoders[TEACHER].model, student.model
+    features = level, student.feature_extractor
+    rows = table_rows(benchmark, [], PROTOCOL, *models, *features, 2, show_progress=False)
+    found = {row["key"]: row for row in rows}
+    (moved,) = score_encoders(
+        benchmark, encoders=[replace(encoders[TEACHER], feature_extractor=level, layers=(2,))], **OPTIONS
+    ).values()
+    label = BY_KEY["frozen_same_layer"].label
+    expected = {"key": "frozen_same_layer", **result_row(label, moved, 2)}
+    assert found["frozen_same_layer"] == expected
+    assert expected != {"key": "frozen_same_layer", **result_row(label, alone[0][TEACHER, 2], 2)}
+    assert found[TRAINED_MODEL] == {"key": TRAINED_MODEL, **result_row("RetainMix", alone[0]["both_0db", 2], 2)}
 
 
 def test_best_layer_is_that_of_the_highest_mean_over_all_cells():

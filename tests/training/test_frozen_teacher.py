@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from modeling_retainmix.conversion.encoders_by_name import loadable_name
-from modeling_retainmix.encoders import BeatsConfig, BeatsModel
-from modeling_retainmix.training.frozen_teacher import freeze_teacher
+from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor, BeatsModel
+from modeling_retainmix.training.frozen_teacher import check_same_features, freeze_teacher
 
 CPU = torch.device("cpu")
 
@@ -70,3 +70,12 @@ def test_when_weights_of_the_teacher_are_incomplete_then_the_first_missing_tenso
         ValueError, match=rf"the weights of {folder} lack the tensor layers\.0\.feed_forward\.fc1\.weight"
     ):
         freeze(str(folder), tiny_config)
+
+
+def test_when_feature_extractors_differ_in_what_is_heard_then_the_value_is_named():
+    ours = BeatsFeatureExtractor(clip_level=-0.1)
+    check_same_features(ours, BeatsFeatureExtractor(clip_level=-0.1, return_attention_mask=False))
+    with pytest.raises(
+        ValueError, match=r"has clip_level=-0\.1 but the teacher's None, .* start the student from the"
+    ):
+        check_same_features(ours, BeatsFeatureExtractor())

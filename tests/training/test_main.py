@@ -1,7 +1,9 @@
 """The main job: on recordings in folders, by every method, resumed and stopped early."""
 
 import json
+import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ from modeling_retainmix.data.layouts import hub_dataset as hub_table
 from modeling_retainmix.encoders import BeatsConfig
 from modeling_retainmix.evaluation.results import read_results
 from modeling_retainmix.training import run_data
+from modeling_retainmix.training.arguments import RetainMixTrainingArguments
+from modeling_retainmix.training.main import launch_command
 from modeling_retainmix.training.model_records import read_training_data
 from modeling_retainmix.training.recipe import parse_arguments
 from modeling_retainmix.training.run_data import load_run_data
@@ -25,8 +29,11 @@ from modeling_retainmix.training.run_data import load_run_data
 def test_when_folders_are_given_then_they_are_scored_with_the_trained_model(
     tmp_path, cache_dir, recordings, noise, capsys, monkeypatch
 ):
-    run(tmp_path, cache_dir, "--eval_data", recordings, "--noise", noise)
+    options = ("--eval_data", recordings, "--noise", noise, "--lam", "0.25")
+    run(tmp_path, cache_dir, *options)
     results = read_results(tmp_path / "out" / "results.json")
+    words = shlex.join(options_of(tmp_path, cache_dir, *options))
+    assert results["command"] == f"accelerate launch -m modeling_retainmix.training.main {words}"
     assert list(results["protocol"]["clips"]) == ["press"]
     assert results["protocol"]["noise_segments_reused"] == 0
     assert [row["name"] for row in results["rows"]][8:11] == [
@@ -41,6 +48,10 @@ def test_when_folders_are_given_then_they_are_scored_with_the_trained_model(
     run(tmp_path, cache_dir, *scored)
     again = read_results(tmp_path / "again" / "results.json")
     assert again["rows"] == results["rows"]
+    assert {name: again["settings"][name] for name in RetainMixTrainingArguments.SETTINGS}.items() <= (
+        results["settings"].items()
+    )
+    assert again["settings"]["lam"] == 0.25 and again["settings"]["precision"] == "float32"
     trained_on = read_training_data(tmp_path / "out")
     assert trained_on["training"] == "procedural factory" and trained_on.items() <= results["data"].items()
     assert trained_on.items() <= again["data"].items()
@@ -51,6 +62,25 @@ def test_when_folders_are_given_then_they_are_scored_with_the_trained_model(
     run(tmp_path, cache_dir, *scored, "--also_score", tmp_path / "out")  # the model itself
     once = [row for row in results["rows"] if not row["key"].startswith("another")]
     assert read_results(tmp_path / "again" / "results.json")["rows"] == once
+
+
+@pytest.mark.parametrize(
+    ("processes", "of_launcher", "options", "expected"),
+    [
+        (1, "no", {}, "accelerate launch train_accelerate.py --seed 1"),
+        (2, "no", {}, "accelerate launch --multi_gpu --num_processes 2 train_accelerate.py --seed 1"),
+        (1, "bf16", {}, "accelerate launch --mixed_precision bf16 train_accelerate.py --seed 1"),
+        (1, "bf16", {"bf16": True}, "accelerate launch train_accelerate.py --seed 1"),  # it stands among the words
+    ],
+)
+def test_the_recorded_command_tells_the_launcher_what_it_was_told(
+    tmp_path, monkeypatch, processes, of_launcher, options, expected
+):
+    monkeypatch.setattr(sys, "argv", ["/elsewhere/train_accelerate.py", "--seed", "1"])
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", of_launcher)
+    monkeypatch.setattr(RetainMixTrainingArguments, "world_size", processes)
+    args = RetainMixTrainingArguments(output_dir=str(tmp_path), use_cpu=True, **options)
+    assert launch_command(args, None) == expected
 
 
 @pytest.mark.slow

@@ -6,9 +6,9 @@ import pytest
 from tiny_run import run, write
 
 
-def test_when_there_is_no_checkpoint_to_resume_from_then_error_names_the_folder(tmp_path, cache_dir):
-    with pytest.raises(SystemExit, match=r"error: .*out holds no checkpoint"):
-        run(tmp_path, cache_dir, "--model", "anything", "--resume_from_checkpoint", "True")
+def test_when_there_is_no_such_checkpoint_to_resume_from_then_error_names_the_folder(tmp_path, cache_dir):
+    with pytest.raises(SystemExit, match=r"error: --resume_from_checkpoint absent: it has no trainer_state"):
+        run(tmp_path, cache_dir, "--model", "anything", "--resume_from_checkpoint", "absent")
 
 
 @pytest.mark.parametrize("option", ["--model", "--teacher"])

@@ -78,6 +78,13 @@ def test_when_resuming_without_a_checkpoint_then_the_run_starts(tmp_path, cache_
     assert not (tmp_path / "out" / "best").exists() and (tmp_path / "out" / "last" / "model.safetensors").is_file()
 
 
+def test_when_the_state_of_a_checkpoint_is_damaged_then_resuming_names_its_file(tmp_path, cache_dir):
+    (tmp_path / "out" / "checkpoint-1").mkdir(parents=True)
+    (tmp_path / "out" / "checkpoint-1" / "trainer_state.json").write_text('{"global')
+    with pytest.raises(ValueError, match=r"checkpoint-1/trainer_state\.json is damaged .*: resume from another"):
+        main(options(tmp_path, cache_dir, "--resume_from_checkpoint", "True"))
+
+
 def test_when_a_trained_encoder_is_the_tokenizer_then_the_second_iteration_learns_its_codes(tmp_path, cache_dir):
     for seed in range(3):
         write(tmp_path / "sounds" / f"{seed}.wav", seed)
@@ -155,5 +162,5 @@ def test_when_data_options_contradict_then_error_names_them(values, message):
 
 
 def test_when_checkpoint_is_missing_then_error_names_it(tmp_path, cache_dir):
-    with pytest.raises(FileNotFoundError, match=r"--resume_from_checkpoint nowhere is not a checkpoint"):
+    with pytest.raises(FileNotFoundError, match=r"--resume_from_checkpoint nowhere: it has no trainer_state"):
         main(options(tmp_path, cache_dir, "--resume_from_checkpoint", "nowhere"))

@@ -123,7 +123,8 @@ def test_when_calibrated_then_targets_of_the_first_clips_are_standardized(build)
         ({"num_codes": 0}, "num_codes must be positive, got 0"),
         ({"encoder_config": "{"}, "--encoder_config must be a JSON object, got '{'"),
         ({"statistics_pool": "row"}, "statistics_pool must be 'clip' or 'band', got 'row'"),
-        ({"max_steps": -1}, "max_steps must be at least 1, got -1"),
+        ({"push_to_hub": True}, "push_to_hub is not of a pre-training: call `retainmix push OUTPUT_DIR/best NAME`"),
+        ({"gradient_checkpointing": True}, "gradient_checkpointing is not of a pre-training"),
     ],
 )
 def test_when_option_is_out_of_range_then_error_names_it(tmp_path, options, message):

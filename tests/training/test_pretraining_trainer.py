@@ -10,7 +10,6 @@ from tiny_pretraining import logged, make_colored_pairs, make_pretraining
 from transformers import AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix import AnomalyDetector
-from modeling_retainmix.training.pretraining_trainer import is_last_step
 
 SAVING = {"save_strategy": "steps", "save_steps": 3, "probe_steps": 2, "max_steps": 9}  # 6 steps are an epoch
 
@@ -140,7 +139,13 @@ def test_when_loss_is_not_finite_then_error_names_clips(tmp_path):
         trainer.train()
 
 
-def test_when_checkpoint_is_of_the_last_step_then_the_run_is_finished(tmp_path):
+def test_when_a_line_of_the_log_is_half_written_then_a_resumed_run_writes_it_again(tmp_path):
     make_pretraining(tmp_path, **SAVING).train()
-    assert is_last_step(str(tmp_path / "checkpoint-9"), 9) and not is_last_step(str(tmp_path / "checkpoint-9"), 10)
-    assert not is_last_step(None, 9)
+    whole = lines(tmp_path)
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in whole if line["step"] <= 7)[:-20])
+    make_pretraining(tmp_path, **SAVING).train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))
+    assert without_times(lines(tmp_path)) == without_times(whole)
+    path.write_text("{\n" + path.read_text())
+    with pytest.raises(ValueError, match=r"line 1 of .*log\.jsonl is damaged .*: take it out"):
+        make_pretraining(tmp_path, **SAVING).train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))

@@ -40,10 +40,14 @@ def test_when_a_folder_is_given_then_it_is_taken(tmp_path):
     assert chosen_checkpoint(make_arguments(tmp_path / "run", resume_from_checkpoint=folder)) == folder
 
 
-@pytest.mark.parametrize(("value", "named"), [("True", "holds no checkpoint"), ("absent", "absent: it has no")])
-def test_when_there_is_no_checkpoint_then_the_folder_is_named(tmp_path, value, named):
-    with pytest.raises(FileNotFoundError, match=named):
-        chosen_checkpoint(make_arguments(tmp_path / "run", resume_from_checkpoint=value))
+def test_when_the_newest_is_asked_for_and_there_is_none_then_a_new_run_is_announced(tmp_path, capsys):
+    assert chosen_checkpoint(make_arguments(tmp_path / "run", resume_from_checkpoint="True")) is None
+    assert capsys.readouterr().out == f"{tmp_path}/run holds no checkpoint to resume from: a new run begins\n"
+
+
+def test_when_the_named_folder_is_no_checkpoint_then_error_names_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"absent: it has no trainer_state\.json, give the folder of a check"):
+        chosen_checkpoint(make_arguments(tmp_path / "run", resume_from_checkpoint="absent"))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"no_such_field": 1}', "[" * 100_000, "\x00"])

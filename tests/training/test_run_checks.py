@@ -45,6 +45,17 @@ def test_when_the_token_comes_from_elsewhere_then_it_is_let_pass(tmp_path):
     check_options(*parse_arguments(words), ["train_accelerate.py"])
 
 
+def test_when_the_teacher_hears_other_features_then_error_comes_before_the_data(tmp_path, encoder):
+    BeatsModel(BeatsConfig(**ENCODER)).save_pretrained(tmp_path / "teacher")
+    BeatsFeatureExtractor(clip_level=-0.1).save_pretrained(tmp_path / "teacher")
+    words = ("--model", str(encoder), "--teacher", str(tmp_path / "teacher"), "--config", "both_0db", "demo")
+    with pytest.raises(SystemExit, match=r"error: the student's feature extractor has clip_level=None but .*-0\.1"):
+        run(tmp_path, tmp_path / "cache", *words)
+    assert not (tmp_path / "cache").exists()
+    for more in (("--beta", "0"), ("--do_train", "False")):  # nothing is compared, or each hears its own
+        check_encoders(*parse_arguments(options_of(tmp_path, tmp_path / "cache", *words, *more)))
+
+
 @pytest.mark.parametrize("option", ["embedding_layer", "mixture_layer"])
 def test_when_the_encoder_lacks_the_layer_then_error_comes_before_the_data(tmp_path, option):
     with pytest.raises(SystemExit, match=f"error: --{option} 3: the encoder has layers 1 to 2"):
