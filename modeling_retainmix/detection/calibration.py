@@ -29,6 +29,11 @@ class HeldOut:
     recording_index: torch.Tensor
     fingerprints: torch.Tensor
 
+    @property
+    def first_copy(self) -> np.ndarray:
+        """The first copy of each recording, [recordings] int64, see `group_copies`."""
+        return group_copies(self.fingerprints.numpy())
+
 
 @dataclass(frozen=True)
 class NormalScores:

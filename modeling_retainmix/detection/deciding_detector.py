@@ -10,6 +10,7 @@ import torch
 
 from modeling_retainmix.detection.calibration import HeldOut, deciding_domains
 from modeling_retainmix.detection.conformal import Anomaly, conformal_p_values, discoveries
+from modeling_retainmix.detection.duplicates import describe_copies
 from modeling_retainmix.detection.groups import recording_groups
 from modeling_retainmix.detection.inputs import check_normal, clip_sources
 from modeling_retainmix.detection.judgement import Judgement, ThresholdBasis
@@ -248,6 +249,9 @@ class DecidingDetector(ScoringDetector):
                 references again.
             groups: the session of each, as in `fit`.
 
+        Warns:
+            UserWarning: a recording is given more than once.
+
         Raises:
             FileNotFoundError, ValueError: as `fit`, or a recording that is a reference or of a group of one.
         """
@@ -268,6 +272,8 @@ class DecidingDetector(ScoringDetector):
             torch.from_numpy(embedded.fingerprints),
         )
         self._remember(memory.names, memory.tensors, replace(memory.notes, held_out=held_out))
+        if copies := describe_copies(held_out.first_copy, names, place="held-out recordings"):
+            warn(copies)
         return self
 
     def _check_cross(self, per_domain: bool) -> None:

@@ -20,8 +20,8 @@ _SIGNS = np.random.default_rng(0).choice(np.asarray([-1.0, 1.0]), 16384)
 def fingerprint(waveform: np.ndarray) -> np.ndarray:
     """Summarize a clip so that copies are alike and other clips of the same machine are not.
 
-    Every 64th of the clip is projected on a fixed pattern of random signs, and the result scaled to length 1: rounding
-    moves it a little, another recording as far as a random vector lies away.
+    Every 64th of the clip, without the clip's mean, is projected on a fixed pattern of random signs, and the result
+    scaled to length 1: rounding moves it a little, another recording as far as a random vector lies away.
 
     Args:
         waveform: [samples] float.
@@ -30,8 +30,9 @@ def fingerprint(waveform: np.ndarray) -> np.ndarray:
         [`NUM_VALUES`] float32.
     """
     values = np.zeros(NUM_VALUES)
+    mean = waveform.mean(dtype=np.float64) if len(waveform) else 0.0  # a constant offset is all clips' alike
     for index, part in enumerate(np.array_split(waveform, NUM_VALUES)):
-        values[index] = part.astype(np.float64) @ np.resize(_SIGNS, len(part))
+        values[index] = (part.astype(np.float64) - mean) @ np.resize(_SIGNS, len(part))
     length = np.linalg.norm(values)
     return (values / length if length > 0 else values).astype(np.float32)
 
@@ -57,13 +58,16 @@ def group_copies(fingerprints: np.ndarray) -> np.ndarray:
     return first[labels].astype(np.int64)
 
 
-def describe_copies(first_copy: np.ndarray, names: Sequence[str], since: int = 0) -> str | None:
+def describe_copies(
+    first_copy: np.ndarray, names: Sequence[str], since: int = 0, place: str = "references"
+) -> str | None:
     """Name the copies among recordings in one message; None: all are different.
 
     Args:
         first_copy: [recordings] of `group_copies`.
         names: of the recordings.
         since: name only groups with a recording from this index on.
+        place: what the recordings are.
     """
     repeated, counts = np.unique(first_copy, return_counts=True)
     groups = [np.flatnonzero(first_copy == first) for first in repeated[counts > 1]]
@@ -73,6 +77,6 @@ def describe_copies(first_copy: np.ndarray, names: Sequence[str], since: int = 0
     named = "; ".join(" = ".join(names[int(index)] for index in group) for group in copies[:5])
     rest = f"; and {len(copies) - 5} more" if len(copies) > 5 else ""
     return (
-        f"the same recording is given more than once among the references: {named}{rest}: copies are left out "
-        "together where a threshold leaves one out; remove all but one"
+        f"the same recording is given more than once among the {place}: {named}{rest}: copies count as one recording "
+        "in thresholds; remove all but one"
     )

@@ -34,13 +34,19 @@ class TaughtDetector(DecidingDetector):
         """Add recordings that a person judged as normal to the references, and log it; both are saved.
 
         Args:
-            audio, sampling_rate, domains, channel, far, far_channel, groups: as in `fit`.
+            audio, sampling_rate, domains, channel, far, far_channel, groups: as in `fit`. Where the references are of
+                sessions, these are too: several recordings of one day would otherwise count as so many sessions.
             note: why, or who said so, for the log.
 
         Raises:
-            FileNotFoundError, ValueError: as `fit`; no references yet, or a recording has the name of a reference, so
-                that `undo_confirm` could not tell them apart.
+            FileNotFoundError, ValueError: as `fit`; no references yet, references of sessions and recordings of none,
+                or a recording has the name of a reference, so that `undo_confirm` could not tell them apart.
         """
+        if groups is None and self._fitted().notes.has_groups:
+            raise ValueError(
+                "the references are of sessions, and each recording without one would count as a session of its own: "
+                "say of which session these are, by groups= (--sessions)"
+            )
         known = {Path(name).name for name in self._fitted().names}  # as a saved detector has them
         names = [
             source.name
@@ -75,7 +81,7 @@ class TaughtDetector(DecidingDetector):
             raise ValueError(f"{name} is not confirmed as normal, so there is nothing to undo: {known}")
         index = memory.names.index(name)
         groups = [group for place, group in enumerate(memory.notes.groups) if place != index]
-        names = [one for one in memory.names if one != name]
+        names = [one for place, one in enumerate(memory.names) if place != index]
         self._remember(names, without_recording(memory.tensors, index), replace(memory.notes, groups=groups))
         self._log(_UNDONE, [name], note)
         return self

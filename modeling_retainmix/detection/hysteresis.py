@@ -35,8 +35,9 @@ class Hysteresis:
 
     def update(self, is_anomalous: bool | None) -> bool:
         """Take the next decision and return whether the alarm is on; None, a clip that cannot be read, is left out."""
-        if is_anomalous is not None:
-            self._recent.append(bool(is_anomalous))
+        if is_anomalous is None:
+            return self.is_raised
+        self._recent.append(bool(is_anomalous))
         count = sum(self._recent)
         if count >= self._raise_at:
             self.is_raised = True

@@ -166,10 +166,11 @@ class ReferenceMemory:
         assert held_out is not None
         distances = self.scores.normalized(self.scores.distances(held_out.vectors)).double().numpy()
         recording = held_out.recording_index.numpy()
-        unit = unit_index(np.arange(len(held_out.names)), held_out.groups)[recording]
+        unit = unit_index(held_out.first_copy, held_out.groups)[recording]
         domain = deciding_domains(distances, recording, self._settings.reduce)
         part = np.full(len(recording), 2)  # they need not be as long as the references
-        return NormalScores(distances.min(axis=1), recording, unit, part, domain)
+        scores = NormalScores(distances.min(axis=1), recording, unit, part, domain)
+        return scores.of(held_out.first_copy[recording] == recording)
 
     def _domain(self, name: str | None) -> int | None:
         """Return the index of a domain that decides; None: all count."""

@@ -3,13 +3,14 @@
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import pad
@@ -26,6 +27,7 @@ from modeling_retainmix.json_files import read_json
 
 SETTINGS_FILE = "detector.json"
 REFERENCES_FILE = "references.safetensors"
+LOCK_FILE = ".lock"
 
 # Names of settings and tensors in detectors that were saved by version 0.1, and what they are called now.
 OLD_NAMES = {
@@ -78,6 +80,22 @@ def write_detector(
     content |= {} if notes is None else notes.to_json()
     (folder / SETTINGS_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     save_file({**references, **({} if notes is None else notes.tensors())}, folder / REFERENCES_FILE)
+
+
+@contextmanager
+def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep other processes from changing a saved detector from its loading to its saving: they wait for their turn.
+
+    Who only reads it needs no lock.
+
+    Args:
+        folder: of the detector; without one nothing is locked.
+    """
+    if not Path(folder).is_dir():
+        yield
+        return
+    with FileLock(Path(folder, LOCK_FILE)):
+        yield
 
 
 def read_unchanged(folder: Path, read: Callable[[], T]) -> T:

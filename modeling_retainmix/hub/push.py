@@ -17,6 +17,7 @@ IGNORED = (
     "checkpoint-*/*",
     ".checkpoint-staging/*",
     ".making-*",
+    ".lock",
     "runs/*",
     "*.tmp",
     "__pycache__/*",

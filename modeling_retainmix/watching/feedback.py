@@ -2,9 +2,11 @@
 
 import os
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from modeling_retainmix.detection.detector import AnomalyDetector
+from modeling_retainmix.detection.saved_detector import locked
 from modeling_retainmix.watching.recording import Recording
 from modeling_retainmix.watching.state import WatchState
 from modeling_retainmix.watching.watcher import content_of
@@ -16,18 +18,19 @@ def confirm_recording(
     which: str,
     note: str = "",
     channel: int | str | None = None,
+    far_channel: int | str | None = None,
 ) -> Recording:
     """Make a recording a reference, as a person judged it normal, and save the detector.
 
     A running watch reads the detector again. The recording counts as normal for the alarm from then on. What was done
-    before a kill is not done twice.
+    before a kill is not done twice. Where the references are of sessions, recordings of one day are one session.
 
     Args:
         state: of the watch.
         detector: its folder.
         which: number of the recording, or its file, or the name of its file.
         note: why, or who said so, for the detector's log.
-        channel: of a recording with several channels, as the watch takes it.
+        channel, far_channel: of a recording with several channels, as the watch takes them.
 
     Returns:
         The recording.
@@ -48,10 +51,17 @@ def confirm_recording(
         raise FileNotFoundError(f"{recording.path} is gone or has changed: a reference needs the file as it was")
     path = Path(recording.path)
     name = f"{path.stem}-{recording.content[:8]}{path.suffix}"  # detectors keep names alone, which may come twice
-    with state.transaction():  # one after another
+    with state.transaction(), locked(detector):
         known = AnomalyDetector.from_pretrained(detector)
         if name not in known.reference_names:
-            known.confirm_normal([{"path": name, "bytes": file.read_bytes()}], channel=channel, note=note)
+            day = f"confirmed, of {datetime.fromtimestamp(recording.recorded).date()}"
+            known.confirm_normal(
+                [{"path": name, "bytes": file.read_bytes()}],
+                channel=channel,
+                far_channel=far_channel,
+                groups=[day] if known.threshold_basis().unit == "groups" else None,
+                note=note,
+            )
             known.save_pretrained(detector)
         state.set_confirmed(recording.number, name)
     return replace(recording, confirmed=name)
@@ -63,7 +73,7 @@ def undo_recording(state: WatchState, detector: str | os.PathLike[str], which: s
     name = recording.confirmed
     if name is None:
         raise ValueError(f"{recording.path} is not confirmed as normal, so there is nothing to undo")
-    with state.transaction():
+    with state.transaction(), locked(detector):
         known = AnomalyDetector.from_pretrained(detector)
         if name in known.reference_names:
             known.undo_confirm(name, note)

@@ -46,11 +46,13 @@ class DetectorJudge:
         folder: of the detector.
         false_alarm_rate: share of normal recordings that may be called anomalous.
         channel: of recordings with several channels: an index from 0, or "mean".
+        far_channel: of the same recordings, for a detector with two microphones.
         device: where the encoder computes; None: the GPU if there is one.
         on_problem: called with a sentence when the detector has changed and cannot be read; the earlier one goes on.
 
     Raises:
-        ValueError, FileNotFoundError: no detector, or one with too few references for thresholds.
+        ValueError, FileNotFoundError: no detector, one with too few references for thresholds, or one that hears
+            another number of microphones than there are channels.
     """
 
     def __init__(
@@ -58,10 +60,12 @@ class DetectorJudge:
         folder: str | os.PathLike[str],
         false_alarm_rate: float = 0.1,
         channel: int | str | None = None,
+        far_channel: int | str | None = None,
         device: str | None = None,
         on_problem: Callable[[str], None] = warnings.warn,
     ) -> None:
-        self._folder, self._rate, self._channel, self._device = Path(folder), false_alarm_rate, channel, device
+        self._folder, self._rate, self._device = Path(folder), false_alarm_rate, device
+        self._channels = {"channel": channel, "far_channel": far_channel}
         self._on_problem = on_problem
         self._states: _States = {}
         if not (self._folder / SETTINGS_FILE).is_file():
@@ -86,7 +90,7 @@ class DetectorJudge:
         clips: list[ClipScore] = []
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            self._detector.score([path], channel=self._channel, on_score=clips.append)
+            self._detector.score([path], **self._channels, on_score=clips.append)
             (clip,) = clips
             threshold = self._threshold(clip.num_windows)
         texts = [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
@@ -99,6 +103,14 @@ class DetectorJudge:
         copy = tempfile.TemporaryDirectory(prefix="retainmix-watch-", ignore_cleanup_errors=True)
         self._states = _copy_unchanged(self._folder, Path(copy.name))
         detector: Any = AnomalyDetector.from_pretrained(copy.name, device=self._device)
+        microphones, far_channel = detector.settings.microphones, self._channels["far_channel"]
+        if (microphones == "near") != (far_channel is None):
+            raise ValueError(
+                f"{self._folder} hears two microphones (microphones={microphones!r}): name the far one's channel of the "
+                "recordings, far_channel= (--far-channel)"
+                if far_channel is None
+                else f"{self._folder} hears one microphone, so there is no far_channel= (--far-channel): leave it out"
+            )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             basis = detector.threshold_basis(self._rate)

@@ -29,10 +29,13 @@ def confirm(
     They become references of the detector, until `retainmix undo` takes them back.
     """
     say(f"adding {', '.join(map(str, recordings))} to the references of {detector}")
-    ready = load_detector(detector)
-    files = read_recordings(recordings)
-    ready.confirm_normal(files, None, group, channel, far=far, far_channel=far_channel, groups=sessions, note=note)
-    ready.save_pretrained(detector)
+    from modeling_retainmix.detection.saved_detector import locked
+
+    with locked(detector):
+        ready = load_detector(detector)
+        files = read_recordings(recordings)
+        ready.confirm_normal(files, None, group, channel, far=far, far_channel=far_channel, groups=sessions, note=note)
+        ready.save_pretrained(detector)
     count = len(ready.reference_names)
     for file in files:
         record = {"confirmed": file.name, "detector": detector, "references": count}
@@ -48,11 +51,14 @@ def undo(
 ) -> None:
     """Take back what was confirmed as normal."""
     say(f"taking {', '.join(names)} from the references of {detector}")
-    ready = load_detector(detector)
+    from modeling_retainmix.detection.saved_detector import locked
+
     names = [Path(name).name for name in names]  # as the detector knows them
-    for name in names:
-        ready.undo_confirm(name, note)
-    ready.save_pretrained(detector)
+    with locked(detector):
+        ready = load_detector(detector)
+        for name in names:
+            ready.undo_confirm(name, note)
+        ready.save_pretrained(detector)
     count = len(ready.reference_names)
     for name in names:
         show({"undone": name, "detector": detector, "references": count}, f"{name} is no reference any more", json)

@@ -66,6 +66,7 @@ def fit(
     from modeling_retainmix import AnomalyDetector
     from modeling_retainmix.audio_files import find_recordings
     from modeling_retainmix.detection.machines import machine_folders, part_of_machine
+    from modeling_retainmix.detection.saved_detector import locked
 
     how: dict[str, Any] = {"channel": channel, "far": far, "far_channel": far_channel}
 
@@ -83,7 +84,7 @@ def fit(
         show(record, _sentence(record), json)
 
     if not machines:
-        with when_stopped(f"{output} is as it was; run the same command again"):
+        with when_stopped(f"{output} is as it was; run the same command again"), locked(output):
             detector = AnomalyDetector.from_pretrained(str(output) if add else model, **chosen)
             fit_one(detector, references, output)
         return
@@ -92,8 +93,9 @@ def fit(
     with when_stopped(f"the detectors that are reported are in {output}; run the same command again for all"):
         for name, folder in folders.items():
             say(f"{name}:")
-            detector = empty or AnomalyDetector.from_pretrained(output / name)
-            fit_one(detector, [part_of_machine(folder, "train")], output / name, name)
+            with locked(output / name):
+                detector = empty or AnomalyDetector.from_pretrained(output / name)
+                fit_one(detector, [part_of_machine(folder, "train")], output / name, name)
 
 
 def _check_output(output: Path, references: list[Path]) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from retainmix_cli import exit_codes
 from retainmix_cli.detectors import check_places
-from retainmix_cli.options import Channel, Detector, FalseAlarmRate
+from retainmix_cli.options import Channel, Detector, FalseAlarmRate, FarChannel
 from retainmix_cli.output import Json, say, show
 
 MICROPHONE = "default"  # the system's own choice of an input
@@ -24,6 +24,7 @@ def watch(
     poll: Annotated[float, typer.Option(min=0.01, help="Seconds between looks at the folder.")] = 5.0,
     once: Annotated[bool, typer.Option("--once", help="Score what is there, and end.")] = False,
     channel: Channel = None,
+    far_channel: FarChannel = None,
     command: Annotated[list[str] | None, typer.Option(help="Run it for each recording, JSON on its input.")] = None,
     post: Annotated[list[str] | None, typer.Option(metavar="URL", help="POST JSON for each recording.")] = None,
     mqtt: Annotated[list[str] | None, typer.Option(metavar="HOST[:PORT]/TOPIC", help="Publish JSON likewise.")] = None,
@@ -73,7 +74,7 @@ def watch(
     if confirm is not None or undo is not None:
         with WatchState(place) as remembered:
             if confirm is not None:
-                done = confirm_recording(remembered, detector, confirm, note, channel)
+                done = confirm_recording(remembered, detector, confirm, note, channel, far_channel)
                 say(f"{done.path} is a reference of {detector} now; --undo {done.number} takes it back")
             if undo is not None:
                 done = undo_recording(remembered, detector, undo, note)
@@ -86,7 +87,9 @@ def watch(
         hooks = make_hooks(command or [], post or [], mqtt or [])
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    judge = DetectorJudge(detector, false_alarm_rate, channel, on_problem=lambda problem: say(f"warning: {problem}"))
+    judge = DetectorJudge(
+        detector, false_alarm_rate, channel, far_channel, on_problem=lambda problem: say(f"warning: {problem}")
+    )
     recorder = None
     if microphone is not None:
         device = int(microphone) if microphone.isdecimal() else microphone

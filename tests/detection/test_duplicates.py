@@ -98,7 +98,7 @@ def test_copies_are_named_in_one_message():
     names = list("abcdef")
     assert describe_copies(np.asarray([0, 1, 2, 3, 4, 5]), names) is None
     message = describe_copies(np.asarray([0, 1, 0, 3, 1, 0]), names)
-    assert "among the references: a = c = f; b = e: copies are left out together" in message
+    assert "among the references: a = c = f; b = e: copies count as one recording in thresholds" in message
     assert "a = c = f: copies" in describe_copies(np.asarray([0, 1, 0, 3, 1, 0]), names, since=5)
 
 
