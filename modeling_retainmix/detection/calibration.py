@@ -7,8 +7,10 @@ import numpy as np
 import torch
 
 from modeling_retainmix.detection.duplicates import group_copies
-from modeling_retainmix.detection.threshold import CalibrationScores, calibration_scores
+from modeling_retainmix.detection.threshold import CalibrationScores, calibration_scores, needed_units
 from modeling_retainmix.detection.windows import Reduction
+
+HELD_OUT = 2  # a part of normal scores, beside 0 and 1, the references' domains
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class NormalScores:
         values: [n] scores.
         recording: [n] the recording of each window, ascending.
         unit: [n] what is left out together: a group of recordings, or one recording with its copies.
-        part: [n] by which the usual length of a recording is told, such as the domain.
+        part: [n] by which the usual length of a recording is told: the domain of a reference, or `HELD_OUT`.
         domain: [n] index of the domain that decides for the recording, see `deciding_domains`.
     """
 
@@ -63,6 +65,11 @@ class NormalScores:
         columns = (self.values, self.recording, self.unit, self.part, self.domain)
         return NormalScores(*(column[rows] for column in columns))
 
+    def held_out_beside_references(self) -> "NormalScores | None":
+        """Return the held-out recordings among these; None: there are none, or nothing else."""
+        rows = self.part == HELD_OUT
+        return self.of(rows) if rows.any() and not rows.all() else None
+
     def joined(self, other: "NormalScores") -> "NormalScores":
         """Return these and the windows of further recordings, none of whose units is the same."""
         numbered = (other.values, other.recording + 1 + self.recording.max(), other.unit + 1 + self.unit.max())
@@ -73,9 +80,16 @@ class NormalScores:
         )
         return NormalScores(*(np.concatenate(pair) for pair in columns))
 
-    def stretches(self, num_windows: int, reduce: Reduction) -> CalibrationScores:
-        """Score stretches as long as a clip, see `calibration_scores`; their `recording` is the unit of each."""
-        found = calibration_scores(self.values, self.recording, self.part, num_windows, reduce)
+    def stretches(self, num_windows: int, reduce: Reduction, rate: float) -> CalibrationScores:
+        """Score stretches as long as a clip, see `calibration_scores`; their `recording` is the unit of each.
+
+        Args:
+            num_windows: of the clip.
+            reduce: how windows make the score of a clip.
+            rate: of false alarms; stretches are so short that there are enough units for it.
+        """
+        least = needed_units(rate)
+        found = calibration_scores(self.values, self.recording, self.part, num_windows, reduce, self.unit, least)
         recordings, first = np.unique(self.recording, return_index=True)
         units = self.unit[first][np.searchsorted(recordings, found.recording)]
         return CalibrationScores(found.values, units, found.num_stretches)

@@ -12,6 +12,9 @@ from modeling_retainmix.detection.domain_scores import DomainScores
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.threshold import CalibrationScores
 from modeling_retainmix.detection.vector_layout import VectorLayout
+from modeling_retainmix.detection.windows import Reduction
+
+SMALLEST_P = 0.05  # p-values come from enough normal recordings for it, where there are so many
 
 
 class Anomaly(NamedTuple):
@@ -49,6 +52,30 @@ def conformal_p_values(scores: np.ndarray, normal: CalibrationScores) -> np.ndar
     not_below = np.append(np.cumsum(weights[order][::-1])[::-1], 0.0)
     reached = not_below[np.searchsorted(values[order], scores, side="left")]
     return np.where(np.isnan(scores), np.nan, _of_clip((1 + reached) / (count + 1), normal.num_stretches))
+
+
+def normal_p_values(
+    scores: np.ndarray, normal: NormalScores, num_windows: int, reduce: Reduction, rate: float
+) -> np.ndarray:
+    """Return the p-values of clips of one length, [clips] float64, see `conformal_p_values`.
+
+    Where references have joined held-out recordings that are too few, a clip that scores no higher than one of these
+    has the p-value that they alone give it, if it is larger.
+
+    Args:
+        scores: [clips], NaN where there is none.
+        normal: of the windows of normal recordings.
+        num_windows: of each clip.
+        reduce: how windows make the score of a clip.
+        rate: the smallest p-value that is asked for, see `NormalScores.stretches`.
+    """
+    p_values = conformal_p_values(scores, normal.stretches(num_windows, reduce, rate))
+    held_out = normal.held_out_beside_references()
+    if held_out is None:
+        return p_values
+    stretches = held_out.stretches(num_windows, reduce, rate)
+    alone = np.where(scores > stretches.values.max(), 0.0, conformal_p_values(scores, stretches))
+    return np.maximum(p_values, alone)
 
 
 class CrossScores:
@@ -115,7 +142,7 @@ class CrossScores:
         p_values = np.full(len(clip_scores), np.nan)
         for count in np.unique(num_windows[num_windows > 0]):
             rows = num_windows == count
-            stretches = normal.stretches(int(count), settings.reduce)
+            stretches = normal.stretches(int(count), settings.reduce, SMALLEST_P)
             values, weights, _ = _weighted(stretches)
             total = np.ones(int(rows.sum()))
             for column, unit in enumerate(self.units):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from modeling_retainmix.detection.calibration import HeldOut, deciding_domains
-from modeling_retainmix.detection.conformal import Anomaly, conformal_p_values, discoveries
+from modeling_retainmix.detection.conformal import SMALLEST_P, Anomaly, discoveries, normal_p_values
 from modeling_retainmix.detection.duplicates import describe_copies
 from modeling_retainmix.detection.groups import recording_groups
 from modeling_retainmix.detection.inputs import check_normal, clip_sources
@@ -20,8 +20,6 @@ from modeling_retainmix.user_warnings import warn
 
 DecisionMethod = ThresholdMethod | Literal["cross"]
 PValueMethod = Literal["quantile", "cross"]
-
-_SMALLEST_P = 0.05  # references join held-out recordings that are too few for it
 
 OnError = Callable[[Exception], None]
 
@@ -241,8 +239,9 @@ class DecidingDetector(ScoringDetector):
     ) -> Self:
         """Take thresholds and p-values from healthy recordings that are no references; forget earlier ones.
 
-        Where they are of too few groups for a rate, the references' scores join them. They are saved with the
-        detector, and scored anew when references are added.
+        Where they are of too few groups for a rate, the references' scores join them, which may raise a threshold and
+        never lowers it below the largest score of a held-out recording. They are saved with the detector, and scored
+        anew when references are added.
 
         Args:
             audio, sampling_rate, channel, far, far_channel: as in `fit`; None: undo, and take thresholds from the
@@ -299,7 +298,7 @@ class DecidingDetector(ScoringDetector):
         memory, is_cross = self._fitted(), method == "cross"
         if is_cross:
             self._check_cross(per_domain)
-        memory.normal_scores(_SMALLEST_P)  # before clips are read: the references may be too few
+        memory.normal_scores(SMALLEST_P)  # before clips are read: the references may be too few
         clips = self._clip_scores(audio, sampling_rate, channel, far, far_channel, on_error, is_cross)
         if is_cross:
             common = (memory.cross_normal_scores, clips.num_windows, self.settings)
@@ -308,9 +307,9 @@ class DecidingDetector(ScoringDetector):
         for kind in np.unique(kinds[clips.num_windows > 0]):
             rows = kinds == kind
             first = int(rows.argmax())
-            normal = memory.normal_scores(_SMALLEST_P, clips.domains(per_domain)[first])
-            stretches = normal.stretches(int(clips.num_windows[first]), self.settings.reduce)
-            clips.p_values[rows] = conformal_p_values(clips.scores[rows], stretches)
+            normal = memory.normal_scores(SMALLEST_P, clips.domains(per_domain)[first])
+            length = int(clips.num_windows[first]), self.settings.reduce, SMALLEST_P
+            clips.p_values[rows] = normal_p_values(clips.scores[rows], normal, *length)
         return clips
 
     def _clip_scores(

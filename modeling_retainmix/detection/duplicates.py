@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 NUM_VALUES = 64  # of a fingerprint
 
-_TOLERANCE = 0.1  # relative distance of fingerprints: rounding 20 dB below the clip, as of quiet clips in 8 bit
+_TOLERANCE = 0.1  # relative distance of fingerprints: rounding 20 dB below the clip's high frequencies
 _BLOCK = 1024  # recordings that are compared with all others at a time
 _SIGNS = np.random.default_rng(0).choice(np.asarray([-1.0, 1.0]), 16384)
 
@@ -20,8 +20,9 @@ _SIGNS = np.random.default_rng(0).choice(np.asarray([-1.0, 1.0]), 16384)
 def fingerprint(waveform: np.ndarray) -> np.ndarray:
     """Summarize a clip so that copies are alike and other clips of the same machine are not.
 
-    Every 64th of the clip, without the clip's mean, is projected on a fixed pattern of random signs, and the result
-    scaled to length 1: rounding moves it a little, another recording as far as a random vector lies away.
+    Of the clip's second differences, in which a hum or an offset that all recordings share hardly counts, every 64th
+    is projected on a fixed pattern of random signs, and the result scaled to length 1: rounding to 16 bits moves it a
+    little, another recording as far as a random vector lies away.
 
     Args:
         waveform: [samples] float.
@@ -30,9 +31,8 @@ def fingerprint(waveform: np.ndarray) -> np.ndarray:
         [`NUM_VALUES`] float32.
     """
     values = np.zeros(NUM_VALUES)
-    mean = waveform.mean(dtype=np.float64) if len(waveform) else 0.0  # a constant offset is all clips' alike
-    for index, part in enumerate(np.array_split(waveform, NUM_VALUES)):
-        values[index] = (part.astype(np.float64) - mean) @ np.resize(_SIGNS, len(part))
+    for index, part in enumerate(np.array_split(np.diff(waveform.astype(np.float64), n=2), NUM_VALUES)):
+        values[index] = part @ np.resize(_SIGNS, len(part))
     length = np.linalg.norm(values)
     return (values / length if length > 0 else values).astype(np.float32)
 

@@ -66,4 +66,6 @@ class ThresholdBasis:
 
         Of shorter normal recordings the stretches are as long as these.
         """
-        return np.empty(0) if self.normal is None else np.sort(self.normal.stretches(num_windows, self.reduce).values)
+        if self.normal is None:
+            return np.empty(0)
+        return np.sort(self.normal.stretches(num_windows, self.reduce, self.false_alarm_rate).values)

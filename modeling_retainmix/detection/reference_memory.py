@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from modeling_retainmix.detection.calibration import NormalScores, check_held_out, deciding_domains
+from modeling_retainmix.detection.calibration import HELD_OUT, NormalScores, check_held_out, deciding_domains
 from modeling_retainmix.detection.clip_embedding import ClipEmbeddings
 from modeling_retainmix.detection.conformal import CrossScores
 from modeling_retainmix.detection.domain_scores import DomainScores
@@ -19,6 +19,7 @@ from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.detection.threshold import ThresholdMethod, needed_units, score_threshold
 from modeling_retainmix.detection.trait_differences import describe_differences
 from modeling_retainmix.detection.vector_layout import VectorLayout
+from modeling_retainmix.user_warnings import warn
 
 
 class ReferenceMemory:
@@ -76,9 +77,25 @@ class ReferenceMemory:
         if num_windows < 1:
             raise ValueError(f"num_windows={num_windows}: a clip has at least 1 window")
         normal = self.normal_scores(false_alarm_rate, domain)
-        stretches = normal.stretches(num_windows, self._settings.reduce)
+        length = num_windows, self._settings.reduce, false_alarm_rate
+        stretches = normal.stretches(*length)
         common = (false_alarm_rate, method, self.scores.lower_bound, stretches.recording, stretches.num_stretches)
-        return score_threshold(stretches.values, *common, unit=self.unit_name)
+        threshold = score_threshold(stretches.values, *common, unit=self.unit_name)
+        held_out = normal.held_out_beside_references()
+        if self._settings.backend == "whitened" and held_out is None and HELD_OUT not in normal.part:
+            self._warn_of_lost_covariance()
+        if held_out is None or method != "quantile":
+            return threshold
+        return max(threshold, float(held_out.stretches(*length).values.max()))
+
+    def _warn_of_lost_covariance(self) -> None:
+        """Warn where one of the references cannot be scored by a covariance of the others."""
+        count = len(np.unique(self.units))
+        if count <= len(self.scores.domains) + 1:
+            warn(
+                f"{count} {self.unit_name} are too few for a threshold by backend='whitened': without one of them the "
+                "others have no covariance, so normal clips exceed it more often than the rate says: add references"
+            )
 
     @property
     def unit_name(self) -> str:
@@ -89,6 +106,8 @@ class ReferenceMemory:
         """Return the scores that thresholds come from.
 
         They are those of the held-out recordings, joined by the references' where the former are too few for a rate.
+        References of the same sessions score lower, so they may only raise what follows from held-out recordings alone
+        (`threshold`, `normal_p_values`).
 
         Args:
             rate: of false alarms.
@@ -168,7 +187,7 @@ class ReferenceMemory:
         recording = held_out.recording_index.numpy()
         unit = unit_index(held_out.first_copy, held_out.groups)[recording]
         domain = deciding_domains(distances, recording, self._settings.reduce)
-        part = np.full(len(recording), 2)  # they need not be as long as the references
+        part = np.full(len(recording), HELD_OUT)  # they need not be as long as the references
         scores = NormalScores(distances.min(axis=1), recording, unit, part, domain)
         return scores.of(held_out.first_copy[recording] == recording)
 

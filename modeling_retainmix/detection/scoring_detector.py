@@ -170,8 +170,12 @@ class ScoringDetector:
                 domains or groups that do not fit the clips, the same recording in both domains, or far clips that are
                 missing, too many, of another length, or not read.
         """
-        self._memory = None
-        return self.add_references(reference, sampling_rate, domains, channel, far, far_channel, groups)
+        before, self._memory = self._memory, None
+        try:
+            return self.add_references(reference, sampling_rate, domains, channel, far, far_channel, groups)
+        except BaseException:
+            self._memory = before
+            raise
 
     def add_references(
         self,

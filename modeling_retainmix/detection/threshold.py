@@ -41,12 +41,14 @@ def calibration_scores(
     is_target_domain: np.ndarray,
     num_windows: int = 1,
     reduce: Reduction = "max",
+    unit: np.ndarray | None = None,
+    least_units: int = 1,
 ) -> CalibrationScores:
     """Score stretches of the references that are as long as a clip, or as long as the references allow.
 
     A stretch is a run of successive windows of one recording, so that the dependence of its windows is in its score.
-    It has as many windows as the clip, but no more than half of the recordings of each domain have; recordings with
-    fewer windows are left out.
+    It has as many windows as the clip, but no more than half of the recordings of each domain have, and no more than
+    leaves `least_units` units; recordings with fewer windows are left out.
 
     Args:
         window_scores: [n] of the references' windows, each from references without its recording.
@@ -54,12 +56,17 @@ def calibration_scores(
         is_target_domain: [n] bool, the domain of each window.
         num_windows: of the clip that a threshold is needed for.
         reduce: how windows make the score of a clip, see `Windows`.
+        unit: [n] what the recording of each window belongs to, such as a session; None: each is one of its own.
+        least_units: how many units have to have a stretch, or all where there are fewer.
     """
     if reduce == "first":
         num_windows = 1
     recordings, starts, counts = np.unique(recording_index, return_index=True, return_counts=True)
     domains = is_target_domain[starts]
     length = min(num_windows, *(int(np.median(counts[domains == domain])) for domain in np.unique(domains)))
+    units = recordings if unit is None else unit[starts]
+    longest = sorted((int(counts[units == one].max()) for one in np.unique(units)), reverse=True)
+    length = min(length, longest[min(least_units, len(longest)) - 1])
     values, recording = [], []
     for index, start, count in zip(recordings, starts, counts, strict=True):
         if count < length:

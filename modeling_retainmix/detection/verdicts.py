@@ -8,12 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from modeling_retainmix.detection.conformal import conformal_p_values
+from modeling_retainmix.detection.conformal import SMALLEST_P, normal_p_values
 from modeling_retainmix.detection.deciding_detector import DecidingDetector
 from modeling_retainmix.detection.threshold import ThresholdMethod
 from modeling_retainmix.detection.windows import ClipScore
-
-_P_VALUE_RATE = 0.05  # p-values come from the normal recordings of this rate, as those of `AnomalyDetector.p_values`
 
 
 class Verdict(NamedTuple):
@@ -66,7 +64,7 @@ class Verdicts:
         self.num_missing = basis.num_missing
         if method == "gamma":
             self.num_missing = max(2 - basis.num_units, 0)
-        self._normal = detector.threshold_basis(_P_VALUE_RATE).normal
+        self._normal = detector.threshold_basis(SMALLEST_P).normal  # as `AnomalyDetector.p_values`
         self._reduce = basis.reduce
 
         @cache
@@ -79,7 +77,7 @@ class Verdicts:
         """Return the verdict of a clip by its score and its number of windows."""
         if self._normal is None:
             return NO_VERDICT
-        (p_value,) = conformal_p_values(np.asarray([score]), self._normal.stretches(num_windows, self._reduce))
+        (p_value,) = normal_p_values(np.asarray([score]), self._normal, num_windows, self._reduce, SMALLEST_P)
         if self.num_missing:
             return Verdict(float(p_value), None, None)
         threshold = self._threshold(num_windows)

@@ -71,7 +71,8 @@ class Findings:
     """What is to be said of all recordings.
 
     Attributes:
-        recordings: those that can be read, most anomalous first: by p-value, then by score.
+        recordings: those that can be read, most anomalous first: by how far each score lies above the threshold for
+            its length; where there are no thresholds, by p-value, then by score.
         unreadable: why others cannot be read, a sentence each, which names the file.
         basis: what thresholds rest on.
         has_groups: whether recording sessions are named.
@@ -141,7 +142,7 @@ def collect_findings(
     )
     order = sorted(
         (index for index, judgement in enumerate(judgements) if judgement.num_windows),
-        key=lambda index: (np.nan_to_num(judgements[index].p_value, nan=1.0), -judgements[index].score),
+        key=lambda index: _rank(judgements[index]),
     )
     if not order:
         raise _none_readable(unreadable)
@@ -167,6 +168,16 @@ def collect_findings(
         model=_describe_model(detector),
         settings=detector.settings.to_dict(),
     )
+
+
+def _rank(judgement: Judgement) -> tuple[float, float]:
+    """Order judgements, the most anomalous first.
+
+    A p-value alone would not do: that of a long recording is bounded from below by its length, whatever its score.
+    """
+    if judgement.is_anomalous is None:
+        return float(np.nan_to_num(judgement.p_value, nan=1.0)), -judgement.score
+    return 0.0, judgement.threshold - judgement.score
 
 
 def _listed(recordings: Any) -> tuple[dict[Path, str], list[str]]:

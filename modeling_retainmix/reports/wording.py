@@ -2,7 +2,10 @@
 
 import math
 
+import numpy as np
+
 from modeling_retainmix.audio import SAMPLING_RATE
+from modeling_retainmix.detection.conformal import SMALLEST_P, normal_p_values
 from modeling_retainmix.detection.judgement import Judgement, ThresholdBasis
 from modeling_retainmix.detection.threshold import needed_units
 from modeling_retainmix.reports.findings import Detail, Findings
@@ -65,10 +68,18 @@ def verdict_sentence(judgement: Judgement, basis: ThresholdBasis) -> str:
         sentence = f"{score} {side} the threshold {number(judgement.threshold)}."
     if math.isnan(judgement.p_value):
         return sentence
-    if judgement.p_value <= 1 / (basis.num_units + 1) + 1e-9:
+    if judgement.p_value <= (least := _least_p_value(basis, judgement.num_windows)) + 1e-9:
         none = f"None of the {_count(basis.num_units, basis.noun)} that thresholds rest on scored as high"
-        return f"{sentence} {none} (p = {p_value_text(judgement.p_value)}, the least that they can give)."
+        length = " a recording of this length" if least > 1 / (basis.num_units + 1) + 1e-9 else ""
+        return f"{sentence} {none} (p = {p_value_text(judgement.p_value)}, the least that they can give{length})."
     return f"{sentence} About {_percent(judgement.p_value)} of healthy recordings would score as high."
+
+
+def _least_p_value(basis: ThresholdBasis, num_windows: int) -> float:
+    """Return the p-value of a recording of so many windows that scores higher than all normal ones."""
+    assert basis.normal is not None  # there is no p-value else
+    highest = np.asarray([np.inf])
+    return float(normal_p_values(highest, basis.normal, num_windows, basis.reduce, SMALLEST_P)[0])
 
 
 def excerpt_sentence(detail: Detail) -> str:

@@ -106,8 +106,8 @@ class DetectorJudge:
         microphones, far_channel = detector.settings.microphones, self._channels["far_channel"]
         if (microphones == "near") != (far_channel is None):
             raise ValueError(
-                f"{self._folder} hears two microphones (microphones={microphones!r}): name the far one's channel of the "
-                "recordings, far_channel= (--far-channel)"
+                f"{self._folder} hears two microphones (microphones={microphones!r}): name the far one's channel, "
+                "far_channel= (--far-channel)"
                 if far_channel is None
                 else f"{self._folder} hears one microphone, so there is no far_channel= (--far-channel): leave it out"
             )

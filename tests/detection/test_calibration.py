@@ -1,9 +1,11 @@
 """Scores of normal windows: their stretches, units and deciding domains."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from modeling_retainmix.detection.calibration import NormalScores, deciding_domains
+from modeling_retainmix.detection.calibration import HELD_OUT, NormalScores, deciding_domains
 
 
 def columns(values, recording, unit):
@@ -13,9 +15,28 @@ def columns(values, recording, unit):
 
 def test_stretches_are_of_recordings_and_weigh_by_unit():
     scores = columns([1, 5, 2, 7, 3, 4], [0, 0, 1, 1, 4, 4], [0, 0, 0, 0, 4, 4])
-    values, unit, num_stretches = scores.stretches(2, "max")
+    values, unit, num_stretches = scores.stretches(2, "max", 0.3)
     assert (values.tolist(), unit.tolist(), num_stretches) == ([5, 7, 4], [0, 0, 4], 1)
     assert scores.num_units == 2
+
+
+def test_stretches_are_so_short_that_the_units_suffice_for_the_rate():
+    counts = [1, 1, 1, 1, 3, 3, 3, 3, 3]
+    recording = np.repeat(np.arange(9), counts)
+    scores = columns(np.arange(len(recording)), recording, recording)
+    assert len(set(scores.stretches(3, "max", 0.2)[1])) == 5  # 4 are enough for 20 %
+    for rate in (0.1, 0.01):
+        _, units, num_stretches = scores.stretches(3, "max", rate)
+        assert (len(set(units)), num_stretches) == (9, 3)
+    in_sessions = columns(np.arange(len(recording)), recording, np.asarray([0, 0, 2, 3, 0, 2, 3, 7, 8])[recording])
+    assert len(set(in_sessions.stretches(3, "max", 0.1)[1])) == 5  # every session has a long one
+
+
+def test_held_out_scores_stand_beside_references_or_alone():
+    references, held_out = columns([1, 2], [0, 1], [0, 1]), columns([3, 4], [0, 1], [0, 1])
+    held_out = replace(held_out, part=held_out.part + HELD_OUT)
+    assert references.held_out_beside_references() is held_out.held_out_beside_references() is None
+    assert references.joined(held_out).held_out_beside_references().values.tolist() == [3, 4]
 
 
 def test_joined_scores_keep_units_apart():

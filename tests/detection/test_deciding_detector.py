@@ -168,9 +168,37 @@ def test_where_held_out_recordings_are_too_few_then_references_join_them(load, m
     detector = load().fit(references, RATE)
     left_out = detector._fitted().scores.leave_one_out()
     detector.calibrate(held_out, RATE)
-    both = np.sort(np.concatenate([left_out, detector.score(held_out, RATE)]))
+    scores = detector.score(held_out, RATE)
+    both = np.sort(np.concatenate([left_out, scores]))
     assert detector.threshold(0.1) == pytest.approx(both[11], rel=1e-5)
-    assert detector.threshold(0.2) == pytest.approx(np.sort(detector.score(held_out, RATE))[-1], rel=1e-5)
+    assert detector.threshold(0.2) == pytest.approx(np.sort(scores)[-1], rel=1e-5)
+
+
+def test_references_that_join_held_out_recordings_never_lower_what_these_say(load, machine):
+    detector = load().fit(machine(20), RATE)
+    held_out, tests = machine(4, spread_db=12), machine(40, spread_db=12)
+    detector.calibrate(held_out, RATE)
+    highest = detector.score(held_out, RATE).max()
+    left_out = np.sort(detector._fitted().scores.leave_one_out())
+    assert highest > left_out[-1]  # else nothing is shown
+    assert detector.threshold(0.15) == pytest.approx(highest, rel=1e-5)  # of 24, rank 21 would be a reference's
+    p_values, scores = detector.p_values(tests, RATE), detector.score(tests, RATE)
+    held = np.sort(detector.score(held_out, RATE))
+    below = scores <= highest * (1 - 1e-6)
+    alone = np.asarray([(1 + (held >= score).sum()) / 5 for score in scores])
+    assert below.any() and (~below).any()
+    assert (p_values[below] >= alone[below] - 1e-9).all()
+    joined = np.concatenate([left_out, held])
+    expected = np.asarray([(1 + (joined >= score).sum()) / 25 for score in scores])
+    np.testing.assert_allclose(p_values[~below], expected[~below])
+    assert ((p_values <= 0.15) == detector.decide(tests, RATE, 0.15)).all()
+
+
+def test_a_held_out_recording_that_is_given_twice_counts_once(load, machine):
+    detector, held_out = load().fit(machine(12), RATE), machine(3)
+    with pytest.warns(UserWarning, match="more than once among the held-out recordings: clip 0 = clip 3 = clip 4:"):
+        detector.calibrate(np.concatenate([held_out, 0.5 * held_out[:1], held_out[:1]]), RATE)
+    assert detector.threshold_basis(0.25).num_units == 3
 
 
 def test_when_held_out_recordings_are_references_or_of_their_sessions_then_error_names_them(load, machine):

@@ -441,3 +441,12 @@ def test_when_a_clip_to_explain_is_too_short_then_error_names_it(tiny_checkpoint
 def test_when_the_map_would_not_add_up_then_error_says_what_is_needed(tiny_checkpoint, references, settings):
     with pytest.raises(ValueError, match="explain needs backend='mahalanobis', or 'knn' with k=1"):
         load(tiny_checkpoint, density_neighbors=1, **settings).fit(references, RATE).explain(references, RATE)
+
+
+def test_when_a_fit_fails_then_the_references_of_the_earlier_one_stay(tiny_checkpoint, clips, tests):
+    detector = AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", backend="knn").fit(clips[:4], RATE)
+    before = detector.score(tests, RATE)
+    with pytest.raises(ValueError, match="groups"):
+        detector.fit(clips[4:6], RATE, groups=["a"])
+    assert len(detector.reference_names) == 4
+    np.testing.assert_array_equal(detector.score(tests, RATE), before)

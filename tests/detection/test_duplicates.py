@@ -55,6 +55,25 @@ def test_recordings_of_one_machine_are_not_copies():
     assert group_copies(np.stack([fingerprint(half) for half in halves])).tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("decibels", [20, 40])
+def test_recordings_of_one_hum_at_any_phase_are_not_copies(decibels):
+    time, generator = np.arange(4 * RATE) / RATE, np.random.default_rng(0)
+    clips = []
+    for _ in range(40):
+        hum = sum(np.sin(2 * np.pi * hertz * (time + generator.uniform(0, 1))) for hertz in (100, 200, 300))
+        clips.append(0.03 * (hum + 10 ** (-decibels / 20) * generator.normal(size=len(time))))
+    assert group_copies(np.stack([fingerprint(clip) for clip in clips])).tolist() == list(range(40))
+    rounded = [encoded(clip, "PCM_16") for clip in clips[:2]]
+    assert group_copies(np.stack([fingerprint(clip) for clip in [*clips[:2], *rounded]])).tolist() == [0, 1, 0, 1]
+
+
+def test_a_constant_offset_makes_no_copies_and_hides_none():
+    others = [noise(seed) * 0.2 + 0.4 for seed in range(10)]  # sigma 0.02 about 0.4
+    assert group_copies(np.stack([fingerprint(clip) for clip in others])).tolist() == list(range(10))
+    moved = [noise(0) * 0.2, others[0], noise(1)]
+    assert group_copies(np.stack([fingerprint(clip) for clip in moved])).tolist() == [0, 0, 2]
+
+
 def naive_groups(fingerprints):
     """The first recording that is reached over copies of copies."""
     first = list(range(len(fingerprints)))

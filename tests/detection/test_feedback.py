@@ -48,6 +48,29 @@ def test_when_nothing_of_that_name_was_confirmed_then_error_names_what_was(detec
         detector.undo_confirm(files[0])
 
 
+def test_when_two_references_have_one_name_then_undo_takes_the_confirmed_one_alone(detector, files, tmp_path, tests):
+    before = detector.score(tests, RATE)
+    detector.confirm_normal(files[0]).save_pretrained(tmp_path / "saved")
+    loaded = AnomalyDetector.from_pretrained(tmp_path / "saved", device="cpu")
+    (tmp_path / "day2").mkdir()
+    sf.write(tmp_path / "day2" / "a.wav", np.random.default_rng(5).normal(0, 0.1, RATE), RATE)
+    loaded.add_references(str(tmp_path / "day2" / "a.wav")).save_pretrained(tmp_path / "saved")
+    again = AnomalyDetector.from_pretrained(tmp_path / "saved", device="cpu")
+    again.undo_confirm("a.wav")
+    assert again.reference_names[6:] == ["a.wav"] and len(again._fitted().tensors["fingerprints"]) == 7
+    assert (again.score(tests, RATE) <= before * (1 + 1e-5)).all()
+    assert again.score(str(tmp_path / "day2" / "a.wav"))[0] == pytest.approx(0, abs=1e-3)
+
+
+def test_where_references_are_of_sessions_a_confirmed_recording_needs_one(tiny_checkpoint, clips, files):
+    detector = AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", backend="knn")
+    detector.fit(clips[:6], RATE, groups=["a", "a", "b", "b", "c", "c"])
+    with pytest.raises(ValueError, match=r"references are of sessions, .* by groups= \(--sessions\)"):
+        detector.confirm_normal(files)
+    detector.confirm_normal(files, groups=["d", "d"])
+    assert detector.threshold_basis().num_units == 4
+
+
 def test_when_a_name_is_taken_then_error_asks_for_another(detector, clips, files):
     with pytest.raises(ValueError, match="clip 0 is the name of a reference already"):
         detector.confirm_normal(clips[9], RATE)

@@ -38,6 +38,14 @@ def test_when_a_clip_cannot_be_read_then_the_alarm_stays_as_it_is():
     assert alarm.is_raised
 
 
+def test_when_the_last_clips_before_are_quiet_then_a_clip_that_cannot_be_read_does_not_clear_the_alarm():
+    alarm = Hysteresis(1, 3)
+    alarm.is_raised = True  # by a clip that has left the window, as of a watch that begins again
+    alarm.update(False)
+    alarm.is_raised = True
+    assert alarm.update(None) and not alarm.update(False)
+
+
 def test_when_no_clip_was_heard_then_there_are_no_alarms():
     assert held_alarms([], 1, 1).shape == (0,)
 

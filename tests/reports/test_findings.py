@@ -17,6 +17,7 @@ from modeling_retainmix import (
 )
 from modeling_retainmix.detection.settings import DetectorSettings
 from modeling_retainmix.reports.findings import collect_findings
+from modeling_retainmix.reports.wording import verdict_sentence
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,21 @@ def test_when_details_are_limited_then_the_most_anomalous_have_them(detector, ma
     assert [one.detail is not None for one in found.recordings] == [True, False, False, False]
     with pytest.raises(ValueError, match="max_details=-1"):
         collect_findings(detector, machine / "test", max_details=-1)
+
+
+def test_when_a_long_recording_is_faulty_then_it_comes_before_short_ones_that_are_not(detector, tmp_path):
+    long = draw_clip(7, seconds=91)
+    long[40 * RATE : 50 * RATE] += 0.3 * np.sin(2 * np.pi * 3500 / RATE * np.arange(10 * RATE))
+    sf.write(tmp_path / "long.wav", long, RATE)
+    for seed in range(3):
+        sf.write(tmp_path / f"short_{seed}.wav", draw_clip(300 + seed), RATE)
+    found = collect_findings(detector, tmp_path, max_details=1)
+    first, *others = found.recordings
+    assert first.name == "long.wav" and first.judgement.is_anomalous and first.detail is not None
+    assert first.judgement.p_value > min(one.judgement.p_value for one in others)  # bounded by its length
+    sentence = verdict_sentence(first.judgement, found.basis)
+    assert "None of the 12 recordings that thresholds rest on scored as high" in sentence
+    assert sentence.endswith("the least that they can give a recording of this length).")
 
 
 def test_when_a_recording_is_long_then_the_excerpt_is_around_its_worst_window(detector, tmp_path):

@@ -1,5 +1,8 @@
 """ "This was normal": the recording is a reference from then on, and is none when that is taken back."""
 
+import subprocess
+import sys
+
 import pytest
 from watched import write
 
@@ -14,13 +17,17 @@ def healthy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("healthy")
     for seed in range(9):
         write(folder / f"{seed}.wav", 0.1 + 0.01 * seed, seed)
+    return folder
+
+
+def fitted(folder, **options):
     detector = AnomalyDetector.from_pretrained("log-mel", device="cpu", backend="whitened", normalization="none")
-    return detector.fit(folder)
+    return detector.fit(folder, **options)
 
 
 @pytest.fixture
 def detector(healthy, tmp_path):
-    healthy.save_pretrained(tmp_path / "detector")
+    fitted(healthy).save_pretrained(tmp_path / "detector")
     return tmp_path / "detector"
 
 
@@ -59,6 +66,30 @@ def test_a_reference_of_the_same_name_is_no_obstacle_and_undo_takes_the_right_on
     undo_recording(state, detector, str(done[0].number))
     names = AnomalyDetector.from_pretrained(detector, device="cpu").reference_names
     assert len(names) == 10 and done[1].confirmed in names and done[0].confirmed not in names and "0.wav" in names
+
+
+def test_where_references_are_of_sessions_confirmed_recordings_of_one_day_are_one(watched, state, detector, healthy):
+    fitted(healthy, groups=[f"day {number // 3}" for number in range(9)]).save_pretrained(detector)
+    for recording in state.recordings():
+        confirm_recording(state, detector, str(recording.number))
+    known = AnomalyDetector.from_pretrained(detector, device="cpu")
+    assert len(known.reference_names) == 12
+    assert known.threshold_basis().unit == "groups" and known.threshold_basis().num_units == 4
+
+
+def test_when_two_confirm_at_the_same_time_then_both_recordings_are_references(detector, tmp_path):
+    files = [write(tmp_path / f"late_{number}.wav", 0.1, 70 + number) for number in range(3)]
+    code = (
+        "import sys; from modeling_retainmix import AnomalyDetector\n"
+        "from modeling_retainmix.detection.saved_detector import locked\n"
+        "with locked(sys.argv[1]):\n"
+        "    known = AnomalyDetector.from_pretrained(sys.argv[1], device='cpu')\n"
+        "    known.confirm_normal(sys.argv[2]).save_pretrained(sys.argv[1])\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, detector, str(file)]) for file in files]
+    assert [process.wait(300) for process in processes] == [0, 0, 0]
+    known = AnomalyDetector.from_pretrained(detector, device="cpu")
+    assert sorted(known.reference_names[9:]) == [file.name for file in files]
 
 
 def test_when_a_kill_came_between_detector_and_row_then_the_reference_is_not_added_twice(

@@ -1,8 +1,11 @@
 """The detector of a watch: its decisions are those of the detector, and it is read again when it changes."""
 
 import warnings
+from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile as sf
 from watched import write
 
 from modeling_retainmix import AnomalyDetector
@@ -38,13 +41,31 @@ def test_a_decision_is_that_of_the_detector(saved, detector, files, tmp_path):
 
 
 def test_when_a_recording_differs_in_what_is_not_the_machines_then_its_row_says_so(saved, tmp_path):
-    import soundfile as sf
-
     sf.write(tmp_path / "a.wav", [0.1, -0.1] * 20000, 44100)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         (told,) = DetectorJudge(saved, device="cpu").judge(tmp_path / "a.wav").warnings
     assert "44100" in told or "44.1" in told
+
+
+def test_when_the_detector_hears_two_microphones_then_the_far_channel_is_asked_for_and_taken(files, tmp_path):
+    stereo = []
+    for path in files:
+        near, rate = sf.read(path)
+        stereo.append(str(tmp_path / f"stereo_{len(stereo)}.wav"))
+        far = 0.05 * np.random.default_rng(len(stereo)).standard_normal(len(near))
+        sf.write(stereo[-1], np.stack([near + far, far], axis=1), rate)
+    detector = AnomalyDetector.from_pretrained("log-mel", device="cpu", backend="whitened", microphones="cancel")
+    detector.fit(stereo[:9], channel=0, far_channel=1).save_pretrained(tmp_path / "two")
+    with pytest.raises(ValueError, match=r"two hears two microphones .*'cancel'.*name the far one's channel, far"):
+        DetectorJudge(tmp_path / "two", channel=0, device="cpu")
+    found = DetectorJudge(tmp_path / "two", channel=0, far_channel=1, device="cpu").judge(Path(stereo[10]))
+    assert found.score == pytest.approx(detector.score(stereo[10], channel=0, far_channel=1)[0], rel=1e-5)
+
+
+def test_when_the_detector_hears_one_microphone_then_a_far_channel_is_refused(saved):
+    with pytest.raises(ValueError, match=r"detector hears one microphone, so there is no far_channel="):
+        DetectorJudge(saved, far_channel=1, device="cpu")
 
 
 def test_when_references_are_few_then_the_error_names_a_rate_that_they_bear(detector, files, tmp_path):

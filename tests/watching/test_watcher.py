@@ -158,6 +158,16 @@ def test_when_m_of_n_are_anomalous_then_the_alarm_is_raised_also_across_a_new_be
     assert alarms == ["off", "off", "raised", "on", "on", "on", "cleared", "off"]
 
 
+def test_when_a_file_cannot_be_read_then_it_clears_no_alarm(folder, watch, clock):
+    alarms = []
+    for number, peak in enumerate([0.9, 0.9, 0.1, 0.1, None, 0.1]):
+        path = folder / f"{number}.wav"
+        write(path, peak, seed=number) if peak else path.write_text("no sound at all")
+        clock.now += 3600  # nothing is waited for
+        alarms += [one.alarm for one in take(watch(raise_at=2, of_last=3))]
+    assert alarms == ["off", "raised", "on", "on", "on", "cleared"]
+
+
 def test_when_the_row_is_stored_then_its_deliveries_are_and_else_neither_is(folder, state, watch, clock):
     write(folder / "a.wav")
 
