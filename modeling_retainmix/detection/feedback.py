@@ -35,18 +35,13 @@ class TaughtDetector(DecidingDetector):
 
         Args:
             audio, sampling_rate, domains, channel, far, far_channel, groups: as in `fit`. Where the references are of
-                sessions, these are too: several recordings of one day would otherwise count as so many sessions.
+                sessions and `groups` is None, all that is confirmed on one day is one session more.
             note: why, or who said so, for the log.
 
         Raises:
-            FileNotFoundError, ValueError: as `fit`; no references yet, references of sessions and recordings of none,
-                or a recording has the name of a reference, so that `undo_confirm` could not tell them apart.
+            FileNotFoundError, ValueError: as `fit`; no references yet, or a recording has the name of a reference, so
+                that `undo_confirm` could not tell them apart.
         """
-        if groups is None and self._fitted().notes.has_groups:
-            raise ValueError(
-                "the references are of sessions, and each recording without one would count as a session of its own: "
-                "say of which session these are, by groups= (--sessions)"
-            )
         known = {Path(name).name for name in self._fitted().names}  # as a saved detector has them
         names = [
             source.name
@@ -56,6 +51,8 @@ class TaughtDetector(DecidingDetector):
         for name, file in zip(names, files, strict=True):
             if file in known or files.count(file) > 1:
                 raise ValueError(f"{name} is the name of a reference already: pass a file of another name")
+        if groups is None and self._fitted().notes.has_groups:  # else each would count as a session
+            groups = [f"confirmed on {datetime.now().date()}"] * len(names)
         self.add_references(audio, sampling_rate, domains, channel, far, far_channel, groups)
         self._log(_CONFIRMED, names, note)
         return self

@@ -54,7 +54,7 @@ def confirm_recording(
     with state.transaction(), locked(detector):
         known = AnomalyDetector.from_pretrained(detector)
         if name not in known.reference_names:
-            day = f"confirmed, of {datetime.fromtimestamp(recording.recorded).date()}"
+            day = f"confirmed, recorded on {datetime.fromtimestamp(recording.recorded).date()}"
             known.confirm_normal(
                 [{"path": name, "bytes": file.read_bytes()}],
                 channel=channel,

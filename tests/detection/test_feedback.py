@@ -62,13 +62,14 @@ def test_when_two_references_have_one_name_then_undo_takes_the_confirmed_one_alo
     assert again.score(str(tmp_path / "day2" / "a.wav"))[0] == pytest.approx(0, abs=1e-3)
 
 
-def test_where_references_are_of_sessions_a_confirmed_recording_needs_one(tiny_checkpoint, clips, files):
+def test_where_references_are_of_sessions_all_that_is_confirmed_on_a_day_is_one(tiny_checkpoint, clips, files):
     detector = AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", backend="knn")
     detector.fit(clips[:6], RATE, groups=["a", "a", "b", "b", "c", "c"])
-    with pytest.raises(ValueError, match=r"references are of sessions, .* by groups= \(--sessions\)"):
-        detector.confirm_normal(files)
-    detector.confirm_normal(files, groups=["d", "d"])
+    for file in files:
+        detector.confirm_normal(file)
     assert detector.threshold_basis().num_units == 4
+    detector.undo_confirm(files[0]).confirm_normal(files[0], groups=["d"])
+    assert detector.threshold_basis().num_units == 5
 
 
 def test_when_a_name_is_taken_then_error_asks_for_another(detector, clips, files):
