@@ -107,10 +107,13 @@ class AnomalyDetectionPipeline(Pipeline):
         return {"audio": [input_], "sampling_rate": self.detector.embedder.feature_extractor.sampling_rate}
 
     def _forward(self, input_tensors: dict[str, Any], channel: int | str | None = None) -> dict[str, Any]:
+        from modeling_retainmix.detection.inputs import clip_sources
+
+        sources = clip_sources(self.detector.settings.microphones, **input_tensors, channel=channel)
+        if len(sources) != 1:
+            raise ValueError(f"{input_tensors['audio']} holds {len(sources)} recordings: pass them as a list of files")
         clips: list[Any] = []
-        self.detector.score(**input_tensors, channel=channel, on_score=clips.append)
-        if len(clips) != 1:
-            raise ValueError(f"{input_tensors['audio']} holds {len(clips)} recordings: pass them as a list of files")
+        self.detector.score(sources, on_score=clips.append)
         return {"score": torch.tensor(clips[0].score), "num_windows": clips[0].num_windows}
 
     def postprocess(self, model_outputs: dict[str, Any], false_alarm_rate: float = 0.1) -> dict[str, Any]:

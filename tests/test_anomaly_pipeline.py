@@ -117,6 +117,12 @@ def test_saved_pipeline_is_the_detector(judge, tests, tmp_path):
     assert f"import {name}" in (tmp_path / f"{module}.py").read_text()
 
 
+def test_when_a_folder_is_given_then_it_is_refused_before_anything_is_scored(judge, tests, monkeypatch):
+    monkeypatch.setattr(judge.detector, "score", lambda *arguments, **options: pytest.fail("scored"))
+    with pytest.raises(ValueError, match="pass them as a list of files"):
+        judge(str(Path(tests[0]).parent))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
