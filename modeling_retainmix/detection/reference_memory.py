@@ -90,12 +90,16 @@ class ReferenceMemory:
 
     def _warn_of_lost_covariance(self) -> None:
         """Warn where one of the references cannot be scored by a covariance of the others."""
-        count = len(np.unique(self.units))
-        if count <= len(self.scores.domains) + 1:
-            warn(
-                f"{count} {self.unit_name} are too few for a threshold by backend='whitened': without one of them the "
-                "others have no covariance, so normal clips exceed it more often than the rate says: add references"
-            )
+        names, counts = np.unique(self.units, return_counts=True)
+        for unit in names[len(self.units) - counts <= len(self.scores.domains)]:
+            others = self.units != unit
+            if others.sum() <= len(np.unique(self._is_target_domain[others])):  # one window in each domain
+                warn(
+                    f"{len(names)} {self.unit_name} are too few for a threshold by backend='whitened': without one of "
+                    "them the others have no covariance, so normal clips exceed it more often than the rate says: add "
+                    "references"
+                )
+                return
 
     @property
     def unit_name(self) -> str:

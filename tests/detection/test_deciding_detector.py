@@ -194,6 +194,26 @@ def test_references_that_join_held_out_recordings_never_lower_what_these_say(loa
     assert ((p_values <= 0.15) == detector.decide(tests, RATE, 0.15)).all()
 
 
+@pytest.mark.parametrize(
+    ("domains", "groups", "is_told"),
+    [
+        (["source"] * 2, None, True),
+        (["source"] * 2 + ["target"], None, True),
+        (["source"] * 3, None, False),
+        (["source"] * 2 + ["target"] * 2, None, False),
+        (["source"] * 4, ["a", "a", "b", "b"], False),
+    ],
+)
+def test_where_no_covariance_is_left_without_a_reference_then_a_threshold_warns(
+    load, machine, domains, groups, is_told
+):
+    detector = load(backend="whitened").fit(machine(len(domains)), RATE, domains, groups=groups)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        detector.threshold(0.5)
+    assert any("others have no covariance" in str(one.message) for one in caught) == is_told
+
+
 def test_a_held_out_recording_that_is_given_twice_counts_once(load, machine):
     detector, held_out = load().fit(machine(12), RATE), machine(3)
     with pytest.warns(UserWarning, match="more than once among the held-out recordings: clip 0 = clip 3 = clip 4:"):
