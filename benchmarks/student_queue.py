@@ -116,12 +116,12 @@ class Queue:
         return [row for _, row in csv_files.read_records(self.scores)[1]] if self.scores.is_file() else []
 
     def words(self, run: Run) -> list[str]:
-        """Return the command line of a run's training, which its scoring reads too."""
+        """Return the command line of a run's training, which its scoring reads too (of frozen systems it alone)."""
         recipe = "both_0db" if run.recipe == FROZEN else run.recipe
         return [
             *("--config", recipe, str(self.size), "--model", self.teacher),
             *("--output_dir", str(self.folder / str(run))),
-            *("--seed", str(run.seed), "--benchmark_seed", str(run.seed), "--max_steps", str(run.steps)),
+            *("--seed", str(run.seed), "--benchmark_seed", str(run.seed), "--max_steps", str(run.steps or 1)),
             *("--do_eval", "False", *self.options),
         ]
 

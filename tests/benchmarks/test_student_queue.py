@@ -176,8 +176,9 @@ def test_when_the_folder_was_begun_with_other_choices_then_error_names_them(home
     BeatsFeatureExtractor().save_pretrained(tmp_path / "other")
     with pytest.raises(SystemExit, match=r"was begun with another choice of teacher: name another --output_dir"):
         queue.main([*words(home, unbroken), "--teacher", str(tmp_path / "other")])
+    shutil.copytree(home / "real", tmp_path / "real")
     with pytest.raises(SystemExit, match=r"another choice of options and real_data: name another --output_dir"):
-        queue.main([*words(home, unbroken), "--snr_db", "20", "--real_data", str(tmp_path)])
+        queue.main([*words(home, unbroken), "--snr_db", "20", "--real_data", str(tmp_path / "real")])
 
 
 def test_the_list_begins_with_both_losses_over_three_seeds_and_names_recipes(monkeypatch):
