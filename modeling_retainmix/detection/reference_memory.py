@@ -82,7 +82,7 @@ class ReferenceMemory:
         common = (false_alarm_rate, method, self.scores.lower_bound, stretches.recording, stretches.num_stretches)
         threshold = score_threshold(stretches.values, *common, unit=self.unit_name)
         held_out = normal.held_out_beside_references()
-        if self._settings.backend == "whitened" and held_out is None and HELD_OUT not in normal.part:
+        if self._settings.backend == "whitened" and HELD_OUT not in normal.part:
             self._warn_of_lost_covariance()
         if held_out is None or method != "quantile":
             return threshold

@@ -14,8 +14,8 @@ from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 def chosen_checkpoint(args: TrainingArguments) -> str | None:
     """Return the checkpoint to resume from, None for a new run.
 
-    `--resume_from_checkpoint True` means the newest one of the output folder, and a new run where there is none, so
-    that one command does for both: the first process says which it is.
+    `--resume_from_checkpoint True` means the newest one of the output folder. Where there is none it means a new run,
+    so that one command does for both; the first process says so.
 
     Raises:
         FileNotFoundError: the named folder is no checkpoint.

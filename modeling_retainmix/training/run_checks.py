@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
 from modeling_retainmix.conversion.encoders_by_name import loadable_name
-from modeling_retainmix.encoders import BeatsConfig
+from modeling_retainmix.encoders import BeatsConfig, BeatsFeatureExtractor
 from modeling_retainmix.pretrained import check_encoder_config, load_pretrained
 from modeling_retainmix.training.arguments import RetainMixTrainingArguments
 from modeling_retainmix.training.frozen_teacher import check_same_features, check_same_tokens
@@ -73,9 +73,10 @@ def check_encoders(run_args: RunArguments, args: RetainMixTrainingArguments) -> 
     teacher = student if run_args.teacher is None else configs[run_args.teacher]
     if args.beta > 0:
         check_same_tokens(student, teacher)
-        if args.do_train and run_args.model is not None and run_args.teacher is not None:
-            pair = (AutoFeatureExtractor.from_pretrained(names[name]) for name in (run_args.model, run_args.teacher))
-            check_same_features(*pair)
+        if args.do_train and run_args.teacher is not None:
+            start = run_args.model  # None: the run trains that encoder, with this feature extractor
+            ours = BeatsFeatureExtractor() if start is None else AutoFeatureExtractor.from_pretrained(names[start])
+            check_same_features(ours, AutoFeatureExtractor.from_pretrained(names[run_args.teacher]))
     depths = {"embedding_layer": student.num_hidden_layers}
     depths["mixture_layer"] = min(student.num_hidden_layers, teacher.num_hidden_layers)
     for option, depth in depths.items():

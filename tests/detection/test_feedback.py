@@ -65,8 +65,7 @@ def test_when_two_references_have_one_name_then_undo_takes_the_confirmed_one_alo
 def test_where_references_are_of_sessions_all_that_is_confirmed_on_a_day_is_one(tiny_checkpoint, clips, files):
     detector = AnomalyDetector.from_pretrained(tiny_checkpoint, device="cpu", backend="knn")
     detector.fit(clips[:6], RATE, groups=["a", "a", "b", "b", "c", "c"])
-    for file in files:
-        detector.confirm_normal(file)
+    detector.confirm_normal(files)
     assert detector.threshold_basis().num_units == 4
     detector.undo_confirm(files[0]).confirm_normal(files[0], groups=["d"])
     assert detector.threshold_basis().num_units == 5

@@ -51,6 +51,8 @@ def test_when_the_teacher_hears_other_features_then_error_comes_before_the_data(
     words = ("--model", str(encoder), "--teacher", str(tmp_path / "teacher"), "--config", "both_0db", "demo")
     with pytest.raises(SystemExit, match=r"error: the student's feature extractor has clip_level=None but .*-0\.1"):
         run(tmp_path, tmp_path / "cache", *words)
+    with pytest.raises(SystemExit, match=r"error: the student's feature extractor has clip_level=None"):
+        run(tmp_path, tmp_path / "cache", *words[2:])  # a student that starts from no encoder
     assert not (tmp_path / "cache").exists()
     for more in (("--beta", "0"), ("--do_train", "False")):  # nothing is compared, or each hears its own
         check_encoders(*parse_arguments(options_of(tmp_path, tmp_path / "cache", *words, *more)))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import betabinom
 
 from modeling_retainmix.watching.drift import NUM_COMPARED, measure_drift
 from modeling_retainmix.watching.recording import Judgement, Recording
@@ -25,6 +26,14 @@ def test_when_more_than_half_are_above_the_quartile_then_the_references_are_too_
     drift = measure_drift(recordings([0.0] * 50 + [12.0] * num_above + [9.0] * (30 - num_above)))
     assert (drift.num_above, drift.has_drifted) == (num_above, has_drifted)
     assert ("references are too old" in drift.sentence) == has_drifted
+
+
+@pytest.mark.parametrize(("num_references", "percent"), [(11, "4.7 %"), (20, "1.8 %"), (100, "0.3 %")])
+def test_how_often_an_unchanged_machine_is_taken_for_one_that_drifts_is_as_told(num_references, percent):
+    # The quartile is the score of this rank, which a new recording exceeds with a Beta distributed probability.
+    rank = np.ceil(0.75 * (num_references + 1))
+    probability = betabinom(NUM_COMPARED, num_references + 1 - rank, rank).sf(NUM_COMPARED // 2)
+    assert f"{100 * probability:.1f} %" == percent and percent in measure_drift.__doc__
 
 
 def test_anomalies_unreadable_ones_and_those_of_other_detectors_do_not_count():

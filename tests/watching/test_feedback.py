@@ -1,5 +1,6 @@
 """ "This was normal": the recording is a reference from then on, and is none when that is taken back."""
 
+import os
 import subprocess
 import sys
 
@@ -35,7 +36,7 @@ def detector(healthy, tmp_path):
 def watched(folder, watch, detector):
     """A watch that has decided two recordings of one name, the second in a subfolder, and one more."""
     for number, place in enumerate(("0.wav", "sub/0.wav", "b.wav")):
-        write(folder / place, 0.1, 50 + number)
+        os.utime(write(folder / place, 0.1, 50 + number), (1e9 + number, 1e9 + number))  # of one day
     watcher = watch(DetectorJudge(detector, device="cpu"))
     watcher.look()
     watcher.look()
@@ -77,7 +78,7 @@ def test_where_references_are_of_sessions_confirmed_recordings_of_one_day_are_on
     assert known.threshold_basis().unit == "groups" and known.threshold_basis().num_units == 4
 
 
-def test_when_two_confirm_at_the_same_time_then_both_recordings_are_references(detector, tmp_path):
+def test_when_several_confirm_at_the_same_time_then_all_recordings_are_references(detector, tmp_path):
     files = [write(tmp_path / f"late_{number}.wav", 0.1, 70 + number) for number in range(3)]
     code = (
         "import sys; from modeling_retainmix import AnomalyDetector\n"
