@@ -104,5 +104,5 @@ class BeatsRelativePositionBias(nn.Module):
         """[1, heads, queries, keys]"""
         index = torch.arange(num_tokens, device=device)
         buckets = self.buckets(index[None, :] - index[:, None])
-        # Every layer multiplies it by a gate, clip by clip: that is several times slower on a strided tensor.
+        # Every layer multiplies it by the gates of every clip: a strided tensor takes several times as long.
         return self.embedding(buckets).permute(2, 0, 1).unsqueeze(0).contiguous()

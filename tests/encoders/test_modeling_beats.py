@@ -45,6 +45,10 @@ def test_position_bias_depends_on_key_minus_query():
         assert torch.equal(values[0, :, query, key], table[naive_bucket(key - query, 32, 80)])
 
 
+def test_position_bias_is_contiguous_for_the_products_with_the_gates():
+    assert BeatsRelativePositionBias(tiny_config())(50, torch.device("cpu")).is_contiguous()
+
+
 def test_gate_equals_the_two_sums_of_four():
     attention = randomised(BeatsAttention(tiny_config()))
     query = torch.randn(2, 4, 5, 8)
