@@ -143,17 +143,16 @@ class Queue:
 
 
 def training_hours(folder: Path) -> float:
-    """Return the hours that the steps of a finished training took, whatever number of calls they were spread over."""
+    """Return the hours that the steps of a finished training took, over all its calls, by however many processes."""
     checkpoint = get_last_checkpoint(str(folder))
     if checkpoint is None:
         raise FileNotFoundError(f"{folder} holds no checkpoint, which tells how long its steps took")
     state = json.loads(Path(checkpoint, TRAINER_STATE_NAME).read_text(encoding="utf-8"))
     args = json.loads((folder / "training_args.json").read_text(encoding="utf-8"))
-    clips = args["per_device_train_batch_size"] * args["gradient_accumulation_steps"]
     seconds, before = 0.0, 0
     for line in state["log_history"]:
         if "clips_per_second" in line:
-            seconds += (line["step"] - before) * clips / line["clips_per_second"]
+            seconds += (line["step"] - before) * args["clips_per_step"] / line["clips_per_second"]
             before = line["step"]
     return seconds / 3600
 

@@ -116,6 +116,15 @@ def test_when_the_queue_has_run_then_every_layer_is_scored_beside_the_frozen_sys
     }
 
 
+def test_when_several_processes_trained_then_the_hours_are_of_their_steps_together(queue, tmp_path):
+    (tmp_path / "checkpoint-200").mkdir()
+    history = [{"step": 50, "clips_per_second": 32.0}, {"step": 200, "clips_per_second": 16.0}, {"step": 200}]
+    (tmp_path / "checkpoint-200" / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+    arguments = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 1, "clips_per_step": 16}
+    (tmp_path / "training_args.json").write_text(json.dumps(arguments))
+    assert queue.training_hours(tmp_path) == pytest.approx((50 * 16 / 32 + 150 * 16 / 16) / 3600)
+
+
 @pytest.mark.system
 def test_when_it_is_stopped_within_a_training_and_before_a_score_then_it_goes_on_from_there(
     home, unbroken, queue, tmp_path, monkeypatch
